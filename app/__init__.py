@@ -1,0 +1,1 @@
+"""What is served and kept. `main.py` is the table of contents."""

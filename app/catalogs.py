@@ -1,0 +1,147 @@
+"""Catalogs: making, reading, deleting them, and finding the one that a request names.
+
+Does not know how movies or embeddings are kept, only how many there are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from app.database import now
+from app.errors import BadInput, Conflict, NotFound, Place
+from app.tables import Catalog, Movie, Response, Serving, Training, User
+
+# Columns of movie imports that are no dimension.
+RESERVED_DIMENSIONS = ("movie", "title")
+
+
+@dataclass(frozen=True)
+class CatalogRow:
+    """What a request needs of the catalog that it names."""
+
+    id: int
+    catalog: str
+    dimensions: list[str]
+    movies_version: int
+    serving: int | None
+
+
+@dataclass(frozen=True)
+class CatalogSummary:
+    """A catalog as the API shows it; movies, users and responses are counts."""
+
+    catalog: str
+    title: str
+    dimensions: list[str]
+    movies: int
+    users: int
+    responses: int
+    serving: int | None
+
+
+def find_catalog(connection: Connection, catalog: str) -> CatalogRow:
+    """Return the named catalog; raises `NotFound`."""
+    row = connection.execute(
+        select(Catalog.id, Catalog.catalog, Catalog.dimensions, Catalog.movies_version, Serving.training_id)
+        .outerjoin(Serving, Serving.catalog_id == Catalog.id)
+        .where(Catalog.catalog == catalog)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no catalog {catalog!r}; PUT /v1/catalogs/{catalog} makes one")
+    return CatalogRow(*row)
+
+
+def read_catalog(connection: Connection, catalog: str) -> CatalogSummary:
+    """Return the named catalog with its counts; raises `NotFound`."""
+    return _summaries(connection, [find_catalog(connection, catalog).catalog])[0]
+
+
+def list_catalogs(connection: Connection, limit: int, after: str | None) -> list[CatalogSummary]:
+    """Return up to ``limit`` catalogs in the order of their ids, those behind ``after``."""
+    names = connection.scalars(
+        select(Catalog.catalog).where(Catalog.catalog > (after or "")).order_by(Catalog.catalog).limit(limit)
+    )
+    return _summaries(connection, list(names))
+
+
+def put_catalog(connection: Connection, catalog: str, title: str | None, dimensions: Sequence[str]) -> bool:
+    """Make the catalog or replace its title and dimensions; return whether it was made.
+
+    Raises `BadInput` for repeated or reserved dimensions, and `Conflict` when the dimensions would change
+    under movies or trainings that were made with the present ones.
+    """
+    _check_dimensions(dimensions)
+    present = connection.execute(
+        select(Catalog.id, Catalog.dimensions).where(Catalog.catalog == catalog)
+    ).one_or_none()
+    if present is None:
+        connection.execute(
+            insert(Catalog).values(
+                catalog=catalog, title=title or catalog, dimensions=list(dimensions), created_at=now()
+            )
+        )
+        return True
+    if present.dimensions != list(dimensions):
+        _check_unused(connection, present.id, catalog, present.dimensions)
+    connection.execute(
+        update(Catalog)
+        .where(Catalog.id == present.id)
+        .values(title=title or catalog, dimensions=list(dimensions))
+    )
+    return False
+
+
+def delete_catalog(connection: Connection, catalog: str) -> None:
+    """Delete the catalog with everything in it; a training that runs on it stops. Raises `NotFound`."""
+    connection.execute(delete(Catalog).where(Catalog.id == find_catalog(connection, catalog).id))
+
+
+def _check_dimensions(dimensions: Sequence[str]) -> None:
+    places = [
+        Place(f"{name!r} stands in the list already", pointer=f"/dimensions/{index}")
+        for index, name in enumerate(dimensions)
+        if name in dimensions[:index]
+    ] + [
+        Place(f"{name!r} is the name of another column in imports", pointer=f"/dimensions/{index}")
+        for index, name in enumerate(dimensions)
+        if name in RESERVED_DIMENSIONS
+    ]
+    if places:
+        raise BadInput("each dimension needs a name of its own", places)
+
+
+def _check_unused(connection: Connection, catalog_id: int, catalog: str, dimensions: Sequence[str]) -> None:
+    for entity, word in ((Movie, "movies"), (Training, "trainings")):
+        if connection.scalar(select(entity.id).where(entity.catalog_id == catalog_id).limit(1)) is not None:
+            raise Conflict(
+                f"catalog {catalog!r} has {word} with the dimensions {', '.join(dimensions) or '(none)'}; "
+                f"to change them, DELETE /v1/catalogs/{catalog} first or use another catalog",
+                [Place("other dimensions than the catalog has", pointer="/dimensions")],
+            )
+
+
+def _summaries(connection: Connection, catalogs: Sequence[str]) -> list[CatalogSummary]:
+    responses = (
+        select(func.count())
+        .select_from(Response)
+        .join(User, User.id == Response.user_id)
+        .where(User.catalog_id == Catalog.id)
+        .correlate(Catalog)
+        .scalar_subquery()
+    )
+    rows = connection.execute(
+        select(
+            Catalog.catalog,
+            Catalog.title,
+            Catalog.dimensions,
+            select(func.count()).where(Movie.catalog_id == Catalog.id).scalar_subquery(),
+            select(func.count()).where(User.catalog_id == Catalog.id).scalar_subquery(),
+            responses,
+            Serving.training_id,
+        )
+        .outerjoin(Serving, Serving.catalog_id == Catalog.id)
+        .where(Catalog.catalog.in_(catalogs))
+        .order_by(Catalog.catalog)
+    )
+    return [CatalogSummary(*row) for row in rows]

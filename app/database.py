@@ -1,0 +1,160 @@
+"""Connections and transactions: which SQLite runs, how it is opened, who may write when.
+
+Reading transactions see one state from their first query on. Writing transactions take the write lock at
+their start (BEGIN IMMEDIATE), because SQLite refuses, without waiting, to turn a reader whose view has aged
+into a writer. Does not know the tables; `migrations` creates them.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import alembic.command
+import alembic.config
+import pysqlite3.dbapi2
+from sqlalchemy import URL, Connection, Engine, Float, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from app.errors import Busy
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+class DatabaseUnusableError(Exception):
+    """The database cannot be opened; the message is one sentence for the person who starts the service."""
+
+
+class now(FunctionElement[float]):  # noqa: N801 - a SQL function, written like func.now()
+    """The database's clock: seconds since 1970, with fractions."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _sqlite_now(_element: now, _compiler: SQLCompiler, **_: Any) -> str:  # noqa: ANN401 - SQLAlchemy's hook
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+class Database:
+    """One database: an engine, and the two kinds of transaction that the application uses."""
+
+    def __init__(self, url: str, busy_seconds: float = 30.0) -> None:
+        self.url = _checked(url)
+        self._busy_seconds = busy_seconds
+        self._engine = _create_engine(self.url, busy_seconds)
+        # SQLite has one writer at a time. Writers of this process queue here and are woken at once;
+        # inside SQLite they would poll, sleeping longer each time.
+        self._write_lock = threading.Lock()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, for migrations."""
+        return self._engine
+
+    @property
+    def version(self) -> str:
+        """Name and version of the database library that runs."""
+        return f"SQLite {_driver().sqlite_version}"
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a transaction that sees one state and never waits for writers."""
+        with self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Open a transaction that alone may write; leaving the block makes it durable.
+
+        Raises `Busy` when the write lock does not come free in time; nothing is stored then.
+        """
+        if not self._write_lock.acquire(timeout=self._busy_seconds):
+            raise Busy(f"the database was busy for {self._busy_seconds:g} seconds; try again")
+        try:
+            with self._immediate() as connection:
+                yield connection
+                connection.commit()
+        finally:
+            self._write_lock.release()
+
+    @contextmanager
+    def _immediate(self) -> Iterator[Connection]:
+        with self._engine.execution_options(begin="IMMEDIATE").connect() as connection:
+            try:
+                connection.begin()
+            except OperationalError as error:
+                if "locked" not in str(error.orig):
+                    raise
+                raise Busy(f"the database was busy for {self._busy_seconds:g} seconds; try again") from error
+            yield connection
+
+    def migrate(self, revision: str = "head") -> None:
+        """Bring the tables to the given revision; does nothing when they are there already.
+
+        Several processes may call this at once: the migration runs inside one writing transaction.
+        """
+        config = alembic.config.Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self._engine.connect() as connection:
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, revision)
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self._engine.dispose()
+
+
+def _checked(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise DatabaseUnusableError(
+            f"{url!r} is no database URL; sqlite:///likely.db would be one"
+        ) from error
+    if parsed.get_backend_name() != "sqlite":
+        raise DatabaseUnusableError(
+            f"this version keeps its data in SQLite only, not in {parsed.get_backend_name()}: "
+            "use a URL like sqlite:///likely.db"
+        )
+    if not parsed.database or parsed.database == ":memory:":
+        raise DatabaseUnusableError(
+            "the service and its workers share a file: use a URL like sqlite:///likely.db"
+        )
+    folder = Path(parsed.database).resolve().parent
+    if not folder.is_dir():
+        raise DatabaseUnusableError(f"the folder {folder} does not exist; create it first")
+    return parsed
+
+
+def _driver() -> ModuleType:
+    driver: ModuleType = pysqlite3.dbapi2
+    return driver
+
+
+def _create_engine(url: URL, busy_seconds: float) -> Engine:
+    engine = create_engine(url, module=_driver(), connect_args={"timeout": busy_seconds})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection has no type
+        connection.isolation_level = None  # the driver would begin transactions by itself, and deferred
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",  # a commit is on disk before it is answered
+            "foreign_keys = ON",
+            "trusted_schema = OFF",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        mode = connection.get_execution_options().get("begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine

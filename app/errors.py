@@ -1,0 +1,87 @@
+"""Everything that can go wrong for a caller, as one tree (`routes/problems.py` words it over HTTP).
+
+    Problem                       a caller's mistake, or a state that the caller can change
+    ├── BadInput            422   the body or a parameter says something impossible
+    │   └── BadRows         422   an import: up to 100 bad rows, by line and reason
+    ├── NotFound            404   no such catalog, movie, user or training
+    ├── Conflict            409   right in itself, but not in the present state
+    ├── TooLarge            413   more bytes or rows than the settings allow
+    ├── UnsupportedMedia    415   a Content-Type that this resource does not take
+    └── Busy                503   the database is locked or out of reach; try again
+
+The command line prints the same sentences. Does not know which routes exist.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+
+@dataclass(frozen=True)
+class Place:
+    """One mistake and where it stands: a JSON pointer into the body, a parameter's name, or a line."""
+
+    detail: str
+    pointer: str | None = None
+    parameter: str | None = None
+    line: int | None = None
+
+
+class Problem(Exception):  # noqa: N818 - the word of RFC 9457
+    """A mistake with an HTTP status, a stable type and a sentence that says what would be right."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    type = "problem"
+
+    def __init__(self, detail: str, places: Sequence[Place] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.places = tuple(places)
+
+
+class BadInput(Problem):
+    """The body or a parameter cannot be right in any state of the service."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    type = "bad-input"
+
+
+class BadRows(BadInput):
+    """An import with bad rows; nothing of it was stored."""
+
+    type = "bad-rows"
+
+
+class NotFound(Problem):
+    """The thing named in the path or body does not exist."""
+
+    status = HTTPStatus.NOT_FOUND
+    type = "not-found"
+
+
+class Conflict(Problem):
+    """The request contradicts the present state; the detail says how to change it."""
+
+    status = HTTPStatus.CONFLICT
+    type = "conflict"
+
+
+class TooLarge(Problem):
+    """More than the settings allow."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    type = "too-large"
+
+
+class UnsupportedMedia(Problem):
+    """A Content-Type that this resource does not read."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    type = "unsupported-media-type"
+
+
+class Busy(Problem):
+    """The write was not accepted because the database did not become free in time."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    type = "busy"

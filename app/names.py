@@ -1,0 +1,27 @@
+"""What a caller's ids, titles and dimension names may look like; one rule for JSON, CSV, Parquet and paths.
+
+The patterns are understood alike by pydantic, by polars and by readers of the OpenAPI document.
+Does not know what the names stand for.
+"""
+
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from app.tables import ID_LENGTH, TITLE_LENGTH
+
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd"
+
+# A slash would end a path segment, and clients drop the segments "." and "..". U+FFFD stands where a
+# client sent bytes that are no UTF-8: two different ids would become one.
+ID_PATTERN = rf"^[^{_CONTROL}/]*[^{_CONTROL}/.\s][^{_CONTROL}/]*$"
+ID_RULE = f"1 to {ID_LENGTH} characters without control characters or slashes, not only dots or spaces"
+
+TITLE_PATTERN = rf"^[^{_CONTROL}]*$"
+TITLE_RULE = f"at most {TITLE_LENGTH} characters without control characters"
+
+DIMENSION_PATTERN = rf"^[^{_CONTROL}]*[^{_CONTROL}\s][^{_CONTROL}]*$"
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=ID_LENGTH, pattern=ID_PATTERN)]
+Title = Annotated[str, StringConstraints(max_length=TITLE_LENGTH, pattern=TITLE_PATTERN)]
+Dimension = Annotated[str, StringConstraints(min_length=1, max_length=ID_LENGTH, pattern=DIMENSION_PATTERN)]

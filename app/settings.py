@@ -1,0 +1,40 @@
+"""Every setting of the service, in one list; each is an environment variable ``LIKELY_<NAME>``.
+
+Does not know who reads a setting. Command-line flags override these values.
+"""
+
+import os
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The complete configuration, read from the environment once at start-up."""
+
+    model_config = SettingsConfigDict(env_prefix="LIKELY_", extra="ignore", frozen=True)
+
+    database_url: str = Field("sqlite:///likely.db", description="where everything is kept")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on")
+    web_processes: int = Field(1, ge=1, le=64, description="web processes that `likely serve` starts")
+    log_level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="least severe line logged"
+    )
+    max_body_bytes: int = Field(4 * 2**20, ge=1024, description="largest JSON body accepted")
+    max_import_bytes: int = Field(4 * 2**30, ge=1024, description="largest import accepted")
+    max_import_rows: int = Field(50_000_000, ge=1, description="most rows in one import")
+    busy_seconds: float = Field(30.0, gt=0, description="longest wait for the database's write lock")
+    shutdown_seconds: int = Field(3, ge=0, description="how long open requests may finish after SIGTERM")
+    lease_seconds: float = Field(
+        5.0, ge=0.5, description="a worker silent for this long has lost its training"
+    )
+    poll_seconds: float = Field(0.1, gt=0, le=10, description="how often workers and event streams look")
+    training_attempts: int = Field(
+        10, ge=1, description="workers that may die on one training before it fails"
+    )
+    training_threads: int = Field(
+        default_factory=lambda: max(1, (os.cpu_count() or 2) - 1),
+        ge=1,
+        description="torch threads of a worker; one core is left to the web by default",
+    )

@@ -1,0 +1,153 @@
+"""The database's tables: what is kept, and nothing about how it is used.
+
+Rows are addressed by integer keys inside the database; the callers' string ids stand beside them.
+Keys are never used twice (AUTOINCREMENT), so a key held in memory cannot come to mean something else.
+Times are seconds since 1970, from the database's clock. Vectors and embeddings are float32, little-endian.
+"""
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, MetaData, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+ID_LENGTH = 128
+TITLE_LENGTH = 500
+
+NAMING_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """The metadata that Alembic compares the database with."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = {dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012 - SQLAlchemy's own attribute
+
+
+def _cascade(column: str) -> ForeignKey:
+    return ForeignKey(column, ondelete="CASCADE")
+
+
+class Catalog(Base):
+    """Movies that share named dimensions, with their users, responses and trainings."""
+
+    __tablename__ = "catalogs"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    catalog: Mapped[str] = mapped_column(String(ID_LENGTH), unique=True)
+    title: Mapped[str] = mapped_column(String(TITLE_LENGTH))
+    dimensions: Mapped[list[str]]
+    movies_version: Mapped[int] = mapped_column(default=0)  # moves with every change of a movie
+    created_at: Mapped[float]
+
+
+class Movie(Base):
+    """A movie and its vector, one float32 a dimension."""
+
+    __tablename__ = "movies"
+    __table_args__ = (UniqueConstraint("catalog_id", "movie"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    catalog_id: Mapped[int] = mapped_column(_cascade("catalogs.id"))
+    movie: Mapped[str] = mapped_column(String(ID_LENGTH))
+    title: Mapped[str] = mapped_column(String(TITLE_LENGTH))
+    vector: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class User(Base):
+    """Somebody who answered. ``version`` moves with everything that changes what can be learned of them."""
+
+    __tablename__ = "users"
+    __table_args__ = (UniqueConstraint("catalog_id", "user"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    catalog_id: Mapped[int] = mapped_column(_cascade("catalogs.id"))
+    user: Mapped[str] = mapped_column(String(ID_LENGTH))
+    version: Mapped[int] = mapped_column(default=0)
+
+
+class Response(Base):
+    """A user's answer to a movie, in [0, 1]."""
+
+    __tablename__ = "responses"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    user_id: Mapped[int] = mapped_column(_cascade("users.id"), primary_key=True)
+    movie_id: Mapped[int] = mapped_column(_cascade("movies.id"), primary_key=True, index=True)
+    response: Mapped[float]
+    timestamp: Mapped[float]
+
+
+class Training(Base):
+    """One run of a trainer, and the queue at the same time: workers claim the rows that nobody holds.
+
+    ``token`` counts the claims. Each write of a worker names the token that it was given, so a worker
+    whose lease ended cannot write any more.
+    """
+
+    __tablename__ = "trainings"
+    __table_args__ = (
+        Index(None, "status", "lease_until"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    catalog_id: Mapped[int] = mapped_column(_cascade("catalogs.id"), index=True)
+    trainer: Mapped[str] = mapped_column(String(40))
+    options: Mapped[dict[str, Any]]
+    seed: Mapped[int] = mapped_column(BigInteger)
+    serve: Mapped[bool]
+    status: Mapped[str] = mapped_column(String(20))
+    steps_done: Mapped[int] = mapped_column(default=0)
+    steps_total: Mapped[int]
+    loss: Mapped[float | None]
+    metrics: Mapped[dict[str, Any] | None]
+    error: Mapped[str | None]
+    created_at: Mapped[float]
+    started_at: Mapped[float | None]
+    ended_at: Mapped[float | None]
+    token: Mapped[int] = mapped_column(default=0)
+    worker: Mapped[str | None] = mapped_column(String(200))
+    lease_until: Mapped[float | None]
+
+
+class Serving(Base):
+    """The one training of a catalog that scores come from; no row means that none does yet."""
+
+    __tablename__ = "servings"
+
+    catalog_id: Mapped[int] = mapped_column(_cascade("catalogs.id"), primary_key=True)
+    training_id: Mapped[int] = mapped_column(_cascade("trainings.id"), index=True)
+
+
+class TrainingStep(Base):
+    """What a training reported after one step."""
+
+    __tablename__ = "training_steps"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    training_id: Mapped[int] = mapped_column(_cascade("trainings.id"), primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    loss: Mapped[float]
+    data_loss: Mapped[float]
+    penalty: Mapped[float]
+
+
+class UserEmbedding(Base):
+    """What one training knows of one user, as of ``version`` of that user's responses."""
+
+    __tablename__ = "user_embeddings"
+    # The covering index lets the squared norm of everybody else be summed without reading the embeddings.
+    __table_args__ = (Index(None, "training_id", "squared_norm"), {"sqlite_with_rowid": False})
+
+    training_id: Mapped[int] = mapped_column(_cascade("trainings.id"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(_cascade("users.id"), primary_key=True, index=True)
+    version: Mapped[int]
+    embedding: Mapped[bytes] = mapped_column(LargeBinary)
+    squared_norm: Mapped[float]

@@ -1,0 +1,1 @@
+"""The history of the tables, for Alembic. Knows `app.tables`; does not know what the tables are for."""
