@@ -1,0 +1,9 @@
+"""What is computed. Knows torch; knows nothing of HTTP, SQL or files.
+
+responses.py          the problem's data: who answered what, as a sparse matrix, and the items' vectors
+objective.py          the problem: loss and penalty, with the gradient by hand and by autograd
+newton.py             a solver for small smooth problems
+trainer.py            what every trainer does, and what it reports
+gradient_descent.py   the class model: user embeddings by full-batch gradient descent
+scoring.py            logits, scores and the best items for an embedding
+"""

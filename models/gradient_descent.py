@@ -1,0 +1,103 @@
+"""The class model: every user's embedding by full-batch gradient descent over all responses at once.
+
+Embeddings start from N(0, 1), drawn as `torch.nn.Embedding` draws them after `torch.manual_seed(seed)`, and
+follow the gradient for a fixed number of epochs. With its defaults this is the training of the class
+notebook, section "Embedding layer", vectorised. Does not know users' or movies' ids.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from models.newton import Minimum, minimise
+from models.objective import Curvature, LossName, Objective, PenaltyName
+from models.responses import BadResponsesError, Responses
+from models.trainer import DivergedError, Learned, Step
+
+
+class GradientDescentOptions(BaseModel):
+    """The choices of the class model; the defaults are the notebook's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    loss: LossName = Field("squared", description="squared error of the score, or logistic loss")
+    penalty: PenaltyName = Field("norm", description="norm of all embeddings together, or its square")
+    penalty_weight: float = Field(0.2, ge=0, le=1e6, description="factor of the penalty")
+    learning_rate: float = Field(0.1, gt=0, le=1e3, description="step length along the gradient")
+    epochs: int = Field(1000, ge=1, le=100_000, description="steps; each sees every response once")
+    optimizer: Literal["sgd", "adam"] = Field("sgd", description="torch.optim.SGD or torch.optim.Adam")
+
+
+class GradientDescent:
+    """The trainer of the class model."""
+
+    def __init__(self, options: GradientDescentOptions) -> None:
+        self.options = options
+        self._objective = Objective(options.loss, options.penalty, options.penalty_weight)
+
+    @property
+    def steps_total(self) -> int:
+        """One step an epoch."""
+        return self.options.epochs
+
+    def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Learned:
+        """Run all epochs; see `models.trainer.Trainer.fit`."""
+        if responses.dimensions == 0:
+            raise BadResponsesError("gradient_descent learns a weight a dimension, and the movies have none")
+        embeddings = _initial_embeddings(responses.users, responses.dimensions, seed)
+        descend = self._descent(embeddings)
+        for epoch in range(1, self.options.epochs + 1):
+            here = self._objective.value_and_gradient(embeddings, responses)
+            loss = here.data_loss + here.penalty
+            if not -torch.inf < loss < torch.inf:
+                raise DivergedError(f"the loss left the finite numbers at epoch {epoch}; lower learning_rate")
+            descend(here.gradient)
+            report(Step(epoch, loss, here.data_loss, here.penalty))
+        if not bool(torch.isfinite(embeddings).all()):
+            raise DivergedError("the embeddings left the finite numbers at the end; lower learning_rate")
+        return Learned(embeddings, f"ran all {self.options.epochs} epochs")
+
+    def relearn(
+        self, vectors: Tensor, answers: Tensor, start: Tensor | None, others_squared_norm: float
+    ) -> Tensor:
+        """Minimise the objective over one user's embedding; see `models.trainer.Trainer.relearn`.
+
+        The squared loss is not convex, so it is searched from where the user was and from zero, and the
+        lower end is taken; where both ends are equal, the one nearer to where the user was.
+        """
+        vectors, answers = vectors.double(), answers.double()
+
+        def problem(embedding: Tensor) -> Curvature:
+            return self._objective.for_one_user(embedding, vectors, answers, others_squared_norm)
+
+        zero = torch.zeros(vectors.shape[1], dtype=torch.float64)
+        starts = [zero] if start is None else [start.double()]
+        if start is not None and self.options.loss == "squared":
+            starts.append(zero)
+        ends: list[Minimum] = [minimise(problem, each) for each in starts]
+        return min(ends, key=lambda end: end.value).point.float()
+
+    def _descent(self, embeddings: Tensor) -> Callable[[Tensor], object]:
+        """Return what moves the embeddings in place, given a gradient of their shape."""
+        rate = self.options.learning_rate
+        if self.options.optimizer == "sgd":  # torch.optim.SGD does the same, after a second of imports
+            return lambda gradient: embeddings.add_(gradient, alpha=-rate)
+        adam = torch.optim.Adam([embeddings], lr=rate)
+
+        def descend(gradient: Tensor) -> None:
+            embeddings.grad = gradient
+            adam.step()
+
+        return descend
+
+
+def _initial_embeddings(users: int, dimensions: int, seed: int) -> Tensor:
+    """Draw N(0, 1) [users, dimensions] as `torch.nn.Embedding` does after `torch.manual_seed(seed)`.
+
+    A generator of its own draws the same numbers without touching torch's shared random state.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    return torch.empty(users, dimensions).normal_(generator=generator)
