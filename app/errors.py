@@ -5,6 +5,7 @@
     │   └── BadRows         422   an import: up to 100 bad rows, by line and reason
     ├── NotFound            404   no such catalog, movie, user or training
     ├── Conflict            409   right in itself, but not in the present state
+    ├── NotAcceptable       406   no format on offer is one that the caller accepts
     ├── TooLarge            413   more bytes or rows than the settings allow
     ├── UnsupportedMedia    415   a Content-Type that this resource does not take
     └── Busy                503   the database is locked or out of reach; try again
@@ -64,6 +65,13 @@ class Conflict(Problem):
 
     status = HTTPStatus.CONFLICT
     type = "conflict"
+
+
+class NotAcceptable(Problem):
+    """None of the formats on offer is one that the caller accepts."""
+
+    status = HTTPStatus.NOT_ACCEPTABLE
+    type = "not-acceptable"
 
 
 class TooLarge(Problem):

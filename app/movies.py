@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, insert, select, update
 
 from app import vectors
-from app.catalogs import CatalogRow, find_catalog
+from app.catalogs import CatalogRow, find_catalog, mark_behind
 from app.errors import BadInput, Conflict, NotFound, Place
 from app.tables import Catalog, Movie, Response, User
 
@@ -50,7 +50,7 @@ def put_movie(
             update(Movie).where(Movie.id == present.id).values(title=title or movie, vector=stored)
         )
         if present.vector != stored:
-            move_answerers(connection, [present.id])
+            move_answerers(connection, found.id, [present.id])
     move_movies(connection, found.id)
     return present is None
 
@@ -89,7 +89,7 @@ def delete_movie(connection: Connection, catalog: str, movie: str) -> None:
     """
     found = find_catalog(connection, catalog)
     movie_id = find_movie(connection, found, movie)
-    move_answerers(connection, [movie_id])
+    move_answerers(connection, found.id, [movie_id])
     connection.execute(delete(Movie).where(Movie.id == movie_id))
     move_movies(connection, found.id)
 
@@ -126,10 +126,12 @@ def in_order(catalog: CatalogRow, vector: Sequence[float] | Mapping[str, float])
     return list(vector)
 
 
-def check_dimensions(catalog: CatalogRow, given: Sequence[str], **place: str | int) -> None:
+def check_dimensions(
+    catalog: CatalogRow, given: Sequence[str], *, pointer: str | None = None, line: int | None = None
+) -> None:
     """Raise `Conflict` when the dimensions given are not the catalog's, in whatever order.
 
-    ``place`` says where they were given: the ``pointer=`` or ``line=`` of a `Place`.
+    ``pointer`` or ``line`` says where they were given.
     """
     missing = [name for name in catalog.dimensions if name not in given]
     unknown = [name for name in given if name not in catalog.dimensions]
@@ -140,7 +142,7 @@ def check_dimensions(catalog: CatalogRow, given: Sequence[str], **place: str | i
         raise Conflict(
             f"catalog {catalog.catalog!r} has the dimensions {', '.join(catalog.dimensions) or '(none)'}; "
             "give a number for each of these and no others, or PUT another catalog for these movies",
-            [Place(words, **place) for words in said[:100]],  # type: ignore[arg-type] # pointer= or line=
+            [Place(words, pointer=pointer, line=line) for words in said[:100]],
         )
 
 
@@ -151,7 +153,8 @@ def move_movies(connection: Connection, catalog_id: int) -> None:
     )
 
 
-def move_answerers(connection: Connection, movie_ids: Sequence[int]) -> None:
+def move_answerers(connection: Connection, catalog_id: int, movie_ids: Sequence[int]) -> None:
     """Move the version of all users who answered one of these movies."""
     answered = select(Response.user_id).where(Response.movie_id.in_(movie_ids))
     connection.execute(update(User).where(User.id.in_(answered)).values(version=User.version + 1))
+    mark_behind(connection, catalog_id)

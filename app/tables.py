@@ -44,6 +44,7 @@ class Catalog(Base):
     title: Mapped[str] = mapped_column(String(TITLE_LENGTH))
     dimensions: Mapped[list[str]]
     movies_version: Mapped[int] = mapped_column(default=0)  # moves with every change of a movie
+    embeddings_behind: Mapped[bool] = mapped_column(default=False)  # some may wait to be relearned
     created_at: Mapped[float]
 
 
@@ -113,6 +114,7 @@ class Training(Base):
     started_at: Mapped[float | None]
     ended_at: Mapped[float | None]
     token: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)  # claims, less those given back in an orderly way
     worker: Mapped[str | None] = mapped_column(String(200))
     lease_until: Mapped[float | None]
 

@@ -18,6 +18,7 @@ def upgrade() -> None:
         sa.Column("title", sa.String(length=500), nullable=False),
         sa.Column("dimensions", sa.JSON(), nullable=False),
         sa.Column("movies_version", sa.Integer(), nullable=False),
+        sa.Column("embeddings_behind", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_catalogs")),
         sa.UniqueConstraint("catalog", name=op.f("uq_catalogs_catalog")),
@@ -55,6 +56,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.Double(), nullable=True),
         sa.Column("ended_at", sa.Double(), nullable=True),
         sa.Column("token", sa.Integer(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("worker", sa.String(length=200), nullable=True),
         sa.Column("lease_until", sa.Double(), nullable=True),
         sa.ForeignKeyConstraint(

@@ -1,0 +1,215 @@
+"""The command line: `likely serve`, and what a person does at a terminal.
+
+Says each error in one line. Does not know HTTP; works on the database that the settings name.
+"""
+
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+from typing import Annotated, Literal
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.database import Database, DatabaseUnusableError
+from app.errors import Problem
+from app.logs import configure_logs
+from app.settings import Settings
+
+cli = typer.Typer(
+    help="Learns what each person likes and serves like-scores.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+imports = typer.Typer(help="Bring data in.", no_args_is_help=True)
+cli.add_typer(imports, name="import")
+
+_errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+CatalogOption = Annotated[str, typer.Option(help="the catalog to work on")]
+
+
+def main() -> None:
+    """Run a command; an error is one line on standard error and exit status 1."""
+    try:
+        cli()
+    except ValidationError as error:
+        for one in error.errors():
+            _say(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}")
+    except Problem as error:
+        _say(error.detail)
+        for place in error.places[:10]:
+            _say(f"  line {place.line}: {place.detail}" if place.line else f"  {place.detail}")
+    except DatabaseUnusableError as error:
+        _say(str(error))
+    except SQLAlchemyError as error:
+        _say(f"the database cannot be used: {str(getattr(error, 'orig', error)).splitlines()[0]}")
+    else:
+        return
+    sys.exit(1)
+
+
+def _say(line: str) -> None:
+    _errors.print(f"likely: {line}", markup=False)
+
+
+def _open_database(settings: Settings) -> Database:
+    database = Database(settings.database_url, settings.busy_seconds)
+    database.migrate()
+    return database
+
+
+@cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="port to listen on")] = None,
+    web_processes: Annotated[int | None, typer.Option(min=1, max=64, help="web processes")] = None,
+    *,
+    worker: Annotated[bool, typer.Option(help="run trainings too, in a process beside the web")] = True,
+) -> None:
+    """Serve the API, and run trainings in a worker process beside it."""
+    from contextlib import nullcontext
+
+    import uvicorn
+
+    from app.supervision import Supervisor
+
+    flags = {"HOST": host, "PORT": port, "WEB_PROCESSES": web_processes}
+    os.environ.update({f"LIKELY_{name}": str(value) for name, value in flags.items() if value is not None})
+    settings = Settings()
+    configure_logs(settings.log_level)
+    database = _open_database(settings)
+    _errors.print(f"likely: {database.version} keeps {settings.database_url}", markup=False)
+    # Leaves through the supervisor's exit, also when the signal comes before or after uvicorn handles it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with Supervisor(database) if worker else nullcontext():
+        uvicorn.run(
+            "app.main:create_app_from_environment",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            workers=settings.web_processes,
+            log_level=settings.log_level,
+            access_log=settings.log_level == "debug",
+            timeout_graceful_shutdown=settings.shutdown_seconds,
+            server_header=False,
+        )
+
+
+@cli.command()
+def worker(
+    name: Annotated[str | None, typer.Option(help="how this worker signs its trainings; unique")] = None,
+    *,
+    until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Run trainings until stopped."""
+    import torch
+
+    from app.worker import Worker
+
+    settings = Settings()
+    configure_logs(settings.log_level)
+    torch.set_num_threads(settings.training_threads)
+    os.nice(5)  # where cores are short, requests come first
+    signature = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    running = Worker(_open_database(settings), settings, signature)
+    for stopping in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stopping, lambda *_: running.stop.set())
+    if until_stdin_closes:
+        threading.Thread(target=_stop_at_end_of_stdin, args=(running.stop,), daemon=True).start()
+    running.run()
+
+
+def _stop_at_end_of_stdin(stop: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    stop.set()
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database's tables up to date; `serve` does so too."""
+    from app.terminal import out
+
+    settings = Settings()
+    database = _open_database(settings)
+    out.print(f"{settings.database_url} is up to date ({database.version})", markup=False)
+
+
+@cli.command()
+def demo() -> None:
+    """Load the class catalog, train it, and print its scores."""
+    from app import demo as example
+    from app import terminal
+    from app.catalogs import find_catalog
+
+    settings = Settings()
+    configure_logs("error")
+    database = _open_database(settings)
+    with database.writing() as connection:
+        example.load_class(connection)
+        trained = find_catalog(connection, example.CATALOG).serving is not None
+    if not trained:
+        training = terminal.run_training(database, settings, example.CATALOG, {}, example.SEED, serve=True)
+        terminal.print_training(training)
+    terminal.print_score_matrix(database, example.CATALOG)
+
+
+@cli.command()
+def train(  # noqa: PLR0913 - the trainer has so many options
+    catalog: Annotated[str, typer.Argument(help="the catalog to train")],
+    loss: Annotated[Literal["squared", "logistic"] | None, typer.Option()] = None,
+    penalty: Annotated[Literal["norm", "squared_norm"] | None, typer.Option()] = None,
+    penalty_weight: Annotated[float | None, typer.Option()] = None,
+    learning_rate: Annotated[float | None, typer.Option()] = None,
+    epochs: Annotated[int | None, typer.Option()] = None,
+    optimizer: Annotated[Literal["sgd", "adam"] | None, typer.Option()] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="drawn at random if left out")] = None,
+    *,
+    serve: Annotated[bool, typer.Option(help="let scores come from it")] = True,
+) -> None:
+    """Train a catalog with gradient descent and wait for the result."""
+    from app import terminal
+    from models.gradient_descent import GradientDescentOptions
+
+    given = {
+        "loss": loss,
+        "penalty": penalty,
+        "penalty_weight": penalty_weight,
+        "learning_rate": learning_rate,
+        "epochs": epochs,
+        "optimizer": optimizer,
+    }
+    chosen = {name: value for name, value in given.items() if value is not None}
+    options = GradientDescentOptions.model_validate(chosen).model_dump()
+    settings = Settings()
+    configure_logs("error")
+    drawn = secrets.randbelow(2**31) if seed is None else seed
+    database = _open_database(settings)
+    terminal.print_training(terminal.run_training(database, settings, catalog, options, drawn, serve=serve))
+
+
+@cli.command()
+def scores(
+    user: Annotated[str, typer.Argument(help="the user's id")],
+    catalog: CatalogOption = "class",
+    movie: Annotated[list[str] | None, typer.Option(help="score these; the best ones if none")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="how many of the best")] = 20,
+) -> None:
+    """Print a user's scores, best first."""
+    from app import terminal
+    from app.matrices import MovieMatrices
+    from app.scores import score_movies
+
+    with _open_database(Settings()).reading() as connection:
+        found = score_movies(connection, MovieMatrices(), catalog, user, movie or [])
+    terminal.print_scores(found, None if movie else limit)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""A worker's hold on a training: claiming it, keeping it, writing under it, giving it back.
+
+A lease is a time until which a training belongs to a worker, and a token that counts the claims. Every
+write names the token; a worker that was too slow, whose training was cancelled or whose catalog was deleted,
+writes nothing and is told so by `LeaseLostError`. Times are the database's. Does not know what is trained.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+from sqlalchemy.orm import aliased
+
+from app.database import now
+from app.tables import Training, TrainingStep
+from models.trainer import Step
+
+
+class LeaseLostError(Exception):
+    """The training is not this worker's any more; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A claimed training, and the token that every write under it names."""
+
+    training: int
+    token: int
+    catalog_id: int
+    trainer: str
+    options: dict[str, Any]
+    seed: int
+    serve: bool
+
+
+def _free(training: type[Training]) -> Any:  # noqa: ANN401 - SQLAlchemy's conditions have no public name
+    expired = and_(training.status == "running", training.lease_until < now())
+    return or_(training.status == "queued", expired)
+
+
+def find_claimable(connection: Connection, only: int | None = None) -> int | None:
+    """Return the oldest training that waits for a worker, or None.
+
+    The trainings of one catalog run one after the other, so that the newest is the one that serves.
+    """
+    other = aliased(Training)
+    earlier = (
+        select(other.id)
+        .where(
+            other.catalog_id == Training.catalog_id,
+            other.id < Training.id,
+            other.status.in_(("queued", "running")),
+        )
+        .exists()
+    )
+    statement = select(Training.id).where(_free(Training), ~earlier).order_by(Training.id).limit(1)
+    if only is not None:
+        statement = statement.where(Training.id == only)
+    return connection.scalar(statement)
+
+
+def claim(
+    connection: Connection, worker: str, lease_seconds: float, attempts: int, only: int | None = None
+) -> Lease | None:
+    """Claim the oldest training that waits, or whose worker fell silent; None when there is none.
+
+    A training that is taken up again starts over, so the steps reported before are forgotten. One on which
+    ``attempts`` workers died fails instead.
+    """
+    training = find_claimable(connection, only)
+    if training is None:
+        return None
+    row = connection.execute(
+        update(Training)
+        .where(Training.id == training)
+        .values(
+            status="running",
+            token=Training.token + 1,
+            attempts=Training.attempts + 1,
+            worker=worker,
+            lease_until=now() + lease_seconds,
+            started_at=now(),
+            steps_done=0,
+            loss=None,
+        )
+        .returning(
+            Training.id,
+            Training.token,
+            Training.catalog_id,
+            Training.trainer,
+            Training.options,
+            Training.seed,
+            Training.serve,
+            Training.attempts,
+        )
+    ).one()
+    connection.execute(delete(TrainingStep).where(TrainingStep.training_id == training))
+    lease = Lease(*row[:-1])
+    if row.attempts > attempts:
+        end(connection, lease, "failed", error=f"{attempts} workers died running this training")
+        return None
+    return lease
+
+
+def report(connection: Connection, lease: Lease, steps: Sequence[Step], lease_seconds: float) -> None:
+    """Write the steps done since the last report and renew the lease; raises `LeaseLostError`."""
+    progress = {"steps_done": steps[-1].step, "loss": steps[-1].loss} if steps else {}
+    _write(connection, lease, {"lease_until": now() + lease_seconds, **progress})
+    if steps:
+        connection.execute(
+            insert(TrainingStep),
+            [
+                {
+                    "training_id": lease.training,
+                    "step": step.step,
+                    "loss": step.loss,
+                    "data_loss": step.data_loss,
+                    "penalty": step.penalty,
+                }
+                for step in steps
+            ],
+        )
+
+
+def end(
+    connection: Connection,
+    lease: Lease,
+    status: str,
+    *,
+    metrics: Mapping[str, Any] | None = None,
+    error: str | None = None,
+) -> None:
+    """End the training; raises `LeaseLostError`."""
+    ended = {"status": status, "metrics": metrics, "error": error, "ended_at": now(), "lease_until": None}
+    _write(connection, lease, ended)
+
+
+def give_back(connection: Connection, lease: Lease) -> None:
+    """Return the training to the queue, as a worker does that is asked to stop; raises `LeaseLostError`."""
+    waiting = {"status": "queued", "lease_until": None, "attempts": Training.attempts - 1}
+    _write(connection, lease, waiting)
+
+
+def expire(connection: Connection, worker: str) -> None:
+    """End the leases of a worker that is known to be dead, so that nobody waits for them to run out."""
+    connection.execute(
+        update(Training)
+        .where(Training.worker == worker, Training.status == "running")
+        .values(lease_until=0.0)
+    )
+
+
+def _write(connection: Connection, lease: Lease, values: Mapping[str, Any]) -> None:
+    written = connection.execute(
+        update(Training)
+        .where(Training.id == lease.training, Training.token == lease.token, Training.status == "running")
+        .values(**values)
+    )
+    if written.rowcount == 0:
+        raise LeaseLostError(f"training {lease.training} is no longer this worker's")

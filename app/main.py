@@ -1,0 +1,73 @@
+"""The application, wired: settings, database, middleware, routes. The table of contents of the service."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import torch
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
+from starlette.middleware import Middleware
+
+from app.database import Database
+from app.logs import configure_logs
+from app.resources import Resources
+from app.routes import catalogs, movies, probes, responses, scores, trainings, users
+from app.routes.problems import RESPONSES, handle_problems
+from app.routes.requests import BodyLimit, Measured, RequestIds
+from app.settings import Settings
+
+ROUTERS = [
+    catalogs.router,
+    movies.router,
+    responses.router,
+    users.router,
+    scores.router,
+    trainings.router,
+    probes.router,
+]
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application for these settings; a new database is migrated when it starts."""
+    resources = Resources(settings, Database(settings.database_url, settings.busy_seconds))
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        torch.set_num_threads(1)  # requests are small and many; they share the cores as they come
+        resources.database.migrate()
+        yield
+        resources.database.close()
+
+    app = FastAPIOffline(
+        title="Likely",
+        summary="Learns what each person likes and serves like-scores.",
+        version="0.1.0",
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        responses=RESPONSES,
+        generate_unique_id_function=lambda route: route.name,
+        middleware=[
+            Middleware(RequestIds),
+            Middleware(Measured, measurements=resources.measurements),
+            Middleware(BodyLimit, settings=settings),
+        ],
+    )
+    app.state.resources = resources
+    handle_problems(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_api_route("/", _show_docs, include_in_schema=False)
+    return app
+
+
+def create_app_from_environment() -> FastAPI:
+    """Return the application for the settings in the environment; what web processes start from."""
+    settings = Settings()
+    configure_logs(settings.log_level)
+    return create_app(settings)
+
+
+async def _show_docs() -> RedirectResponse:
+    return RedirectResponse("/docs")

@@ -1,0 +1,141 @@
+"""Users' responses: storing and deleting one, together with the embedding that it changes.
+
+Does not know how an embedding is learned.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, select, tuple_, update
+
+from app.catalogs import CatalogRow, find_catalog
+from app.database import now
+from app.errors import BadInput, NotFound, Place
+from app.movies import find_movie
+from app.relearning import keep, read_trainer, relearn
+from app.tables import Movie, Response, User
+
+
+@dataclass(frozen=True)
+class ResponseRow:
+    """A response as the API lists it; the timestamp in seconds since 1970."""
+
+    user: str
+    movie: str
+    response: float
+    timestamp: float
+
+
+@dataclass(frozen=True)
+class StoredResponse:
+    """A stored response, and the version of the embedding that reflects it.
+
+    ``training`` is the serving training whose embedding was relearned, if there is one yet.
+    """
+
+    user: str
+    movie: str
+    response: float
+    training: int | None
+    embedding_version: int
+
+
+def put_response(
+    connection: Connection, catalog: str, user: str, movie: str, response: float, timestamp: float | None
+) -> tuple[StoredResponse, bool]:
+    """Store or replace a response and relearn the user; return it, and whether it is new.
+
+    A user is made by their first response. Raises `NotFound` for the catalog or the movie.
+    """
+    found = find_catalog(connection, catalog)
+    movie_id = find_movie(connection, found, movie)
+    user_id = _find_user(connection, found, user) or _add_user(connection, found, user)
+    here = (Response.user_id == user_id) & (Response.movie_id == movie_id)
+    present = connection.execute(select(Response.response, Response.timestamp).where(here)).one_or_none()
+    if present is None:
+        connection.execute(
+            insert(Response).values(
+                user_id=user_id,
+                movie_id=movie_id,
+                response=response,
+                timestamp=now() if timestamp is None else timestamp,
+            )
+        )
+    elif present.response != response or timestamp not in {None, present.timestamp}:
+        connection.execute(
+            update(Response)
+            .where(here)
+            .values(response=response, timestamp=now() if timestamp is None else timestamp)
+        )
+    changed = present is None or present.response != response
+    version = _move_user(connection, found, user_id, changed=changed)
+    return StoredResponse(user, movie, response, found.serving, version), present is None
+
+
+def delete_response(connection: Connection, catalog: str, user: str, movie: str) -> None:
+    """Delete a response and relearn the user; raises `NotFound` when there is nothing to delete."""
+    found = find_catalog(connection, catalog)
+    movie_id = find_movie(connection, found, movie)
+    user_id = _find_user(connection, found, user)
+    deleted = connection.execute(
+        delete(Response).where(Response.user_id == user_id, Response.movie_id == movie_id)
+    )
+    if user_id is None or deleted.rowcount == 0:
+        raise NotFound(f"user {user!r} has no response to movie {movie!r} in catalog {catalog!r}")
+    _move_user(connection, found, user_id, changed=True)
+
+
+def list_user_responses(
+    connection: Connection, catalog: str, user: str, limit: int, after: str | None
+) -> list[ResponseRow]:
+    """Return up to ``limit`` responses of a user in the order of the movies; raises `NotFound`."""
+    found = find_catalog(connection, catalog)
+    if _find_user(connection, found, user) is None:
+        raise NotFound(f"there is no user {user!r} in catalog {catalog!r}; their first response makes one")
+    rows = connection.execute(
+        select(User.user, Movie.movie, Response.response, Response.timestamp)
+        .join(User, User.id == Response.user_id)
+        .join(Movie, Movie.id == Response.movie_id)
+        .where(User.catalog_id == found.id, User.user == user, Movie.movie > (after or ""))
+        .order_by(Movie.movie)
+        .limit(limit)
+    )
+    return [ResponseRow(*row) for row in rows]
+
+
+def list_responses(connection: Connection, catalog: str, limit: int, after: str | None) -> list[ResponseRow]:
+    """Return up to ``limit`` responses of a catalog in the order of users, then movies.
+
+    ``after`` is ``user/movie`` of the last one seen.
+    """
+    found = find_catalog(connection, catalog)
+    user, _, movie = (after or "/").partition("/")
+    if after is not None and not (user and movie):
+        raise BadInput("after= is the `next` of the page before", [Place("user/movie", parameter="after")])
+    rows = connection.execute(
+        select(User.user, Movie.movie, Response.response, Response.timestamp)
+        .join(User, User.id == Response.user_id)
+        .join(Movie, Movie.id == Response.movie_id)
+        .where(User.catalog_id == found.id, tuple_(User.user, Movie.movie) > tuple_(user, movie))
+        .order_by(User.user, Movie.movie)
+        .limit(limit)
+    )
+    return [ResponseRow(*row) for row in rows]
+
+
+def _find_user(connection: Connection, catalog: CatalogRow, user: str) -> int | None:
+    return connection.scalar(select(User.id).where(User.catalog_id == catalog.id, User.user == user))
+
+
+def _add_user(connection: Connection, catalog: CatalogRow, user: str) -> int:
+    statement = insert(User).values(catalog_id=catalog.id, user=user).returning(User.id)
+    return connection.execute(statement).scalar_one()
+
+
+def _move_user(connection: Connection, catalog: CatalogRow, user_id: int, *, changed: bool) -> int:
+    """Move the user's version if their responses changed, and bring the serving embedding up to it."""
+    if changed:
+        connection.execute(update(User).where(User.id == user_id).values(version=User.version + 1))
+        if catalog.serving is not None:
+            training = read_trainer(connection, catalog.serving)
+            keep(connection, training.id, [relearn(connection, training, user_id)])
+    return connection.execute(select(User.version).where(User.id == user_id)).scalar_one()

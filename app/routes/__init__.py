@@ -1,0 +1,1 @@
+"""Speaks HTTP: one file a resource, each handler a declaration and one call. Decides nothing."""

@@ -1,0 +1,101 @@
+"""What happens to every request: an id, a limit on its body, a measurement.
+
+Plain ASGI, so that streams stay streams. Does not know the routes, except that imports may be larger.
+"""
+
+import re
+import secrets
+import time
+
+from fastapi import Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.measurements import Measurements
+from app.settings import Settings
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def request_id(request: Request) -> str:
+    """Return the id of a request, as given by the caller or by `RequestIds`."""
+    return str(request.scope.get("request_id", "-"))
+
+
+class RequestIds:
+    """Names each request: ``X-Request-ID`` as the caller gave it, or a new one, comes back in the answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        name = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        scope["request_id"] = name
+
+        async def send_named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["x-request-id"] = name
+            await send(message)
+
+        await self._app(scope, receive, send_named)
+
+
+class BodyLimit:
+    """Refuses bodies larger than the settings allow, by their declared length and by the bytes received."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app, self._settings = app, settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        importing = scope["path"].endswith(":import")
+        limit = self._settings.max_import_bytes if importing else self._settings.max_body_bytes
+        declared = Headers(scope=scope).get("content-length", "")
+        received = 0
+
+        async def receive_limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > limit or (declared.isdecimal() and int(declared) > limit):
+                raise HTTPException(413, f"the body is larger than the {limit:,} bytes accepted here")
+            return message
+
+        await self._app(scope, receive_limited, send)
+
+
+class Measured:
+    """Counts requests and times them up to the start of their answers, by route and not by path."""
+
+    def __init__(self, app: ASGIApp, measurements: Measurements) -> None:
+        self._app, self._measurements = app, measurements
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+
+        async def send_measured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route, method = _route(scope), scope["method"]
+                self._measurements.requests.labels(method, route, message["status"]).inc()
+                self._measurements.seconds.labels(method, route).observe(time.perf_counter() - started)
+            await send(message)
+
+        await self._app(scope, receive, send_measured)
+
+
+def _route(scope: Scope) -> str:
+    """Return the pattern of the route that matched; paths hold ids, and there is no end of them."""
+    return str(getattr(scope.get("route"), "path", "none"))

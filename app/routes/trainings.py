@@ -1,0 +1,168 @@
+"""/v1/catalogs/{catalog}/trainings: starting, watching, cancelling trainings, and reading their losses."""
+
+import csv
+import io
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import astuple, dataclass
+from typing import Annotated, Literal
+
+import anyio
+from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, Field, TypeAdapter
+
+from app import trainings
+from app.errors import NotFound
+from app.routes import media
+from app.routes.parameters import Body, CatalogId, FromApp, Limit, Page, TrainingId, page
+from app.trainings import UNFINISHED, Loss, TrainingRow
+from models.gradient_descent import GradientDescentOptions
+
+router = APIRouter(prefix="/v1/catalogs/{catalog}/trainings", tags=["trainings"])
+
+_LARGEST_SEED = 2**53 - 1  # every JSON reader keeps whole numbers up to here
+_STEPS_AT_ONCE = 1000
+
+_LOSS = TypeAdapter(Loss)
+_TRAINING = TypeAdapter(TrainingRow | None)
+
+
+class TrainingBody(Body):
+    """What to train; options that are left out have the trainer's defaults."""
+
+    trainer: Literal["gradient_descent"]
+    options: GradientDescentOptions = GradientDescentOptions()
+    seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED, description="drawn at random if left out")] | None = (
+        None
+    )
+    serve: Annotated[bool, Field(description="let scores come from it when it has succeeded")] = True
+
+
+class Losses(BaseModel):
+    """The loss curve of a training."""
+
+    training: int
+    losses: list[Loss]
+
+
+@router.post("", status_code=202)
+def create_training(app: FromApp, catalog: CatalogId, body: TrainingBody, response: Response) -> TrainingRow:
+    """Put a training into the queue; Location is where to watch it."""
+    seed = secrets.randbelow(2**31) if body.seed is None else body.seed
+    with app.database.writing() as connection:
+        training = trainings.create_training(
+            connection, catalog, body.trainer, body.options.model_dump(), seed, serve=body.serve
+        )
+    response.headers["Location"] = f"/v1/catalogs/{catalog}/trainings/{training.id}"
+    return training
+
+
+@router.get("")
+def list_trainings(
+    app: FromApp,
+    catalog: CatalogId,
+    limit: Limit = 100,
+    after: Annotated[
+        int | None, Query(ge=1, le=_LARGEST_SEED, description="`next` of the page before")
+    ] = None,
+) -> Page[TrainingRow]:
+    """List the trainings, the newest first."""
+    with app.database.reading() as connection:
+        found = trainings.list_trainings(connection, catalog, limit, after)
+        return page(found, limit, lambda item: item.id)
+
+
+@router.get("/{training}")
+def read_training(app: FromApp, catalog: CatalogId, training: TrainingId) -> TrainingRow:
+    """Show a training."""
+    with app.database.reading() as connection:
+        return trainings.read_training(connection, catalog, training)
+
+
+@router.post("/{training}:cancel", status_code=202)
+def cancel_training(app: FromApp, catalog: CatalogId, training: TrainingId) -> TrainingRow:
+    """Cancel a training that waits or runs."""
+    with app.database.writing() as connection:
+        return trainings.cancel_training(connection, catalog, training)
+
+
+@router.get("/{training}/losses", responses={200: {"content": {"text/csv": {}}}}, response_model=Losses)
+def list_losses(
+    app: FromApp, catalog: CatalogId, training: TrainingId, accept: Annotated[str | None, Header()] = None
+) -> Losses | Response:
+    """Show the loss curve, as JSON or as CSV by the Accept header."""
+    chosen = media.choose(accept, ["application/json", "text/csv"])
+    losses = _read_losses(app, catalog, training)
+    return losses if chosen == "application/json" else _as_csv(losses)
+
+
+@router.get("/{training}/losses.json")
+def list_losses_as_json(app: FromApp, catalog: CatalogId, training: TrainingId) -> Losses:
+    """Show the loss curve as JSON."""
+    return _read_losses(app, catalog, training)
+
+
+@router.get("/{training}/losses.csv", response_class=Response, responses={200: {"content": {"text/csv": {}}}})
+def list_losses_as_csv(app: FromApp, catalog: CatalogId, training: TrainingId) -> Response:
+    """Show the loss curve as CSV: step, loss, data_loss, penalty."""
+    return _as_csv(_read_losses(app, catalog, training))
+
+
+@router.get("/{training}/events", response_class=EventSourceResponse, dependencies=[Depends(read_training)])
+async def stream_events(
+    app: FromApp,
+    catalog: CatalogId,
+    training: TrainingId,
+    last_event_id: Annotated[int, Header(ge=0, le=_LARGEST_SEED)] = 0,
+) -> AsyncIterator[ServerSentEvent]:
+    """Stream one `step` event a step, and at the end one event named after the training's status.
+
+    A client that reconnects with `Last-Event-ID` misses nothing and gets nothing twice.
+    """
+    sent = last_event_id
+    while True:
+        news = await run_in_threadpool(_read_news, app, catalog, training, sent)
+        for loss in news.losses:
+            yield ServerSentEvent(raw_data=_LOSS.dump_json(loss).decode(), event="step", id=str(loss.step))
+            sent = loss.step
+        if news.ended is not None:
+            yield ServerSentEvent(raw_data=_TRAINING.dump_json(news.training).decode(), event=news.ended)
+            return
+        if len(news.losses) < _STEPS_AT_ONCE:
+            await anyio.sleep(app.settings.poll_seconds)
+
+
+@dataclass(frozen=True)
+class _News:
+    """What happened since the last look; ``ended`` is set when nothing more will."""
+
+    losses: list[Loss]
+    training: TrainingRow | None
+    ended: str | None
+
+
+def _read_news(app: FromApp, catalog: str, training: int, after: int) -> _News:
+    with app.database.reading() as connection:
+        try:
+            row = trainings.read_training(connection, catalog, training)
+        except NotFound:  # deleted with its catalog while somebody watched
+            return _News([], None, "cancelled")
+        losses = trainings.list_losses(connection, training, after, _STEPS_AT_ONCE)
+    over = row.status not in UNFINISHED and len(losses) < _STEPS_AT_ONCE
+    return _News(losses, row, row.status if over else None)
+
+
+def _read_losses(app: FromApp, catalog: str, training: int) -> Losses:
+    with app.database.reading() as connection:
+        found = trainings.read_training(connection, catalog, training)
+        return Losses(training=found.id, losses=trainings.list_losses(connection, found.id))
+
+
+def _as_csv(losses: Losses) -> Response:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["step", "loss", "data_loss", "penalty"])
+    writer.writerows(astuple(loss) for loss in losses.losses)
+    return Response(text.getvalue(), media_type="text/csv")

@@ -1,0 +1,69 @@
+"""Keeps one worker process running beside the web: starts it, starts it again when it dies, stops it.
+
+The worker's standard input is a pipe from here. Nothing is ever written to it: when this process dies, even
+by SIGKILL, the pipe closes and the worker ends. Does not know what a worker does.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from typing import Self
+
+import structlog
+
+from app import leases
+from app.database import Database
+from app.errors import Busy
+
+log = structlog.get_logger()
+
+_RESTART_SECONDS = 0.2
+_STOP_SECONDS = 5.0
+
+
+class Supervisor:
+    """A context in which a worker runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._stopping = threading.Event()
+        self._started = 0
+        self._worker = self._start()
+        self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+        self._worker.terminate()
+        try:
+            self._worker.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._worker.kill()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._started += 1
+        self._name = f"{socket.gethostname()}:{os.getpid()}:{self._started}"
+        command = [sys.executable, "-m", "app.cli", "worker", "--name", self._name, "--until-stdin-closes"]
+        # A session of its own, so that Ctrl-C reaches only this process, which then stops the worker.
+        return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - our own
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(_RESTART_SECONDS):
+            if self._worker.poll() is None:
+                continue
+            log.warning("the worker died and is started again", exit_code=self._worker.returncode)
+            self._expire_leases()
+            self._worker = self._start()
+
+    def _expire_leases(self) -> None:
+        try:
+            with self._database.writing() as connection:
+                leases.expire(connection, self._name)
+        except Busy:
+            log.warning("the dead worker's training waits until its lease ends")

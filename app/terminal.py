@@ -1,0 +1,103 @@
+"""What commands show at a terminal: progress bars, tables. Does not know the command line's flags."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from app.catalogs import CatalogSummary
+from app.database import Database
+from app.errors import Conflict
+from app.matrices import MovieMatrices
+from app.scores import UserScores, score_movies
+from app.settings import Settings
+from app.trainings import UNFINISHED, TrainingRow, create_training, read_training
+from app.users import list_users
+from app.worker import Worker
+from models.trainer import Step
+
+out = Console(highlight=False)
+
+
+def progress_bar() -> Progress:
+    """Return a progress bar that disappears when it is done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def run_training(
+    database: Database,
+    settings: Settings,
+    catalog: str,
+    options: Mapping[str, Any],
+    seed: int,
+    *,
+    serve: bool,
+) -> TrainingRow:
+    """Train the catalog with gradient descent, here or in the worker that takes it, and wait for the end.
+
+    Raises `Conflict` when it does not succeed.
+    """
+    with database.writing() as connection:
+        training = create_training(connection, catalog, "gradient_descent", options, seed, serve=serve)
+    worker = Worker(database, settings, name=f"terminal:{time.time_ns()}")
+    with progress_bar() as progress:
+        task = progress.add_task(f"training {catalog}", total=training.steps_total)
+
+        def show(step: Step) -> None:
+            progress.update(task, completed=step.step)
+
+        while training.status in UNFINISHED:
+            if not worker.run_next(only=training.id, watch=show):
+                time.sleep(settings.poll_seconds)
+            with database.reading() as connection:
+                training = read_training(connection, catalog, training.id)
+            progress.update(task, completed=training.steps_done)
+    if training.status != "succeeded":
+        raise Conflict(f"training {training.id} {training.status}: {training.error or 'somebody stopped it'}")
+    return training
+
+
+def print_training(training: TrainingRow) -> None:
+    """Print how a training ended."""
+    out.print(
+        f"training {training.id} of {training.catalog} succeeded after {training.steps_done} steps: "
+        f"loss {training.loss:.4f}, seed {training.seed}",
+        markup=False,
+    )
+
+
+def print_catalog(catalog: CatalogSummary) -> None:
+    """Print what a catalog holds."""
+    out.print(
+        f"catalog {catalog.catalog}: {catalog.movies:,} movies, {catalog.users:,} users, "
+        f"{catalog.responses:,} responses, {len(catalog.dimensions)} dimensions",
+        markup=False,
+    )
+
+
+def print_scores(scores: UserScores, limit: int | None) -> None:
+    """Print a user's scores, best first."""
+    table = Table("movie", "title", "score", "logit")
+    for score in sorted(scores.scores, key=lambda score: -score.logit)[:limit]:
+        table.add_row(score.movie, score.title, f"{score.score:.4f}", f"{score.logit:+.4f}")
+    out.print(table)
+
+
+def print_score_matrix(database: Database, catalog: str) -> None:
+    """Print the scores of a small catalog, a row a user, a column a movie."""
+    matrices = MovieMatrices()
+    table = Table("user")
+    with database.reading() as connection:
+        rows = [
+            score_movies(connection, matrices, catalog, row.user, [])
+            for row in list_users(connection, catalog, limit=20, after=None)
+        ]
+    for score in rows[0].scores if rows else []:
+        table.add_column(score.movie, justify="right")
+    for row in rows:
+        table.add_row(row.user, *(f"{score.score:.2f}" for score in row.scores))
+    out.print(table)

@@ -1,0 +1,188 @@
+"""The worker: takes trainings out of the queue, runs them, publishes what they learned.
+
+Training happens in the caller's thread. A second thread writes the losses, renews the lease and notices when
+the training was cancelled. Does not know HTTP, nor how a trainer learns.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Self
+
+import structlog
+from sqlalchemy import select, update
+
+from app import leases
+from app.database import Database
+from app.errors import Busy
+from app.leases import Lease, LeaseLostError
+from app.publishing import Publication
+from app.relearning import keep_if_current, relearn_behind
+from app.settings import Settings
+from app.snapshots import Snapshot, read_snapshot
+from app.tables import Catalog
+from models.responses import BadResponsesError
+from models.trainer import DivergedError, Step
+from models.trainers import make_trainer
+
+log = structlog.get_logger()
+
+_RELEARNED_AT_ONCE = 50
+
+
+class StoppedError(Exception):
+    """The worker was asked to stop while a training ran."""
+
+
+class Reporter:
+    """Passes a trainer's steps on to the database, and the word to stop back to the trainer."""
+
+    def __init__(self, database: Database, lease: Lease, settings: Settings, stop: threading.Event) -> None:
+        self._database, self._lease, self._settings, self._stop = database, lease, settings, stop
+        self._unwritten: list[Step] = []
+        self._lost = threading.Event()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._write_regularly, name="reporter", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.finish()
+
+    def __call__(self, step: Step) -> None:
+        """Take one step; raises `LeaseLostError` or `StoppedError` when the training is to end here."""
+        self._unwritten.append(step)
+        if self._lost.is_set():
+            raise LeaseLostError(f"training {self._lease.training} is no longer this worker's")
+        if self._stop.is_set():
+            raise StoppedError
+
+    def finish(self) -> list[Step]:
+        """Stop the thread and return the steps that it has not written."""
+        self._done.set()
+        self._thread.join()
+        return self._unwritten
+
+    def _write_regularly(self) -> None:
+        # Often enough to notice a cancelled training well within a second.
+        renew_after = min(0.5, self._settings.lease_seconds / 4)
+        renewed = 0.0
+        while not self._done.wait(self._settings.poll_seconds):
+            steps = list(self._unwritten)
+            if not steps and time.monotonic() - renewed < renew_after:
+                continue
+            try:
+                with self._database.writing() as connection:
+                    leases.report(connection, self._lease, steps, self._settings.lease_seconds)
+            except LeaseLostError:
+                self._lost.set()
+                return
+            except Busy:
+                continue
+            del self._unwritten[: len(steps)]
+            renewed = time.monotonic()
+
+
+class Worker:
+    """Runs trainings of one database until it is told to stop."""
+
+    def __init__(self, database: Database, settings: Settings, name: str) -> None:
+        self._database, self._settings, self._name = database, settings, name
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        """Run trainings as they come; return soon after ``stop`` is set."""
+        while not self.stop.is_set():
+            if not self.run_next() and not self.relearn_some():
+                self.stop.wait(self._settings.poll_seconds)
+
+    def run_next(self, only: int | None = None, watch: Callable[[Step], None] | None = None) -> bool:
+        """Run the next training in the queue, or the one given; return whether there was one.
+
+        ``watch`` is called after each of its steps.
+        """
+        lease = self._claim(only)
+        if lease is None:
+            return False
+        log.info("training started", training=lease.training, trainer=lease.trainer)
+        try:
+            self._train(lease, watch)
+        except LeaseLostError:
+            log.info("training was cancelled or taken over", training=lease.training)
+        except StoppedError:
+            self._under(lease, leases.give_back)
+            log.info("training given back", training=lease.training)
+        except (BadResponsesError, DivergedError) as error:
+            self._fail(lease, str(error))
+        except Exception as error:
+            log.exception("training failed", training=lease.training)
+            self._fail(lease, f"internal error: {type(error).__name__}")
+        return True
+
+    def relearn_some(self) -> bool:
+        """Store some embeddings that bulk changes left behind; return whether there were any."""
+        with self._database.reading() as connection:
+            catalog = connection.scalar(
+                select(Catalog.id).where(Catalog.embeddings_behind).order_by(Catalog.id).limit(1)
+            )
+            if catalog is None:
+                return False
+            relearned = relearn_behind(connection, catalog, _RELEARNED_AT_ONCE)
+        with self._database.writing() as connection:
+            if relearned is not None:
+                keep_if_current(connection, *relearned)
+            elif relearn_behind(connection, catalog, limit=1) is None:
+                done = update(Catalog).where(Catalog.id == catalog).values(embeddings_behind=False)
+                connection.execute(done)
+        return True
+
+    def _claim(self, only: int | None) -> Lease | None:
+        with self._database.reading() as connection:
+            if leases.find_claimable(connection, only) is None:
+                return None
+        with self._database.writing() as connection:
+            return leases.claim(
+                connection,
+                self._name,
+                self._settings.lease_seconds,
+                self._settings.training_attempts,
+                only,
+            )
+
+    def _train(self, lease: Lease, watch: Callable[[Step], None] | None) -> None:
+        trainer = make_trainer(lease.trainer, lease.options)
+        with Reporter(self._database, lease, self._settings, self.stop) as reporter:
+
+            def report(step: Step) -> None:
+                reporter(step)
+                if watch is not None:
+                    watch(step)
+
+            with self._database.reading() as connection:
+                snapshot = read_snapshot(connection, lease.catalog_id)
+            learned = trainer.fit(snapshot.responses, lease.seed, report)
+            publication = Publication(snapshot, learned, trainer)
+            metrics = {**_counts(snapshot), "status": learned.status}
+            publication.publish(self._database, lease, reporter.finish, metrics)
+        log.info("training succeeded", training=lease.training)
+
+    def _fail(self, lease: Lease, error: str) -> None:
+        self._under(lease, lambda connection, held: leases.end(connection, held, "failed", error=error))
+        log.warning("training failed", training=lease.training, error=error)
+
+    def _under(self, lease: Lease, write: Callable[..., None]) -> None:
+        try:
+            with self._database.writing() as connection:
+                write(connection, lease)
+        except LeaseLostError:
+            log.info("training was cancelled or taken over", training=lease.training)
+
+
+def _counts(snapshot: Snapshot) -> dict[str, object]:
+    return {
+        "users": snapshot.responses.users,
+        "movies": snapshot.responses.items,
+        "responses": snapshot.responses.values.shape[0],
+    }

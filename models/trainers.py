@@ -1,0 +1,13 @@
+"""The trainers by name: what a request may ask for. Does not know how any of them learns."""
+
+from collections.abc import Mapping
+
+from models.gradient_descent import GradientDescent, GradientDescentOptions
+from models.trainer import Trainer
+
+
+def make_trainer(name: str, options: Mapping[str, object]) -> Trainer:
+    """Return the named trainer with these options; raises `ValueError` when there is none of this name."""
+    if name == "gradient_descent":
+        return GradientDescent(GradientDescentOptions.model_validate(options))
+    raise ValueError(f"there is no trainer {name!r}")

@@ -1,0 +1,49 @@
+"""What several test files start from: an empty database, the application on it, the class catalog."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.database import Database
+from app.demo import load_class
+from app.main import create_app
+from app.settings import Settings
+from app.worker import Worker
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings for a database of this test's own; quick to look, quick to give up."""
+    return Settings(database_url=f"sqlite:///{tmp_path}/likely.db", poll_seconds=0.01, busy_seconds=5)
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    """An empty, migrated database."""
+    database = Database(settings.database_url, settings.busy_seconds)
+    database.migrate()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[TestClient]:
+    """A client of the application on the database of `settings`. No worker runs beside it: see `worker`."""
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def worker(settings: Settings, database: Database) -> Worker:
+    """A worker to call `run_next` on, in the test's own thread."""
+    return Worker(database, settings, name="test")
+
+
+@pytest.fixture
+def class_catalog(database: Database) -> str:
+    """The class catalog, stored and not trained; its id."""
+    with database.writing() as connection:
+        load_class(connection)
+    return "class"
