@@ -106,6 +106,11 @@ class Database:
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, revision)
 
+    def check(self) -> None:
+        """Read something; raises what SQLAlchemy raises when the database does not answer."""
+        with self.reading() as connection:
+            connection.exec_driver_sql("SELECT 1")
+
     def close(self) -> None:
         """Close every pooled connection."""
         self._engine.dispose()

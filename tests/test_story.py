@@ -17,9 +17,9 @@ def test_the_class_result_comes_out_over_http(client: TestClient, worker: Worker
     dimensions = ["violence", "positive message", "language"]
     assert client.put("/v1/catalogs/class", json={"dimensions": dimensions}).status_code == 201
     vectors = {"m0": [0.6, 0.4, -0.2], "m1": [-0.7, 0.8, -0.7], "m2": [0.8, -0.75, 0.9]}
-    for movie, vector in vectors.items():
-        put = client.put(f"/v1/catalogs/class/movies/{movie}", json={"vector": vector})
-        assert put.json() == {"movie": movie, "title": movie, "vector": vector}
+    for name, vector in vectors.items():
+        put = client.put(f"/v1/catalogs/class/movies/{name}", json={"vector": vector})
+        assert put.json() == {"movie": name, "title": name, "vector": vector}
     for user in range(3):
         for movie in range(3):
             path = f"/v1/catalogs/class/users/{user}/responses/m{movie}"
@@ -31,11 +31,11 @@ def test_the_class_result_comes_out_over_http(client: TestClient, worker: Worker
 
     training = client.get(started.headers["location"]).json()
     assert (training["status"], training["steps_done"], training["seed"]) == ("succeeded", 1000, 6789)
-    for user, published in PUBLISHED_EMBEDDINGS.items():
-        learned = client.get(f"/v1/catalogs/class/users/{user}/embedding").json()["embedding"]
+    for name, published in PUBLISHED_EMBEDDINGS.items():
+        learned = client.get(f"/v1/catalogs/class/users/{name}/embedding").json()["embedding"]
         assert [round(learned[dimension], 4) for dimension in dimensions] == list(published)
-    for user, shown in PUBLISHED_SCORES.items():
-        scored = client.get(f"/v1/catalogs/class/users/{user}/scores", params={"movie": list(vectors)}).json()
+    for name, shown in PUBLISHED_SCORES.items():
+        scored = client.get(f"/v1/catalogs/class/users/{name}/scores", params={"movie": list(vectors)}).json()
         assert [score["movie"] for score in scored["scores"]] == list(vectors)
         assert [score["score"] for score in scored["scores"]] == pytest.approx(shown, abs=0.005)
 

@@ -3,10 +3,8 @@
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
-from sqlalchemy import select
 
 from app.routes.parameters import FromApp
-from app.tables import Catalog
 
 router = APIRouter(tags=["probes"])
 
@@ -33,8 +31,7 @@ async def read_liveness() -> Alive:
 @router.get("/readyz")
 def read_readiness(app: FromApp) -> Ready:
     """Say that the database answers, and which library reads it."""
-    with app.database.reading() as connection:
-        connection.execute(select(Catalog.id).limit(1))
+    app.database.check()
     return Ready(database=app.database.version)
 
 

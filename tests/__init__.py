@@ -1,0 +1,1 @@
+"""Tests, by subject; tests/models and tests/routes mirror those folders."""

@@ -1,0 +1,119 @@
+"""The service as a person starts it: `likely serve` in a process of its own, spoken to over HTTP."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+STARTED_WITHIN = 60.0
+
+
+class Service:
+    """A running `likely serve` and a client for it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+        self.process, self.url, self.log = process, url, log
+        self.http = httpx2.Client(base_url=url, timeout=30)
+
+    def wait_until_ready(self) -> None:
+        """Wait for /readyz."""
+        deadline = time.monotonic() + STARTED_WITHIN
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                if self.http.get("/readyz").status_code == 200:
+                    return
+            except httpx2.TransportError:
+                time.sleep(0.05)
+        raise AssertionError(f"not ready after {STARTED_WITHIN} s:\n{self.log.read_text()}")
+
+    def worker_pids(self) -> list[int]:
+        """Return the worker processes that this service has started and that still run."""
+        return [pid for pid in children_of(self.process.pid) if "worker" in command_of(pid)]
+
+    def training(self, path: str) -> dict[str, Any]:
+        """Return a training as the API shows it."""
+        found: dict[str, Any] = self.http.get(path).json()
+        return found
+
+    def wait_for(self, path: str, *statuses: str, seconds: float = 60.0) -> dict[str, Any]:
+        """Wait until a training has one of these statuses, and return it."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            training = self.training(path)
+            if training["status"] in statuses:
+                return training
+            time.sleep(0.02)
+        raise AssertionError(
+            f"training still {training['status']} after {seconds} s:\n{self.log.read_text()}"
+        )
+
+
+@contextmanager
+def serving(folder: Path, environment: Mapping[str, str] | None = None, *flags: str) -> Iterator[Service]:
+    """Run `likely serve` on the database in ``folder``; ends it with SIGTERM."""
+    port = free_port()
+    log = folder / "service.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app.cli", "serve", "--port", str(port), *flags],
+            env={
+                **os.environ,
+                "LIKELY_DATABASE_URL": f"sqlite:///{folder}/likely.db",
+                **(environment or {}),
+            },
+            stdout=output,
+            stderr=output,
+        )
+    service = Service(process, f"http://127.0.0.1:{port}", log)
+    try:
+        service.wait_until_ready()
+        yield service
+    finally:
+        service.http.close()
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process with SIGTERM, and with SIGKILL if that does not help."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the processes started by a process (Linux)."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()] + [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        if task.name != str(pid)
+        for child in (task / "children").read_text().split()
+    ]
+
+
+def command_of(pid: int) -> str:
+    """Return the command line of a process, empty when it is gone (Linux)."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except FileNotFoundError:
+        return ""
