@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -158,6 +159,35 @@ def demo() -> None:
         training = terminal.run_training(database, settings, example.CATALOG, {}, example.SEED, serve=True)
         terminal.print_training(training)
     terminal.print_score_matrix(database, example.CATALOG)
+
+
+@imports.command("movielens")
+def import_movielens(
+    path: Annotated[Path, typer.Argument(help="an unpacked folder of the ml-latest or the ml-100k layout")],
+    catalog: CatalogOption = "movielens",
+    like_from: Annotated[float, typer.Option(help="a rating from here on is a like")] = 4.0,
+    *,
+    genres: Annotated[bool, typer.Option(help="genres become dimensions of 0 or 1")] = True,
+) -> None:
+    """Import a MovieLens folder: its movies, and its ratings as likes and dislikes."""
+    from app import movielens, terminal
+    from app.catalogs import read_catalog
+
+    settings = Settings()
+    database = _open_database(settings)
+    with terminal.progress_bar() as progress:
+        task = progress.add_task(f"importing {path.name}", total=None)
+        movielens.import_movielens(
+            database,
+            path,
+            catalog,
+            like_from=like_from,
+            genres=genres,
+            max_rows=settings.max_import_rows,
+            progress=lambda rows: progress.update(task, completed=rows),
+        )
+    with database.reading() as connection:
+        terminal.print_catalog(read_catalog(connection, catalog))
 
 
 @cli.command()

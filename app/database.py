@@ -101,7 +101,7 @@ class Database:
         Several processes may call this at once: the migration runs inside one writing transaction.
         """
         config = alembic.config.Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         with self._engine.connect() as connection:
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, revision)

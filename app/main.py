@@ -12,13 +12,14 @@ from starlette.middleware import Middleware
 from app.database import Database
 from app.logs import configure_logs
 from app.resources import Resources
-from app.routes import catalogs, movies, probes, responses, scores, trainings, users
+from app.routes import catalogs, imports, movies, probes, responses, scores, trainings, users
 from app.routes.problems import RESPONSES, handle_problems
 from app.routes.requests import BodyLimit, Measured, RequestIds
 from app.settings import Settings
 
 ROUTERS = [
     catalogs.router,
+    imports.router,
     movies.router,
     responses.router,
     users.router,

@@ -25,7 +25,7 @@ def kind_of(dtype: pl.DataType) -> str:
     """Return what a column holds: text, number, nothing (null in every row) or other."""
     if dtype.is_numeric():
         return "number"
-    if dtype in {pl.String, pl.Categorical, pl.Enum}:
+    if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)):
         return "text"
     return "nothing" if dtype == pl.Null else "other"
 

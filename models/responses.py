@@ -3,12 +3,17 @@
 Users and items are rows here, positions in a matrix. Does not know their ids or where they are kept.
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
 import torch
 from torch import Tensor
+
+# torch says once that its sparse CSR tensors may still change. The two operations used here are pinned by
+# tests, and torch by its version; the people who start the service can do nothing about it.
+warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
 
 
 class BadResponsesError(ValueError):

@@ -5,7 +5,7 @@ Does not know what went wrong where; the exceptions say it.
 
 import json
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any
 
 import structlog
@@ -13,8 +13,10 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
-from app.errors import BadInput, Busy, Place, Problem, UnsupportedMedia
+from app.errors import BadInput, Busy, Place, Problem, TooLarge, UnsupportedMedia
 from app.routes.requests import request_id
 
 log = structlog.get_logger()
@@ -44,9 +46,12 @@ class ProblemAnswer(BaseModel):
     request_id: str
 
 
+_SCHEMAS = "#/components/schemas/"
+_CONTENT = {MEDIA_TYPE: {"schema": {"$ref": _SCHEMAS + ProblemAnswer.__name__}}}
+
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}, "description": "the caller's mistake"},
-    "5XX": {"model": ProblemAnswer, "content": {MEDIA_TYPE: {}}, "description": "not the caller's mistake"},
+    "4XX": {"description": "the caller's mistake", "content": _CONTENT},
+    "5XX": {"description": "not the caller's mistake", "content": _CONTENT},
 }
 
 
@@ -55,7 +60,26 @@ def handle_problems(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
     app.add_exception_handler(Exception, _answer_bug)
+    _describe_problems(app)
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Add the schema of problems to the OpenAPI document.
+
+    FastAPI's own ``model=`` would document them under each route's media type, which they never have.
+    """
+    describe = app.openapi
+
+    def describe_with_problems() -> dict[str, Any]:
+        document = describe()
+        problem = ProblemAnswer.model_json_schema(ref_template=_SCHEMAS + "{model}")
+        places = problem.pop("$defs")
+        document["components"]["schemas"].update(places | {ProblemAnswer.__name__: problem})
+        return document
+
+    app.openapi = describe_with_problems  # type: ignore[method-assign]  # FastAPI's documented way
 
 
 def answer(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
@@ -92,16 +116,47 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
+    if status is HTTPStatus.BAD_REQUEST:
+        return answer(request, _unreadable(error.__cause__))
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        return _answer_method(request)
     problem = Problem(_FRAMEWORK_DETAILS.get(status, str(error.detail)))
-    problem.status, problem.type = status, status.phrase.lower().replace(" ", "-")
+    # Phrases differ between versions of Python, types do not.
+    problem.status, problem.type = status, _FRAMEWORK_TYPES.get(status, status.name.lower().replace("_", "-"))
     return answer(request, problem, error.headers)
 
 
-_FRAMEWORK_DETAILS = {
-    HTTPStatus.NOT_FOUND: "there is nothing at this path; /docs lists what there is",
-    HTTPStatus.METHOD_NOT_ALLOWED: "this path does not take this method; /docs lists what it takes",
-    HTTPStatus.BAD_REQUEST: "the body could not be read as JSON",
-}
+_FRAMEWORK_DETAILS = {HTTPStatus.NOT_FOUND: "there is nothing at this path; /docs lists what there is"}
+_FRAMEWORK_TYPES = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge.type}
+
+
+def _answer_method(request: Request) -> Response:
+    """Word a 405; the framework's own Allow names the methods of one handler, not those of the path."""
+    scope = {name: request.scope[name] for name in ("type", "path", "root_path")}
+    allowed = ", ".join(
+        method
+        for method in HTTPMethod
+        if any(route.matches(scope | {"method": method})[0] is Match.FULL for route in request.app.routes)
+    )
+    problem = Problem(f"this path does not take {request.method}, but {allowed}")
+    problem.status, problem.type = HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed"
+    return answer(request, problem, {"Allow": allowed})
+
+
+def _unreadable(cause: BaseException | None) -> Problem:
+    """Word a body that the JSON reader gave up on before it could say where."""
+    line = None
+    if isinstance(cause, UnicodeDecodeError):
+        why, line = "here are bytes that are no UTF-8", cause.object.count(b"\n", 0, cause.start) + 1
+    elif isinstance(cause, RecursionError):
+        why = "its brackets nest too deeply"
+    elif isinstance(cause, ValueError):
+        why = "a number in it has too many digits"
+    else:
+        why = "it did not arrive whole"
+    problem = BadInput(f"the body cannot be read as JSON: {why}", [Place(why, pointer="", line=line)])
+    problem.status, problem.type = HTTPStatus.BAD_REQUEST, "malformed-json"
+    return problem
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:
@@ -176,9 +231,16 @@ def _escape(part: str) -> str:
     return part.replace("~", "~0").replace("/", "~1")
 
 
+async def _answer_nobody(request: Request, _error: Exception) -> Response:
+    """End a request whose caller hung up in the middle of the body; nothing of it was stored."""
+    return answer(request, BadInput("the body ended before its end"))
+
+
 async def _answer_bug(request: Request, _error: Exception) -> Response:
     """Answer what nobody foresaw, without a word about the inside; the log has it, under the request id."""
     log.error("request failed", request_id=request_id(request), path=request.url.path)
     problem = Problem("something went wrong here; the log of the service has it under this request id")
     problem.type = "internal-error"
-    return answer(request, problem)
+    return answer(
+        request, problem, {"X-Request-ID": request_id(request)}
+    )  # sent from outside of `RequestIds`

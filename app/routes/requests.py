@@ -6,6 +6,7 @@ Plain ASGI, so that streams stay streams. Does not know the routes, except that 
 import re
 import secrets
 import time
+from http import HTTPMethod, HTTPStatus
 
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
@@ -86,16 +87,29 @@ class Measured:
             return
         started = time.perf_counter()
 
+        def measure(status: int) -> None:
+            route, method = _route(scope), _method(scope)
+            self._measurements.requests.labels(method, route, status).inc()
+            self._measurements.seconds.labels(method, route).observe(time.perf_counter() - started)
+
         async def send_measured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                route, method = _route(scope), scope["method"]
-                self._measurements.requests.labels(method, route, message["status"]).inc()
-                self._measurements.seconds.labels(method, route).observe(time.perf_counter() - started)
+                measure(message["status"])
             await send(message)
 
-        await self._app(scope, receive, send_measured)
+        try:
+            await self._app(scope, receive, send_measured)
+        except Exception:
+            measure(HTTPStatus.INTERNAL_SERVER_ERROR)  # answered outside of this middleware
+            raise
 
 
 def _route(scope: Scope) -> str:
     """Return the pattern of the route that matched; paths hold ids, and there is no end of them."""
-    return str(getattr(scope.get("route"), "path", "none"))
+    return str(getattr(scope.get("route"), "path_format", "none"))
+
+
+def _method(scope: Scope) -> str:
+    """Return the method, if it is one that HTTP knows; there is no end of the others."""
+    method: str = scope["method"]
+    return method if method in HTTPMethod.__members__ else "other"

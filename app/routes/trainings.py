@@ -6,12 +6,14 @@ import secrets
 from collections.abc import AsyncIterator
 from dataclasses import astuple, dataclass
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 import anyio
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field, TypeAdapter
+from starlette.convertors import Convertor, register_url_convertor
 
 from app import trainings
 from app.errors import NotFound
@@ -25,8 +27,25 @@ router = APIRouter(prefix="/v1/catalogs/{catalog}/trainings", tags=["trainings"]
 _LARGEST_SEED = 2**53 - 1  # every JSON reader keeps whole numbers up to here
 _STEPS_AT_ONCE = 1000
 
+_LOCATION = {"description": "where to watch the training", "schema": {"type": "string"}}
+
 _LOSS = TypeAdapter(Loss)
 _TRAINING = TypeAdapter(TrainingRow | None)
+
+
+class _Segment(Convertor[str]):
+    """A path segment up to a colon: `7:cancel` is no training, so only POST is allowed there."""
+
+    regex = "[^/:]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("segment", _Segment())
 
 
 class TrainingBody(Body):
@@ -47,7 +66,7 @@ class Losses(BaseModel):
     losses: list[Loss]
 
 
-@router.post("", status_code=202)
+@router.post("", status_code=202, responses={202: {"headers": {"Location": _LOCATION}}})
 def create_training(app: FromApp, catalog: CatalogId, body: TrainingBody, response: Response) -> TrainingRow:
     """Put a training into the queue; Location is where to watch it."""
     seed = secrets.randbelow(2**31) if body.seed is None else body.seed
@@ -55,7 +74,7 @@ def create_training(app: FromApp, catalog: CatalogId, body: TrainingBody, respon
         training = trainings.create_training(
             connection, catalog, body.trainer, body.options.model_dump(), seed, serve=body.serve
         )
-    response.headers["Location"] = f"/v1/catalogs/{catalog}/trainings/{training.id}"
+    response.headers["Location"] = f"/v1/catalogs/{quote(catalog, safe='')}/trainings/{training.id}"
     return training
 
 
@@ -74,7 +93,7 @@ def list_trainings(
         return page(found, limit, lambda item: item.id)
 
 
-@router.get("/{training}")
+@router.get("/{training:segment}")
 def read_training(app: FromApp, catalog: CatalogId, training: TrainingId) -> TrainingRow:
     """Show a training."""
     with app.database.reading() as connection:

@@ -1,0 +1,246 @@
+"""Imports: storing the rows of whole files, all of them or none.
+
+A later row replaces an earlier one of the same movie, or of the same user and movie. Does not know HTTP, nor
+how files are written; `import_files` reads them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from app.catalogs import CatalogRow, find_catalog, mark_behind
+from app.database import Database, now
+from app.errors import BadRows, Place, TooLarge
+from app.import_files import Format, read_movies, read_responses
+from app.import_keys import IDS_AT_ONCE, UserKeys, movie_keys, present_movies
+from app.import_rules import MOST_BAD_ROWS, Batch, shown
+from app.movies import move_answerers, move_movies
+from app.tables import Movie, Response, User
+
+Progress = Callable[[int], None]
+
+# Rows come in the file's order and go to two trees in the order of their keys. A page that is not in the
+# cache is written and read again for almost every row; SQLite's own 2 MB hold too few.
+_CACHE_KIB = 65_536
+
+
+@dataclass(frozen=True)
+class Imported:
+    """How many rows a file had, how many of them were new, and how many took the place of another."""
+
+    rows: int
+    created: int
+    replaced: int
+
+
+class Importer(Protocol):
+    """`import_movies` or `import_responses`."""
+
+    def __call__(
+        self,
+        connection: Connection,
+        catalog: str,
+        file: Path,
+        file_format: Format,
+        max_rows: int,
+        progress: Progress | None = None,
+    ) -> Imported:
+        """Store the rows of a file."""
+
+
+def run_import(
+    database: Database,
+    store: Importer,
+    catalog: str,
+    file: Path,
+    file_format: Format,
+    max_rows: int,
+    *,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Imported:
+    """Store a file in a transaction of its own; a dry run does all of it and keeps nothing.
+
+    Raises as `store`, and `Busy`.
+    """
+    with database.writing() as connection:
+        imported = store(connection, catalog, file, file_format, max_rows, progress)
+        if dry_run:
+            connection.rollback()
+        return imported
+
+
+def import_movies(
+    connection: Connection,
+    catalog: str,
+    file: Path,
+    file_format: Format,
+    max_rows: int,
+    progress: Progress | None = None,
+) -> Imported:
+    """Store the movies of a file.
+
+    Raises `NotFound` for the catalog, `Conflict` for other dimensions than its own, `TooLarge`, and `BadRows`
+    or `BadInput` for the file: roll back then.
+    """
+    found = find_catalog(connection, catalog)
+    intake = Intake(read_movies(file, file_format, found), max_rows, progress, file_format.place)
+    return store_movies(connection, found, intake)
+
+
+def import_responses(
+    connection: Connection,
+    catalog: str,
+    file: Path,
+    file_format: Format,
+    max_rows: int,
+    progress: Progress | None = None,
+) -> Imported:
+    """Store the responses of a file; users come into being as needed, movies must exist.
+
+    Raises `NotFound` for the catalog, `TooLarge`, and `BadRows` or `BadInput` for the file: roll back then.
+    """
+    found = find_catalog(connection, catalog)
+    intake = Intake(read_responses(file, file_format), max_rows, progress, file_format.place)
+    return store_responses(connection, found, intake)
+
+
+@dataclass
+class Intake:
+    """A file's batches on their way into the database: counted, and refused in the end if a row was bad."""
+
+    batches: Iterable[Batch]
+    max_rows: int
+    progress: Progress | None = None
+    place: str = "line"
+    rows: int = field(default=0, init=False)
+    bad: list[Place] = field(default_factory=list, init=False)
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """Give the batches' rows, then raise `BadRows` if any was bad. Raises `TooLarge` on the way."""
+        for batch in self.batches:
+            self.rows += batch.rows.height
+            if self.rows > self.max_rows:
+                raise TooLarge(f"the file has more than {self.max_rows} rows; import it in parts")
+            self.refuse(batch.bad)
+            yield batch.rows
+            if len(self.bad) > MOST_BAD_ROWS:
+                break
+            if self.progress is not None:
+                self.progress(self.rows)
+        if self.bad:
+            more = " and more" if len(self.bad) > MOST_BAD_ROWS else ""
+            places = sorted(self.bad, key=lambda place: place.line or 0)[:MOST_BAD_ROWS]
+            rows = "1 row is" if len(self.bad) == 1 else f"{len(places)} rows{more} are"
+            raise BadRows(f"{rows} bad, and nothing was stored; a row's place is its {self.place}", places)
+
+    def refuse(self, places: Iterable[Place]) -> None:
+        """Add bad rows that were found."""
+        self.bad += places
+
+
+def store_movies(connection: Connection, catalog: CatalogRow, intake: Intake) -> Imported:
+    """Store frames of movies; see `import_movies`."""
+    statement = upsert(Movie).values(catalog_id=catalog.id)
+    statement = statement.on_conflict_do_update(
+        index_elements=[Movie.catalog_id, Movie.movie],
+        set_={"title": statement.excluded.title, "vector": statement.excluded.vector},
+    )
+    created = 0
+    changed: list[int] = []
+    for frame in intake.frames():
+        last = frame.unique("movie", keep="last", maintain_order=True)
+        rows = last.select("movie", "title", "vector").to_dicts()
+        present = present_movies(connection, catalog, last["movie"].to_list())
+        created += len(rows) - len(present)
+        for row in rows:
+            key, vector = present.get(row["movie"], (0, row["vector"]))
+            if vector != row["vector"]:
+                changed.append(key)
+        if rows:
+            connection.execute(statement, rows)
+    for start in range(0, len(changed), IDS_AT_ONCE):
+        move_answerers(connection, catalog.id, changed[start : start + IDS_AT_ONCE])
+    if intake.rows:
+        move_movies(connection, catalog.id)
+    return Imported(intake.rows, created, intake.rows - created)
+
+
+def store_responses(connection: Connection, catalog: CatalogRow, intake: Intake) -> Imported:
+    """Store frames of responses; see `import_responses`."""
+    movies = movie_keys(connection, catalog)
+    users = UserKeys(connection, catalog)
+    answered: set[int] = set()
+    clock = connection.scalar(select(now()))
+    before = _count_responses(connection)
+    statement = _response_upsert(connection)
+    with _roomy_cache(connection):
+        for frame in intake.frames():
+            keyed = frame.join(movies, on="movie", how="left", maintain_order="left")
+            intake.refuse(_unknown_movies(keyed, catalog))
+            if intake.bad:
+                continue  # the rest is read only to name what else is bad
+            keyed = users.join(keyed).sort("user_id", "movie_id", maintain_order=True)
+            columns = keyed.select("user_id", "movie_id", "response", pl.col("timestamp").fill_null(clock))
+            if keyed.height:
+                values = zip(*(column.to_list() for column in columns), strict=True)
+                connection.exec_driver_sql(statement, list(values))
+            answered.update(keyed["user_id"].unique().to_list())
+    _move_users(connection, catalog, answered)
+    created = _count_responses(connection) - before
+    return Imported(intake.rows, created, intake.rows - created)
+
+
+def _unknown_movies(keyed: pl.DataFrame, catalog: CatalogRow) -> list[Place]:
+    unknown = keyed.filter(pl.col("movie_id").is_null()).head(MOST_BAD_ROWS + 1)
+    return [
+        Place(f"there is no movie {shown(movie)} in catalog {catalog.catalog!r}", line=line)
+        for line, movie in unknown.select("line", "movie").iter_rows()
+    ]
+
+
+def _response_upsert(connection: Connection) -> str:
+    """Return SQL that takes user_id, movie_id, response and timestamp by position.
+
+    Rows go to the driver as they are: SQLAlchemy's own handling of each would take longer than the storing.
+    """
+    statement = upsert(Response)
+    statement = statement.on_conflict_do_update(
+        index_elements=[Response.user_id, Response.movie_id],
+        set_={"response": statement.excluded.response, "timestamp": statement.excluded.timestamp},
+    )
+    return str(statement.compile(dialect=connection.dialect))
+
+
+@contextmanager
+def _roomy_cache(connection: Connection) -> Iterator[None]:
+    """Give SQLite more memory for pages within the block."""
+    before = connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA cache_size = {-_CACHE_KIB}")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA cache_size = {before}")
+
+
+def _count_responses(connection: Connection) -> int:
+    # Of all catalogs: only the difference matters, and no join is needed.
+    return connection.scalar(select(func.count()).select_from(Response)) or 0
+
+
+def _move_users(connection: Connection, catalog: CatalogRow, answered: set[int]) -> None:
+    keys = sorted(answered)
+    for start in range(0, len(keys), IDS_AT_ONCE):
+        connection.execute(
+            update(User)
+            .where(User.id.in_(keys[start : start + IDS_AT_ONCE]))
+            .values(version=User.version + 1)
+        )
+    if keys:
+        mark_behind(connection, catalog.id)
