@@ -110,13 +110,10 @@ def worker(
     until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Run trainings until stopped."""
-    import torch
-
     from app.worker import Worker
 
     settings = Settings()
     configure_logs(settings.log_level)
-    torch.set_num_threads(settings.training_threads)
     os.nice(5)  # where cores are short, requests come first
     signature = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     running = Worker(_open_database(settings), settings, signature)

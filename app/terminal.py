@@ -23,9 +23,10 @@ out = Console(highlight=False)
 
 
 def progress_bar() -> Progress:
-    """Return a progress bar that disappears when it is done."""
+    """Return a progress bar that disappears when it is done; nothing is shown where nobody looks."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def run_training(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Self
 
 import structlog
+import torch
 from sqlalchemy import select, update
 
 from app import leases
@@ -28,6 +29,10 @@ from models.trainers import make_trainer
 log = structlog.get_logger()
 
 _RELEARNED_AT_ONCE = 50
+
+# Below, an operation takes less time than threads that share busy cores need to meet: the class training
+# took seventy times as long with two.
+_WORTH_SEVERAL_THREADS = 200_000
 
 
 class StoppedError(Exception):
@@ -162,11 +167,17 @@ class Worker:
 
             with self._database.reading() as connection:
                 snapshot = read_snapshot(connection, lease.catalog_id)
+            torch.set_num_threads(self._threads(snapshot))
             learned = trainer.fit(snapshot.responses, lease.seed, report)
             publication = Publication(snapshot, learned, trainer)
             metrics = {**_counts(snapshot), "status": learned.status}
             publication.publish(self._database, lease, reporter.finish, metrics)
         log.info("training succeeded", training=lease.training)
+
+    def _threads(self, snapshot: Snapshot) -> int:
+        """Return how many threads are worth their meeting at the end of each operation."""
+        large = snapshot.responses.values.shape[0] >= _WORTH_SEVERAL_THREADS
+        return self._settings.training_threads if large else 1
 
     def _fail(self, lease: Lease, error: str) -> None:
         self._under(lease, lambda connection, held: leases.end(connection, held, "failed", error=error))

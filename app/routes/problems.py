@@ -170,7 +170,8 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
     if first["loc"][:1] == ("body",) and isinstance(error.body, bytes):
         right = "send the body as JSON, with Content-Type: application/json"
         return answer(request, UnsupportedMedia(right))
-    places = [_place(one, error.body) for one in errors[:100]]
+    # A dependency that takes the same parameters says the same again.
+    places = list(dict.fromkeys(_place(one, error.body) for one in errors[:100]))
     more = "; …" if len(places) > _SENTENCES else ""
     detail = "; ".join(_sentence(place) for place in places[:_SENTENCES]) + more
     return answer(request, BadInput(detail, places))

@@ -109,12 +109,18 @@ def cancel_training(app: FromApp, catalog: CatalogId, training: TrainingId) -> T
 
 @router.get("/{training}/losses", responses={200: {"content": {"text/csv": {}}}}, response_model=Losses)
 def list_losses(
-    app: FromApp, catalog: CatalogId, training: TrainingId, accept: Annotated[str | None, Header()] = None
+    app: FromApp,
+    catalog: CatalogId,
+    training: TrainingId,
+    response: Response,
+    accept: Annotated[str | None, Header()] = None,
 ) -> Losses | Response:
     """Show the loss curve, as JSON or as CSV by the Accept header."""
     chosen = media.choose(accept, ["application/json", "text/csv"])
     losses = _read_losses(app, catalog, training)
-    return losses if chosen == "application/json" else _as_csv(losses)
+    as_csv = _as_csv(losses) if chosen == "text/csv" else None
+    (as_csv or response).headers["Vary"] = "Accept"
+    return as_csv or losses
 
 
 @router.get("/{training}/losses.json")

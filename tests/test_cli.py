@@ -1,0 +1,140 @@
+"""The command line: what it prints, and that every error is one clear line and a non-zero exit."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def likely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process, on a database in a folder of this test."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*arguments: str, **environment: str) -> Done:
+        settings = {"LIKELY_DATABASE_URL": f"sqlite:///{tmp_path}/likely.db", **environment}
+        with monkeypatch.context() as patch:
+            for name, value in settings.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["likely", *arguments])
+            with pytest.raises(SystemExit) as left:
+                main()
+        printed = capsys.readouterr()
+        return Done(int(left.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+def test_the_demo_prints_the_published_table_also_the_second_time(likely: Run) -> None:
+    likely("demo")
+    again = likely("demo")
+    assert again.status == 0
+    for row in ("0    │ 0.70 │ 0.52 │ 0.47", "1    │ 0.29 │ 0.84 │ 0.13", "2    │ 0.28 │ 0.15 │ 0.87"):
+        assert row in again.out
+    assert "training" not in again.out, "the second run trains nothing"
+
+
+def test_the_demo_leaves_a_catalog_called_class_as_it_is(likely: Run) -> None:
+    likely("demo")
+    retrained = likely("train", "class", "--seed", "1", "--epochs", "5")
+    assert retrained.out.startswith("training 2 of class succeeded after 5 steps: loss ")
+    assert "training" not in likely("demo").out
+    assert "0.70 │ 0.52 │ 0.47" not in likely("demo").out
+
+
+def test_scores_are_printed_best_first_or_as_asked(likely: Run) -> None:
+    likely("demo")
+    best = likely("scores", "1").out
+    assert best.index("m1") < best.index("m0") < best.index("m2")
+    assert "0.8406" in best
+    asked = likely("scores", "1", "--movie", "m2").out
+    assert "m2" in asked
+    assert "m1" not in asked
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "sentence"),
+    [
+        (["scores", "nobody"], {}, "likely: nothing is known of user 'nobody' in catalog 'class'"),
+        (["scores", "0", "--catalog", "nope"], {}, "likely: there is no catalog 'nope'"),
+        (["scores", "0", "--movie", "m9"], {}, "likely: there is no movie 'm9' in catalog 'class'"),
+        (["train", "nope"], {}, "likely: there is no catalog 'nope'"),
+        (
+            ["train", "class", "--epochs", "0"],
+            {},
+            "likely: epochs: Input should be greater than or equal to 1",
+        ),
+        (["import", "movielens", "/no/such/folder"], {}, "likely: /no/such/folder is no folder"),
+        (
+            ["migrate"],
+            {"LIKELY_DATABASE_URL": "sqlite:////no/such/x.db"},
+            "likely: the folder /no/such does not",
+        ),
+        (["migrate"], {"LIKELY_DATABASE_URL": "nonsense"}, "likely: 'nonsense' is no database URL"),
+        (["serve"], {"LIKELY_PORT": "eighty"}, "likely: port: Input should be a valid integer"),
+        (["serve"], {"LIKELY_LOG_LEVEL": "loud"}, "likely: log_level: "),
+    ],
+)
+def test_an_error_is_one_clear_line_and_a_non_zero_exit(
+    likely: Run, arguments: list[str], environment: dict[str, str], sentence: str
+) -> None:
+    likely("demo")
+    done = likely(*arguments, **environment)
+    assert done.status == 1
+    assert done.out == ""
+    [line] = done.err.splitlines()
+    assert line.startswith(sentence)
+
+
+def test_a_file_that_is_no_database_is_said_so(likely: Run, tmp_path: Path) -> None:
+    (tmp_path / "likely.db").write_text("I am a letter, and quite a long one. " * 100)
+    done = likely("migrate")
+    assert (done.status, done.err) == (
+        1,
+        "likely: the database cannot be used: file is not a database\n",
+    )
+
+
+def test_a_port_in_use_is_said_so(tmp_path: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        done = subprocess.run(
+            [sys.executable, "-m", "app.cli", "serve", "--port", str(listener.getsockname()[1])],
+            env={**os.environ, "LIKELY_DATABASE_URL": f"sqlite:///{tmp_path}/likely.db"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode != 0
+    assert "address already in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_command_says_which_there_are(likely: Run) -> None:
+    done = likely("sreve")
+    assert done.status == 2
+    assert "No such command" in done.err
+    help_page = likely("--help").out
+    for command in ("serve", "worker", "migrate", "demo", "import", "train", "scores"):
+        assert f"│ {command} " in help_page
