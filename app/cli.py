@@ -125,7 +125,8 @@ def worker(
 
 
 def _stop_at_end_of_stdin(stop: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    # Not sys.stdin.read: Python cannot end while a thread holds that object's lock.
+    os.read(sys.stdin.fileno(), 1)
     stop.set()
 
 

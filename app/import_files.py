@@ -4,7 +4,7 @@ Knows files and rows. Does not know SQL, nor whether a movie that a response nam
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -41,7 +41,7 @@ CONTENT_TYPES: Mapping[str, Format] = {
 _RESPONSE_COLUMNS = ("user", "movie", "response", "timestamp")
 
 
-def read_responses(file: Path, file_format: Format) -> Iterator[Batch]:
+def read_responses(file: Path, file_format: Format) -> Generator[Batch]:
     """Read responses in batches, in the file's order.
 
     Raises `BadRows` for wrong columns (line 1) and where the file cannot be read beyond a line, `BadInput`
@@ -65,7 +65,7 @@ def read_responses(file: Path, file_format: Format) -> Iterator[Batch]:
                     yield _responses(lines, frame)
 
 
-def read_movies(file: Path, file_format: Format, catalog: CatalogRow) -> Iterator[Batch]:
+def read_movies(file: Path, file_format: Format, catalog: CatalogRow) -> Generator[Batch]:
     """Read movies of the catalog in batches, in the file's order.
 
     Raises as `read_responses`, and `Conflict` for columns that are not the catalog's dimensions.

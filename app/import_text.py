@@ -17,8 +17,9 @@ import polars as pl
 from app.errors import BadRows, Place
 from app.import_rules import MOST_BAD_ROWS
 
-BLOCK_BYTES = 2 * 2**20
-LONGEST_LINE = 2**20  # bytes, counted from where a block would otherwise end; and characters of a quoted row
+BLOCK_BYTES = 2**20
+LONGEST_LINE = 2**20  # bytes, counted from where a block would otherwise end
+LONGEST_ROW = 4 * 2**20  # characters of a row whose quoted fields go over several lines
 
 _CELLS = 200_000  # of a quoted table at a time
 
@@ -150,7 +151,7 @@ class _Feed:
     def __next__(self) -> str:
         line = next(self._lines)
         self.characters += len(line)
-        if self.characters > 2 * (BLOCK_BYTES + LONGEST_LINE):
+        if self.characters > LONGEST_ROW:
             raise csv.Error("the row is too long")
         return line
 

@@ -5,7 +5,7 @@ how files are written; `import_files` reads them.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -27,7 +27,7 @@ Progress = Callable[[int], None]
 
 # Rows come in the file's order and go to two trees in the order of their keys. A page that is not in the
 # cache is written and read again for almost every row; SQLite's own 2 MB hold too few.
-_CACHE_KIB = 65_536
+_CACHE_KIB = 49_152
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,9 @@ def import_movies(
     or `BadInput` for the file: roll back then.
     """
     found = find_catalog(connection, catalog)
-    intake = Intake(read_movies(file, file_format, found), max_rows, progress, file_format.place)
-    return store_movies(connection, found, intake)
+    with closing(read_movies(file, file_format, found)) as batches:
+        intake = Intake(batches, max_rows, progress, file_format.place)
+        return store_movies(connection, found, intake)
 
 
 def import_responses(
@@ -107,8 +108,9 @@ def import_responses(
     Raises `NotFound` for the catalog, `TooLarge`, and `BadRows` or `BadInput` for the file: roll back then.
     """
     found = find_catalog(connection, catalog)
-    intake = Intake(read_responses(file, file_format), max_rows, progress, file_format.place)
-    return store_responses(connection, found, intake)
+    with closing(read_responses(file, file_format)) as batches:
+        intake = Intake(batches, max_rows, progress, file_format.place)
+        return store_responses(connection, found, intake)
 
 
 @dataclass

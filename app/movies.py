@@ -133,8 +133,9 @@ def check_dimensions(
 
     ``pointer`` or ``line`` says where they were given.
     """
-    missing = [name for name in catalog.dimensions if name not in given]
-    unknown = [name for name in given if name not in catalog.dimensions]
+    wanted, offered = set(catalog.dimensions), set(given)  # there may be thousands
+    missing = [name for name in catalog.dimensions if name not in offered]
+    unknown = [name for name in given if name not in wanted]
     if missing or unknown:
         said = [f"{name!r} is missing" for name in missing] + [
             f"{name!r} is no dimension of the catalog" for name in unknown

@@ -124,7 +124,10 @@ def test_an_orderly_stop_gives_the_training_back(folder: Path) -> None:
         training = start(service, options={"epochs": 100_000})
         service.wait_for(training, "running")
         stop(service.process)
-        assert service.process.returncode == 0, service.log.read_text()
+        said = service.log.read_text()
+        assert service.process.returncode == 0, said
+        assert "Error" not in said
+        assert "Traceback" not in said
     [row] = _query(folder, "SELECT status, attempts FROM trainings WHERE id = ?", 1)
     assert row == ("queued", 0)
 

@@ -1,0 +1,1 @@
+"""Tests of the HTTP surface, one file an endpoint family; the rest by what can go wrong."""

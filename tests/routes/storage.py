@@ -1,0 +1,17 @@
+"""Everything that the database holds, to compare before and after."""
+
+from sqlalchemy import select
+
+from app.database import Database
+from app.tables import Base
+
+Contents = dict[str, list[tuple[object, ...]]]
+
+
+def contents(database: Database) -> Contents:
+    """Return all rows of all tables."""
+    with database.reading() as connection:
+        return {
+            table.name: sorted((tuple(row) for row in connection.execute(select(table))), key=repr)
+            for table in Base.metadata.sorted_tables
+        }
