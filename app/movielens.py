@@ -21,7 +21,7 @@ from app.errors import BadInput, BadRows, Place
 from app.import_rules import Batch, Checking, shown, untitled, vector_bytes
 from app.import_text import TextRows, read_blocks, read_rows, read_table
 from app.imports import Imported, Intake, Progress, store_movies, store_responses
-from app.names import Dimension
+from app.names import ID_RULE, Dimension, Id
 
 HIGHEST_RATING = 5.0
 
@@ -31,6 +31,7 @@ _NO_GENRES = {"(no genres listed)", "unknown", ""}
 _100K_BEFORE_GENRES = 5  # fields of u.item
 
 _DIMENSION: TypeAdapter[str] = TypeAdapter(Dimension)
+_ID: TypeAdapter[str] = TypeAdapter(Id)
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,10 @@ def import_movielens(
     ``progress`` is told the number of ratings read. Raises `BadInput` for the folder, `Conflict` when the
     catalog has movies with other dimensions, `TooLarge` and `Busy`.
     """
+    try:
+        _ID.validate_python(catalog)
+    except ValidationError as error:
+        raise BadInput(f"{shown(catalog)} is no id for a catalog: {ID_RULE}") from error
     read = read_movielens(path, like_from=like_from, genres=genres)
     with database.writing() as connection:
         put_catalog(connection, catalog, title, read.dimensions)

@@ -83,6 +83,7 @@ def test_scores_are_printed_best_first_or_as_asked(likely: Run) -> None:
             {},
             "likely: epochs: Input should be greater than or equal to 1",
         ),
+        (["import", "movielens", ".", "--catalog", "a/b"], {}, "likely: 'a/b' is no id for a catalog"),
         (["import", "movielens", "/no/such/folder"], {}, "likely: /no/such/folder is no folder"),
         (
             ["migrate"],
