@@ -109,7 +109,7 @@ def list_responses(connection: Connection, catalog: str, limit: int, after: str 
     """
     found = find_catalog(connection, catalog)
     user, _, movie = (after or "/").partition("/")
-    if after is not None and not (user and movie):
+    if after is not None and (not (user and movie) or "/" in movie):
         raise BadInput("after= is the `next` of the page before", [Place("user/movie", parameter="after")])
     rows = connection.execute(
         select(User.user, Movie.movie, Response.response, Response.timestamp)

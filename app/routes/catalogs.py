@@ -18,7 +18,7 @@ class CatalogBody(Body):
     """A catalog: what its movies' numbers mean, in order."""
 
     title: Title | None = None
-    dimensions: Annotated[list[Dimension], Field(max_length=4096)]
+    dimensions: Annotated[list[Dimension], Field(max_length=4096, json_schema_extra={"uniqueItems": True})]
 
 
 class ServingBody(Body):

@@ -19,7 +19,11 @@ Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 
 Vector = Annotated[
     Annotated[list[Number], Field(max_length=4096), Tag("numbers")]
-    | Annotated[dict[Dimension, Number], Field(max_length=4096), Tag("by name")],
+    | Annotated[
+        dict[Dimension, Number],
+        Field(max_length=4096, json_schema_extra={"additionalProperties": False}),
+        Tag("by name"),
+    ],
     # Only one of the two is tried, so that a mistake is said once.
     Discriminator(lambda vector: "by name" if isinstance(vector, dict) else "numbers"),
 ]

@@ -3,14 +3,25 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from app import responses
 from app.responses import ResponseRow, StoredResponse
 from app.routes.parameters import After, Body, CatalogId, FromApp, Limit, MovieId, Page, UserId, page
+from app.tables import ID_LENGTH
 
 router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["responses"])
+
+AfterPair = Annotated[
+    str | None,
+    Query(
+        min_length=3,
+        max_length=2 * ID_LENGTH + 1,
+        description="`next` of the page before",
+        json_schema_extra={"pattern": "^[^/]+/[^/]+$"},  # said in words in app.responses
+    ),
+]
 
 
 class ResponseBody(Body):
@@ -50,7 +61,7 @@ def list_user_responses(
 
 @router.get("/responses")
 def list_responses(
-    app: FromApp, catalog: CatalogId, limit: Limit = 100, after: After = None
+    app: FromApp, catalog: CatalogId, limit: Limit = 100, after: AfterPair = None
 ) -> Page[ResponseRow]:
     """List all responses in the order of the users' ids, then the movies'."""
     with app.database.reading() as connection:

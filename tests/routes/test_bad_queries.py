@@ -1,0 +1,63 @@
+"""Mistakes in queries, in the header of a stream, and names of what does not exist outside of the path."""
+
+import pytest
+
+from tests.routes.classroom import CLASS
+from tests.routes.refusals import Refusing
+from tests.routes.test_bad_requests import BAD_IDS
+
+
+def test_unknown_things_outside_of_the_path_are_named(refusing: Refusing) -> None:
+    assert "999" in refusing.refuse("PUT", f"{CLASS}/serving", 404, content='{"training": 999}')["detail"]
+    scored = refusing.refuse("GET", f"{CLASS}/users/0/scores?movie=m0&movie=nowhere", 404)
+    assert "'nowhere'" in scored["detail"]
+
+
+BAD_QUERIES = {
+    "limit": ("0", "-1", "1001", "x", "1.5", "", "1e3", "9" * 5000, "NaN", "%00"),
+    "min_score": ("-0.1", "1.1", "x", "", "NaN", "Infinity", "1e999"),
+    "movie": (*BAD_IDS, "", "a%2Fb"),
+    "exclude": (*BAD_IDS, "", "a%2Fb"),
+    "after": ("", "x" * 258),
+}
+QUERIES = {
+    "limit": (
+        *("/v1/catalogs", f"{CLASS}/movies", f"{CLASS}/users", f"{CLASS}/users/0/responses"),
+        *(f"{CLASS}/responses", f"{CLASS}/trainings", f"{CLASS}/users/0/recommendations"),
+    ),
+    "min_score": (f"{CLASS}/users/0/recommendations",),
+    "movie": (f"{CLASS}/users/0/scores",),
+    "exclude": (f"{CLASS}/users/0/recommendations",),
+    "after": (
+        *("/v1/catalogs", f"{CLASS}/movies", f"{CLASS}/users", f"{CLASS}/users/0/responses"),
+        *(f"{CLASS}/responses", f"{CLASS}/trainings"),
+    ),
+}
+
+
+@pytest.mark.parametrize("parameter", QUERIES)
+def test_a_bad_query_is_refused_by_the_name_of_its_parameter(refusing: Refusing, parameter: str) -> None:
+    for path in QUERIES[parameter]:
+        for bad in BAD_QUERIES[parameter]:
+            problem = refusing.refuse("GET", f"{path}?{parameter}={bad}", 422)
+            assert [place["parameter"] for place in problem["errors"]] == [parameter]
+
+
+def test_a_page_mark_that_no_page_gave_is_refused(refusing: Refusing) -> None:
+    marks = ("x", "/", "a/", "/b", "a/b/c", "xxx", f"a/{'x' * 256}")
+    for path, mark in (*((f"{CLASS}/responses", mark) for mark in marks), (f"{CLASS}/trainings", "x")):
+        problem = refusing.refuse("GET", f"{path}?after={mark}", 422)
+        assert [place["parameter"] for place in problem["errors"]] == ["after"]
+
+
+def test_too_many_movies_at_once_are_refused(refusing: Refusing) -> None:
+    for path, name in ((f"{CLASS}/users/0/scores", "movie"), (f"{CLASS}/users/0/recommendations", "exclude")):
+        problem = refusing.refuse("GET", f"{path}?" + "&".join([f"{name}=m0"] * 1001), 422)
+        assert [place["parameter"] for place in problem["errors"]] == [name]
+
+
+def test_a_bad_last_event_id_is_refused_before_the_stream_starts(refusing: Refusing) -> None:
+    for bad in ("x", "-1", "1.5", str(2**53), "9" * 5000):
+        answer, problem = refusing.send("GET", f"{CLASS}/trainings/1/events", headers={"Last-Event-ID": bad})
+        assert answer.status_code == 422
+        assert [place["parameter"] for place in problem["errors"]] == ["last-event-id"]

@@ -1,0 +1,124 @@
+"""Requests made up from the OpenAPI document, right ones and wrong ones: the service keeps to what it says.
+
+Half of the requests go to the class catalog, trained, so that there is something to answer.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import CheckFunction, positive_data_acceptance
+from schemathesis.config import SchemathesisConfig
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.python.asgi import ASGIClient, get_client
+
+from app.catalogs import delete_catalog
+from app.database import Database
+from app.demo import CATALOG, load_class
+from app.errors import NotFound
+from app.main import create_app
+from app.settings import Settings
+from app.trainings import create_training
+from app.worker import Worker
+
+# Checks that an operation cannot pass, because its schema cannot say what is right.
+EXCLUDED: dict[str, list[CheckFunction]] = {
+    # The catalog says how many numbers a vector has.
+    "PUT /v1/catalogs/{catalog}/movies/{movie}": [positive_data_acceptance],
+}
+# JSON Schema takes 5.0 for a whole number, the service does not: these are sent as 5.
+WHOLE_NUMBERS = ("training", "seed", "epochs")
+
+
+DOCUMENT = create_app(Settings(database_url=f"sqlite:///{Path(__file__).parent}/never.db")).openapi()
+# Thousands of different names take seconds to make up; test_bad_input.py has the list that is too long.
+del DOCUMENT["components"]["schemas"]["CatalogBody"]["properties"]["dimensions"]["maxItems"]
+
+schema = schemathesis.openapi.from_dict(
+    DOCUMENT, config=SchemathesisConfig.from_dict({"generation": {"deterministic": True}})
+).exclude(path_regex=":import$")  # whole files, which no schema describes; test_imports.py has them
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running application and its database."""
+
+    client: ASGIClient
+    database: Database
+    worker: Worker
+
+    def restore(self) -> int:
+        """Make the class catalog anew and train it; returns the id of the training."""
+        with self.database.writing() as connection:
+            with suppress(NotFound):
+                delete_catalog(connection, CATALOG)
+            load_class(connection)
+            training = create_training(connection, CATALOG, "gradient_descent", {"epochs": 5}, 1, serve=True)
+        assert self.worker.run_next(only=training.id)
+        return training.id
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    configured = Settings(database_url=f"sqlite:///{tmp_path_factory.mktemp('schemathesis')}/likely.db")
+    database = Database(configured.database_url)
+    application: Any = create_app(configured)  # ASGI has several descriptions that do not fit together
+    with get_client(application) as client:
+        yield Service(client, database, Worker(database, configured, name="test"))
+    database.close()
+
+
+@pytest.fixture
+def training(service: Service) -> int:
+    """The training of the class catalog, as it is before an operation's first request."""
+    return service.restore()
+
+
+@pytest.fixture
+def statuses() -> Iterator[list[int]]:
+    """The statuses of an operation's answers: some requests must have been right, or a test proves little."""
+    statuses: list[int] = []
+    yield statuses
+    # 409 is what cancelling says, for the class catalog's training has ended.
+    assert min(statuses) < 300 or 409 in statuses
+
+
+@schema.parametrize()
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_service_keeps_to_its_openapi_document(
+    case: schemathesis.Case[Any], service: Service, training: int, statuses: list[int]
+) -> None:
+    _make_real(
+        case, {"catalog": CATALOG, "movie": "m0", "user": "0", "training": training, "vector": [1, 2, 3]}
+    )
+    excluded = EXCLUDED.get(case.operation.label, [])
+    statuses.append(case.call_and_validate(session=service.client, excluded_checks=excluded).status_code)
+
+
+def _make_real(case: schemathesis.Case[Any], real: dict[str, Any]) -> None:
+    """Let every other case whose parameters and body are right name what exists."""
+    half = len(str(case.path_parameters)) % 2 == 0
+    parts: dict[ParameterLocation, Any] = {
+        ParameterLocation.PATH: case.path_parameters,
+        ParameterLocation.BODY: case.body,
+    }
+    for location, part in parts.items():
+        if not isinstance(part, dict) or (case.meta is not None and case.meta.is_negative_at(location)):
+            continue
+        part.update({name: real[name] for name in part.keys() & real.keys() if half})
+        # A training that waits would be watched for ever.
+        part.update({name: real[name] for name in part.keys() & {"training"}})
+        _make_whole(part)
+
+
+def _make_whole(body: dict[str, Any]) -> None:
+    for name, value in body.items():
+        if isinstance(value, dict):
+            _make_whole(value)
+        elif name in WHOLE_NUMBERS and isinstance(value, float) and value.is_integer():
+            body[name] = int(value)
