@@ -68,7 +68,7 @@ def _read(connection: Connection, catalog: CatalogRow) -> MovieMatrix:
     ).all()
     stacked = vectors.stack((row.vector for row in found), len(catalog.dimensions))
     matrix = torch.from_numpy(stacked.reshape(len(found), len(catalog.dimensions)))
-    norms = torch.linalg.vector_norm(matrix, dim=1)
+    norms = torch.linalg.vector_norm(matrix, dim=1, dtype=torch.float64)
     return MovieMatrix(
         version=catalog.movies_version,
         movies=[row.movie for row in found],

@@ -12,6 +12,7 @@ from typing import Self
 import structlog
 import torch
 from sqlalchemy import select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import leases
 from app.database import Database
@@ -84,7 +85,8 @@ class Reporter:
             except LeaseLostError:
                 self._lost.set()
                 return
-            except Busy:
+            except (Busy, SQLAlchemyError) as error:  # tried again; if it lasts, the lease ends
+                log.warning("losses not written", training=self._lease.training, error=str(error))
                 continue
             del self._unwritten[: len(steps)]
             renewed = time.monotonic()

@@ -12,8 +12,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from models.newton import Minimum, minimise
-from models.objective import Curvature, LossName, Objective, PenaltyName
+from models.newton import Curvature, minimise
+from models.objective import LossName, Objective, PenaltyName
 from models.responses import BadResponsesError, Responses
 from models.trainer import DivergedError, Learned, Step
 
@@ -47,18 +47,22 @@ class GradientDescent:
         """Run all epochs; see `models.trainer.Trainer.fit`."""
         if responses.dimensions == 0:
             raise BadResponsesError("gradient_descent learns a weight a dimension, and the movies have none")
-        embeddings = _initial_embeddings(responses.users, responses.dimensions, seed)
+        # Steps are summed in float64: a thousand float32 roundings would move the published fourth decimals.
+        embeddings = _initial_embeddings(responses.users, responses.dimensions, seed).double()
         descend = self._descent(embeddings)
         for epoch in range(1, self.options.epochs + 1):
-            here = self._objective.value_and_gradient(embeddings, responses)
+            here = self._objective.value_and_gradient(embeddings.float(), responses)
             loss = here.data_loss + here.penalty
             if not -torch.inf < loss < torch.inf:
                 raise DivergedError(f"the loss left the finite numbers at epoch {epoch}; lower learning_rate")
             descend(here.gradient)
             report(Step(epoch, loss, here.data_loss, here.penalty))
-        if not bool(torch.isfinite(embeddings).all()):
-            raise DivergedError("the embeddings left the finite numbers at the end; lower learning_rate")
-        return Learned(embeddings, f"ran all {self.options.epochs} epochs")
+        learned = embeddings.float()
+        if not bool(torch.isfinite(learned).all()):
+            raise DivergedError(
+                f"the embeddings left the finite numbers at epoch {self.options.epochs}; lower learning_rate"
+            )
+        return Learned(learned, f"ran all {self.options.epochs} epochs")
 
     def relearn(
         self, vectors: Tensor, answers: Tensor, start: Tensor | None, others_squared_norm: float
@@ -66,7 +70,8 @@ class GradientDescent:
         """Minimise the objective over one user's embedding; see `models.trainer.Trainer.relearn`.
 
         The squared loss is not convex, so it is searched from where the user was and from zero, and the
-        lower end is taken; where both ends are equal, the one nearer to where the user was.
+        lower end is taken: of equal ones, that found from where the user was. Zero is tried too when a search
+        from far out, where every slope is flat, did not end.
         """
         vectors, answers = vectors.double(), answers.double()
 
@@ -74,21 +79,20 @@ class GradientDescent:
             return self._objective.for_one_user(embedding, vectors, answers, others_squared_norm)
 
         zero = torch.zeros(vectors.shape[1], dtype=torch.float64)
-        starts = [zero] if start is None else [start.double()]
-        if start is not None and self.options.loss == "squared":
-            starts.append(zero)
-        ends: list[Minimum] = [minimise(problem, each) for each in starts]
-        return min(ends, key=lambda end: end.value).point.float()
+        end = minimise(problem, zero if start is None else start.double())
+        if start is not None and (self.options.loss == "squared" or not end.converged):
+            end = min(end, minimise(problem, zero), key=lambda end: end.value)
+        return end.point.float()
 
     def _descent(self, embeddings: Tensor) -> Callable[[Tensor], object]:
-        """Return what moves the embeddings in place, given a gradient of their shape."""
+        """Return what moves the embeddings in place, given a float32 gradient of their shape."""
         rate = self.options.learning_rate
         if self.options.optimizer == "sgd":  # torch.optim.SGD does the same, after a second of imports
             return lambda gradient: embeddings.add_(gradient, alpha=-rate)
         adam = torch.optim.Adam([embeddings], lr=rate)
 
         def descend(gradient: Tensor) -> None:
-            embeddings.grad = gradient
+            embeddings.grad = gradient.double()
             adam.step()
 
         return descend

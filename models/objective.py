@@ -18,8 +18,9 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
+from models.newton import Curvature
 from models.responses import Responses
 
 LossName = Literal["squared", "logistic"]
@@ -35,14 +36,6 @@ class Evaluation(NamedTuple):
     data_loss: float
     penalty: float
     gradient: Tensor
-
-
-class Curvature(NamedTuple):
-    """One user's objective at one point: value, gradient [dimensions], Hessian [dimensions, dimensions]."""
-
-    value: float
-    gradient: Tensor
-    hessian: Tensor
 
 
 @dataclass(frozen=True)
@@ -78,11 +71,11 @@ class Objective:
         """Return data loss and penalty as scalars that autograd can differentiate."""
         vectors = responses.item_vectors.to(embeddings.dtype)[responses.item_rows]
         answers = responses.values.to(embeddings.dtype)
-        scores = torch.sigmoid((embeddings[responses.user_rows] * vectors).sum(dim=1))
+        logits = (embeddings[responses.user_rows] * vectors).sum(dim=1)
         if self.loss == "squared":
-            data_loss = torch.pow(scores - answers, 2).sum()
+            data_loss = torch.pow(torch.sigmoid(logits) - answers, 2).sum()
         else:
-            data_loss = torch.nn.functional.binary_cross_entropy(scores, answers, reduction="sum")
+            data_loss = binary_cross_entropy_with_logits(logits, answers, reduction="sum")
         norm = torch.linalg.vector_norm(embeddings)
         return data_loss, self.penalty_weight * (norm if self.penalty == "norm" else norm**2)
 
@@ -114,7 +107,8 @@ class Objective:
 
     def _losses(self, logits: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
         """Return each response's loss and its derivative by the logit."""
-        scores = torch.sigmoid(logits)
+        # By float64, because the last digit of a float32 sigmoid depends on how many threads share the work.
+        scores = torch.sigmoid(logits.double()).to(logits.dtype)
         errors = scores - answers
         if self.loss == "squared":
             return errors**2, 2.0 * errors * scores * (1.0 - scores)

@@ -88,7 +88,7 @@ def _check(item_vectors: Tensor, user_rows: Tensor, item_rows: Tensor, values: T
         raise BadResponsesError("the item vectors are no matrix of items × dimensions")
     if values.numel() == 0:
         raise BadResponsesError("there are no responses to learn from")
-    if not bool(torch.isfinite(item_vectors).all()):
+    if not bool(torch.isfinite(item_vectors.float()).all()):
         raise BadResponsesError("an item's vector holds a number that is not finite")
     if not bool(((values >= 0) & (values <= 1)).all()):
         raise BadResponsesError("a response lies outside 0 to 1")

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 
 _FLOAT32_ROUNDING = 2.0**-24
+_FLOAT32_SMALLEST = 2.0**-126  # products below it lose digits, or are zero
+_FLOAT32_LARGEST = 2.0**127  # no sum of products below it overflows
+_LEAST_SCORE, _LARGEST_SCORE = 2.0**-1022, 1.0 - 2.0**-53  # next to 0 and 1 in float64
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,8 @@ def logits(embeddings: Tensor, vectors: Tensor) -> Tensor:
 
 
 def scores(logits: Tensor) -> Tensor:
-    """Return σ(logit), the probability of a like."""
-    return torch.sigmoid(logits)
+    """Return σ(logit), the probability of a like: never 0 or 1, however large the logit [n] in float64."""
+    return torch.sigmoid(logits).clamp(_LEAST_SCORE, _LARGEST_SCORE)
 
 
 def best(
@@ -39,12 +42,13 @@ def best(
     A float32 product finds all items that could be among the best, given its rounding error; only these are
     computed in float64. The result is that of computing all of them so.
     """
-    rough = vectors @ embedding
+    reach = largest_norm * float(embedding.double().norm())  # no logit is larger
+    rough = vectors @ embedding if reach < _FLOAT32_LARGEST else logits(embedding, vectors)
     rough[excluded] = -torch.inf
     limit = min(limit, rough.shape[0])
     if limit == 0:
         return Best(torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.float64))
-    error = (vectors.shape[1] + 1) * _FLOAT32_ROUNDING * largest_norm * float(embedding.norm())
+    error = (vectors.shape[1] + 1) * (_FLOAT32_ROUNDING * reach + _FLOAT32_SMALLEST)
     least = float(torch.topk(rough, limit).values[-1]) - 2.0 * error
     rows = torch.nonzero((rough >= least) & (rough > -torch.inf))[:, 0]
     exact = logits(embedding, vectors[rows])
