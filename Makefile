@@ -20,7 +20,7 @@ PIP := .venv/bin/python -m pip -qq --disable-pip-version-check
 WHOLE := $(shell test "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" && .venv/bin/python -c 'import pip' 2>/dev/null && echo yes)
 
 .DELETE_ON_ERROR:
-.PHONY: help run test lint format setup migration constraints clean always
+.PHONY: help run test lint format setup readme migration constraints clean always
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -70,6 +70,9 @@ NO_PYTHON = no Python answers to "$(PYTHON)": install Python 3.11 or newer, or $
 OLD_PYTHON = "$(PYTHON)" is Python $(FOUND), and 3.11 or newer is needed: $(ANOTHER)
 NO_VENV = "$(PYTHON)" cannot make virtual environments: install them (on Debian: apt-get install python3-venv), or $(ANOTHER)
 check_python = $(if $(FOUND),$(if $(TOO_OLD),$(error $(OLD_PYTHON)),$(if $(HAS_VENV),,$(error $(NO_VENV)))),$(error $(NO_PYTHON)))
+
+readme: $(READY_DEV) ## write README's lists and the outputs of its commands as they are now (minutes)
+	@.venv/bin/python -m tests.readme
 
 migration: $(READY_DEV) ## write the revision that brings the database to app/tables.py: make migration m="add api keys"
 	@$(if $(m),,$(error say what the revision does: make migration m="add api keys"))

@@ -1,36 +1,48 @@
-"""README.md as something that runs: its console blocks, and a fresh checkout to run them in.
+"""README.md: its commands with the outputs shown, and its lists as they ought to be.
 
-`python -m tests.readme` writes the outputs that the commands have now into README.md.
+`make readme` writes both into README.md as they are now.
 """
 
-import os
+import ast
 import re
-import shutil
-import signal
 import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx2
+from fastapi import FastAPI
 
-from tests.service import free_port, stop
+from app.settings import Settings
+from tests.checkout import ROOT, fresh_checkout
 
-ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-_BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_SET_UP_WITHIN = 600.0
 
-# Ratings of nobody, in MovieLens's layout: README names the folder of the real ones.
-_MOVIELENS = {
-    "movies.csv": "movieId,title,genres\n"
-    + "".join(f"{n},Movie {n},{'Comedy' if n % 2 else 'Drama|War'}\n" for n in range(1, 9)),
-    "ratings.csv": "userId,movieId,rating,timestamp\n"
-    + "".join(f"{u},{m},{4.5 if (u + m) % 2 else 2.0},{10**9 + m}\n" for u in (1, 2, 3) for m in range(u, 8)),
+_CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LISTS = {
+    "requests": re.compile(r"^\| request \|.*\n(?:\|.*\n)+", re.MULTILINE),
+    "settings": re.compile(r"^\| variable \|.*\n(?:\|.*\n)+", re.MULTILINE),
+    "tree": re.compile(r"^```text\n(?:.*\n)*?```\n", re.MULTILINE),
 }
+
+# Files without a docstring of their own, and folders that are listed as a whole.
+_SAID = {
+    ".ci/run": "the whole check on a bare machine",
+    ".dockerignore": "what an image leaves out",
+    ".gitignore": "what git leaves alone",
+    "CHANGELOG.md": "what a user notices",
+    "CONTRIBUTING.md": "how to work here",
+    "Dockerfile": "an image that serves",
+    "Makefile": "run, test, and the rest; `make` lists them",
+    "README.md": "this page",
+    "constraints.txt": "the exact version of every package",
+    "docs/architecture.md": "how the pieces fit",
+    "docs/decisions/": "why it is so, a page each",
+    "docs/experiments.md": "what was tried, with its figures",
+    "docs/mathematics.md": "what is computed",
+    "migrations/script.py.mako": "what a new revision starts from",
+    "pyproject.toml": "the distribution, its dependencies with reasons, all tools' settings",
+}
+_ORDER = ["models/", "app/", "migrations/", "tests/", "benchmarks/", "docs/", ".ci/"]
 
 
 @dataclass(frozen=True)
@@ -44,120 +56,11 @@ class Command:
 def commands() -> list[Command]:
     """Return the commands of README's console blocks, in order."""
     found = []
-    for block in _BLOCK.findall(README.read_text()):
+    for block in _CONSOLE.findall(README.read_text()):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             line, _, output = part.partition("\n")
             found.append(Command(line, output.strip()))
     return found
-
-
-class Checkout:
-    """A fresh checkout in which README's first command has been run: the service runs."""
-
-    def __init__(self, folder: Path, started: str, port: int) -> None:
-        self.folder, self.started, self.port = folder, started, port
-        (folder / "ml-latest-small").mkdir()
-        for name, text in _MOVIELENS.items():
-            (folder / "ml-latest-small" / name).write_text(text)
-
-    def run(self, line: str) -> str:
-        """Run a command as README has it and return what it prints; raises if it fails."""
-        if line == "make run":
-            return self.started
-        if line == "make test":  # this is what runs; here only that the target is there
-            self._bash("make --dry-run test")
-            return ""
-        if line.split()[:2] in (["likely", "serve"], ["likely", "worker"]):
-            self._run_for_a_while(line.replace("8000", str(free_port())))
-            return ""
-        printed = self._bash(line.replace("localhost:8000", f"localhost:{self.port}"))
-        if line.startswith("curl") and "/trainings " in line:
-            self._wait_for_trainings(line)
-        return printed
-
-    def _bash(self, line: str) -> str:
-        silent = line.replace("curl ", "curl --silent --show-error ", 1)
-        done = subprocess.run(
-            ["bash", "-c", silent],
-            cwd=self.folder,
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        if done.returncode:
-            raise AssertionError(f"{line}\n{done.stdout}{done.stderr}")
-        return done.stdout.strip()
-
-    def _run_for_a_while(self, line: str) -> None:
-        process = subprocess.Popen(
-            line.split(), cwd=self.folder, env=self._environment(), stderr=subprocess.PIPE
-        )
-        try:
-            process.wait(4)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=15)
-        if process.returncode:
-            raise AssertionError(f"{line}\n{said.decode()}")
-
-    def _wait_for_trainings(self, line: str) -> None:
-        [path] = re.findall(r"localhost:8000(\S+/trainings)", line)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            items = httpx2.get(f"http://localhost:{self.port}{path}").json()["items"]
-            if all(training["status"] == "succeeded" for training in items):
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"still training: {items}")
-
-    def _environment(self) -> dict[str, str]:
-        bare = {name: value for name, value in os.environ.items() if not name.startswith("LIKELY_")}
-        path = f"{self.folder / '.venv' / 'bin'}:{os.environ['PATH']}"
-        return {**bare, "PATH": path, "COLUMNS": "100"}
-
-
-@contextmanager
-def fresh_checkout() -> Iterator[Checkout]:
-    """Copy what git tracks into a new folder and run `make run` there until it serves."""
-    folder = Path(tempfile.mkdtemp(prefix="likely-readme-"))
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / name)
-    port = free_port()
-    log = folder / "make-run.txt"
-    with log.open("wb") as output:
-        bare = {name: value for name, value in os.environ.items() if not name.startswith(("LIKELY_", "MAKE"))}
-        process = subprocess.Popen(
-            ["make", "run", f"PORT={port}"], cwd=folder, env=bare, stdout=output, stderr=subprocess.DEVNULL
-        )
-    try:
-        _wait_until_ready(process, port, log)
-        yield Checkout(folder, log.read_text().strip(), port)
-    finally:
-        stop(process)
-        shutil.rmtree(folder)
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + _SET_UP_WITHIN
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise AssertionError(f"make run ended:\n{log.read_text()}")
-        try:
-            if httpx2.get(f"http://localhost:{port}/readyz").status_code == 200:
-                return
-        except httpx2.TransportError:
-            time.sleep(0.2)
-    raise AssertionError(f"make run serves nothing after {_SET_UP_WITHIN:g} s:\n{log.read_text()}")
 
 
 def comparable(output: str) -> str:
@@ -167,16 +70,87 @@ def comparable(output: str) -> str:
     return re.sub(r"SQLite [\d.]+", "SQLite", output)
 
 
-def write_outputs() -> None:
-    """Run all commands and write their present outputs into README.md, where an output is shown at all."""
-    text = README.read_text()
+def shown_lists() -> dict[str, str]:
+    """Return the lists that README has."""
+    return {name: "".join(pattern.findall(README.read_text())) for name, pattern in _LISTS.items()}
+
+
+def true_lists(app: FastAPI) -> dict[str, str]:
+    """Return the lists as the code has them."""
+    return {"requests": _requests(app), "settings": _settings(), "tree": _tree()}
+
+
+def _requests(app: FastAPI) -> str:
+    rows = ["| request | what it does |", "|---|---|"]
+    for path, operations in app.openapi()["paths"].items():
+        for method, operation in operations.items():
+            first = operation["description"].split("\n\n")[0].replace("\n", " ")
+            rows.append(f"| `{method.upper()} {path.removeprefix('/v1')}` | {first} |")
+    return "\n".join(rows) + "\n"
+
+
+def _settings() -> str:
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "cores less one" if field.default_factory else f"`{field.default}`"
+        rows.append(f"| `LIKELY_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows) + "\n"
+
+
+def _tree() -> str:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, check=True, text=True)
+    names = sorted(listed.stdout.split(), key=_place)
+    lines: list[str] = []
+    above: list[str] = []
+    for name in names:
+        folders, file = [f"{part}/" for part in name.split("/")[:-1]], name.rsplit("/", 1)[-1]
+        whole = next((folder for folder in _SAID if folder.endswith("/") and name.startswith(folder)), None)
+        if whole is not None:
+            folders, file = folders[:-1], folders[-1]
+        lines += _new_folders(above, folders)
+        above = folders
+        line = f"{'  ' * len(folders) + file:<34} {_said(whole or name)}"
+        if line not in lines:
+            lines.append(line)
+    return "```text\n" + "\n".join(lines) + "\n```\n"
+
+
+def _place(name: str) -> tuple[int, list[tuple[bool, str]]]:
+    """Sort the folders as one reads them, files before folders within, single files last."""
+    *folders, file = name.split("/")
+    top = f"{folders[0]}/" if folders else ""
+    parts = [(True, folder) for folder in folders[1:]] + [(False, file)]
+    return (_ORDER.index(top) if top in _ORDER else len(_ORDER)), parts
+
+
+def _new_folders(above: list[str], folders: list[str]) -> Iterator[str]:
+    for depth, folder in enumerate(folders):
+        if above[: depth + 1] != folders[: depth + 1]:
+            yield "  " * depth + folder
+
+
+def _said(name: str) -> str:
+    if name in _SAID:
+        return _SAID[name]
+    docstring = ast.get_docstring(ast.parse((ROOT / name).read_text())) or ""
+    first = docstring.split("\n\n")[0].replace("\n", " ")
+    return re.split(r"(?<=[.:])\s+(?=[A-Z`])", first)[0].rstrip(".:")
+
+
+def write(readme: Path = README) -> None:
+    """Write the lists and the commands' outputs as they are now."""
+    from app.main import create_app
+
+    text = readme.read_text()
+    for name, content in true_lists(create_app(Settings(database_url="sqlite:///unused.db"))).items():
+        text = _LISTS[name].sub(lambda _, content=content: content, text)  # type: ignore[misc]
     with fresh_checkout() as checkout:
         for command in commands():
             printed = checkout.run(command.line)
-            if command.output:
+            if command.output and comparable(printed) != comparable(command.output):
                 text = text.replace(f"$ {command.line}\n{command.output}\n", f"$ {command.line}\n{printed}\n")
-    README.write_text(text)
+    readme.write_text(text)
 
 
 if __name__ == "__main__":
-    write_outputs()
+    write()
