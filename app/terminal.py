@@ -14,7 +14,7 @@ from app.errors import Conflict
 from app.matrices import MovieMatrices
 from app.scores import UserScores, score_movies
 from app.settings import Settings
-from app.trainings import UNFINISHED, TrainingRow, create_training, read_training
+from app.trainings import UNFINISHED, TrainingRow, cancel_training, create_training, read_training
 from app.users import list_users
 from app.worker import Worker
 from models.trainer import Step
@@ -44,21 +44,33 @@ def run_training(
     """
     with database.writing() as connection:
         training = create_training(connection, catalog, "gradient_descent", options, seed, serve=serve)
+    try:
+        training = _wait_for_training(database, settings, training)
+    except KeyboardInterrupt:
+        with database.writing() as connection:
+            cancel_training(connection, catalog, training.id)
+        raise
+    if training.status != "succeeded":
+        raise Conflict(f"training {training.id} {training.status}: {training.error or 'somebody stopped it'}")
+    return training
+
+
+def _wait_for_training(database: Database, settings: Settings, training: TrainingRow) -> TrainingRow:
+    """Work on the queue until the training has ended; other workers may be faster."""
     worker = Worker(database, settings, name=f"terminal:{time.time_ns()}")
     with progress_bar() as progress:
-        task = progress.add_task(f"training {catalog}", total=training.steps_total)
+        task = progress.add_task(f"training {training.catalog}", total=training.steps_total)
 
         def show(step: Step) -> None:
             progress.update(task, completed=step.step)
 
         while training.status in UNFINISHED:
-            if not worker.run_next(only=training.id, watch=show):
+            # What stands before it in the queue comes first; where no service runs, nobody else would do it.
+            if not worker.run_next(only=training.id, watch=show) and not worker.run_next():
                 time.sleep(settings.poll_seconds)
             with database.reading() as connection:
-                training = read_training(connection, catalog, training.id)
+                training = read_training(connection, training.catalog, training.id)
             progress.update(task, completed=training.steps_done)
-    if training.status != "succeeded":
-        raise Conflict(f"training {training.id} {training.status}: {training.error or 'somebody stopped it'}")
     return training
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from app.catalogs import CatalogSummary, find_catalog, mark_behind, read_catalog
+from app.catalogs import find_catalog, mark_behind
 from app.database import now
 from app.errors import Conflict, NotFound
 from app.tables import Serving, Training, TrainingStep
@@ -115,7 +115,7 @@ def list_losses(connection: Connection, training: int, after: int = 0, limit: in
     return [Loss(*row) for row in rows]
 
 
-def promote_training(connection: Connection, catalog: str, training: int) -> CatalogSummary:
+def promote_training(connection: Connection, catalog: str, training: int) -> None:
     """Let scores come from this training from the next request on.
 
     Raises `NotFound`, and `Conflict` when it has not succeeded.
@@ -125,7 +125,6 @@ def promote_training(connection: Connection, catalog: str, training: int) -> Cat
         raise Conflict(f"training {training} cannot serve: it {_ended(row.status)}; one that succeeded can")
     serve(connection, row.catalog_id, training)
     mark_behind(connection, row.catalog_id)  # whoever answered since that training
-    return read_catalog(connection, catalog)
 
 
 def serve(connection: Connection, catalog_id: int, training: int) -> None:

@@ -102,8 +102,12 @@ class Worker:
     def run(self) -> None:
         """Run trainings as they come; return soon after ``stop`` is set."""
         while not self.stop.is_set():
-            if not self.run_next() and not self.relearn_some():
-                self.stop.wait(self._settings.poll_seconds)
+            try:
+                if self.run_next() or self.relearn_some():
+                    continue
+            except Busy as error:
+                log.warning("the worker waits for the database", error=error.detail)
+            self.stop.wait(self._settings.poll_seconds)
 
     def run_next(self, only: int | None = None, watch: Callable[[Step], None] | None = None) -> bool:
         """Run the next training in the queue, or the one given; return whether there was one.
@@ -118,7 +122,7 @@ class Worker:
             self._train(lease, watch)
         except LeaseLostError:
             log.info("training was cancelled or taken over", training=lease.training)
-        except StoppedError:
+        except (StoppedError, Busy):
             self._under(lease, leases.give_back)
             log.info("training given back", training=lease.training)
         except (BadResponsesError, DivergedError) as error:
@@ -191,6 +195,8 @@ class Worker:
                 write(connection, lease)
         except LeaseLostError:
             log.info("training was cancelled or taken over", training=lease.training)
+        except Busy:
+            log.warning("training waits until its lease ends", training=lease.training)
 
 
 def _counts(snapshot: Snapshot) -> dict[str, object]:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
+from app.database import Database
+from app.trainings import create_training
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,16 @@ def test_the_demo_leaves_a_catalog_called_class_as_it_is(likely: Run) -> None:
     assert retrained.out.startswith("training 2 of class succeeded after 5 steps: loss ")
     assert "training" not in likely("demo").out
     assert "0.70 │ 0.52 │ 0.47" not in likely("demo").out
+
+
+def test_a_training_is_not_stuck_behind_one_that_nobody_runs(likely: Run, tmp_path: Path) -> None:
+    likely("demo")
+    database = Database(f"sqlite:///{tmp_path}/likely.db")
+    with database.writing() as connection:
+        create_training(connection, "class", "gradient_descent", {"epochs": 3}, 1, serve=True)
+    database.close()
+    done = likely("train", "class", "--epochs", "5", "--seed", "1")
+    assert done.out.startswith("training 3 of class succeeded after 5 steps: loss ")
 
 
 def test_scores_are_printed_best_first_or_as_asked(likely: Run) -> None:

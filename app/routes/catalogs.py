@@ -32,8 +32,8 @@ def put_catalog(app: FromApp, catalog: CatalogId, body: CatalogBody, response: R
     """Make a catalog (201) or replace its title and dimensions (200)."""
     with app.database.writing() as connection:
         made = catalogs.put_catalog(connection, catalog, body.title, body.dimensions)
-        response.status_code = HTTPStatus.CREATED if made else HTTPStatus.OK
-        return catalogs.read_catalog(connection, catalog)
+    response.status_code = HTTPStatus.CREATED if made else HTTPStatus.OK
+    return read_catalog(app, catalog)
 
 
 @router.get("")
@@ -62,4 +62,5 @@ def delete_catalog(app: FromApp, catalog: CatalogId) -> None:
 def promote_training(app: FromApp, catalog: CatalogId, body: ServingBody) -> CatalogSummary:
     """Let scores come from another training, newer or older, from the next request on."""
     with app.database.writing() as connection:
-        return trainings.promote_training(connection, catalog, body.training)
+        trainings.promote_training(connection, catalog, body.training)
+    return read_catalog(app, catalog)

@@ -1,0 +1,93 @@
+"""The worker: when the database is busy, when it is told to stop, when a training cannot end well."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import delete
+
+from app.database import Database
+from app.settings import Settings
+from app.tables import Response
+from app.trainings import TrainingRow, create_training, read_training
+from app.worker import Worker
+from models.gradient_descent import GradientDescent
+
+
+def enqueue(database: Database, **options: object) -> int:
+    with database.writing() as connection:
+        return create_training(connection, "class", "gradient_descent", options, 1, serve=True).id
+
+
+def read(database: Database, training: int) -> TrainingRow:
+    with database.reading() as connection:
+        return read_training(connection, "class", training)
+
+
+@contextmanager
+def running(worker: Worker) -> Iterator[threading.Thread]:
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        worker.stop.set()
+        thread.join()
+
+
+def wait_for(database: Database, training: int, *statuses: str) -> TrainingRow:
+    for _ in range(1000):
+        found = read(database, training)
+        if found.status in statuses:
+            return found
+        threading.Event().wait(0.01)
+    raise AssertionError(f"training still {found.status}")
+
+
+@pytest.mark.usefixtures("class_catalog")
+def test_a_worker_waits_for_a_busy_database_and_goes_on(database: Database, settings: Settings) -> None:
+    training = enqueue(database, epochs=10)
+    impatient = Database(settings.database_url, busy_seconds=0.05)
+    with running(Worker(impatient, settings, "impatient")) as thread:
+        with database.writing():
+            thread.join(0.5)  # long enough to be refused several times
+            assert thread.is_alive()
+        assert wait_for(database, training, "succeeded", "failed").status == "succeeded"
+    impatient.close()
+
+
+@pytest.mark.usefixtures("class_catalog")
+def test_a_worker_told_to_stop_gives_its_training_back(database: Database, worker: Worker) -> None:
+    training = enqueue(database, epochs=100_000)
+    with running(worker):
+        wait_for(database, training, "running")
+    given_back = read(database, training)
+    assert given_back.status == "queued"
+
+
+@pytest.mark.usefixtures("class_catalog")
+def test_a_catalog_without_responses_fails_with_a_sentence(database: Database, worker: Worker) -> None:
+    with database.writing() as connection:
+        connection.execute(delete(Response))
+    training = enqueue(database)
+    worker.run_next()
+    assert read(database, training).error == "there are no responses to learn from"
+
+
+@pytest.mark.usefixtures("class_catalog")
+def test_a_bug_in_a_trainer_fails_its_training_and_not_the_worker(
+    database: Database, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret of the inside")
+
+    first = enqueue(database, epochs=10)
+    with monkeypatch.context() as patch:
+        patch.setattr(GradientDescent, "fit", broken)
+        assert worker.run_next()
+    failed = read(database, first)
+    assert (failed.status, failed.error) == ("failed", "internal error: RuntimeError")
+    second = enqueue(database, epochs=10)
+    assert worker.run_next()
+    assert read(database, second).status == "succeeded"
