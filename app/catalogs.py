@@ -103,10 +103,11 @@ def mark_behind(connection: Connection, catalog_id: int) -> None:
 
 
 def _check_dimensions(dimensions: Sequence[str]) -> None:
+    first = {name: index for index, name in reversed(list(enumerate(dimensions)))}
     places = [
         Place(f"{name!r} stands in the list already", pointer=f"/dimensions/{index}")
         for index, name in enumerate(dimensions)
-        if name in dimensions[:index]
+        if first[name] < index
     ] + [
         Place(f"{name!r} is the name of another column in imports", pointer=f"/dimensions/{index}")
         for index, name in enumerate(dimensions)

@@ -37,12 +37,21 @@ CatalogOption = Annotated[str, typer.Option(help="the catalog to work on")]
 
 
 def main() -> None:
-    """Run a command; an error is one line on standard error and exit status 1."""
+    """Run a command; an error is one line on standard error and exit status 1, or 2 for a wrong command."""
     try:
-        cli()
+        sys.exit(cli(standalone_mode=False))
+    except typer.TyperException as error:
+        _say(
+            f"{error.format_message()} `likely --help` lists the commands, and each has a --help of its own."
+        )
+        sys.exit(2)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
     except ValidationError as error:
+        prefix = "LIKELY_" if error.title == Settings.__name__ else ""
         for one in error.errors():
-            _say(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}")
+            name = ".".join(str(part) for part in one["loc"])
+            _say(f"{(prefix + name).upper() if prefix else name}: {one['msg']}")
     except Problem as error:
         _say(error.detail)
         for place in error.places[:10]:
@@ -51,8 +60,6 @@ def main() -> None:
         _say(str(error))
     except SQLAlchemyError as error:
         _say(f"the database cannot be used: {str(getattr(error, 'orig', error)).splitlines()[0]}")
-    else:
-        return
     sys.exit(1)
 
 

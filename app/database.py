@@ -15,13 +15,17 @@ from typing import Any
 import alembic.command
 import alembic.config
 import pysqlite3.dbapi2
+from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, Float, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, TimeoutError  # noqa: A004 - its name
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from app.errors import Busy
+from app.errors import Busy, Unavailable
+
+_WAITING_WRITERS = 20
+_CONNECTIONS = 48  # one for each thread of the web's pool, and a few
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
@@ -52,6 +56,9 @@ class Database:
         # SQLite has one writer at a time. Writers of this process queue here and are woken at once;
         # inside SQLite they would poll, sleeping longer each time.
         self._write_lock = threading.Lock()
+        # Each waiting writer occupies a thread of the web's pool of 40; the others are for readers.
+        self._waiting = threading.BoundedSemaphore(_WAITING_WRITERS)
+        self._file: tuple[Path, int] | None = None
 
     @property
     def engine(self) -> Engine:
@@ -65,24 +72,63 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open a transaction that sees one state and never waits for writers."""
-        with self._engine.connect() as connection:
+        """Open a transaction that sees one state and never waits for writers.
+
+        Raises `Unavailable` when the database does not answer.
+        """
+        with self._answering(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Open a transaction that alone may write; leaving the block makes it durable.
 
-        Raises `Busy` when the write lock does not come free in time; nothing is stored then.
+        Raises `Busy` when the write lock does not come free in time, or when many wait for it already, and
+        `Unavailable` when the database does not answer. Nothing is stored then.
         """
-        if not self._write_lock.acquire(timeout=self._busy_seconds):
-            raise Busy(f"the database was busy for {self._busy_seconds:g} seconds; try again")
+        with self._write_turn(), self._answering(), self._immediate() as connection:
+            yield connection
+            connection.commit()
+
+    @contextmanager
+    def _write_turn(self) -> Iterator[None]:
+        """Wait until no other thread of this process writes."""
+        if not self._waiting.acquire(blocking=False):
+            raise Busy(f"{_WAITING_WRITERS} writes wait already; try again")
         try:
-            with self._immediate() as connection:
-                yield connection
-                connection.commit()
+            if not self._write_lock.acquire(timeout=self._busy_seconds):
+                raise Busy(f"the database was busy for {self._busy_seconds:g} seconds; try again")
+            try:
+                yield
+            finally:
+                self._write_lock.release()
         finally:
-            self._write_lock.release()
+            self._waiting.release()
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Say in one sentence what a caller cannot change: a full disk, a lost file, no free connection."""
+        try:
+            self._check_file()
+            yield
+        except TimeoutError as error:
+            raise Busy("no connection to the database came free in time; try again") from error
+        except DatabaseError as error:
+            if type(error) not in {DatabaseError, OperationalError}:  # a broken constraint is a bug of ours
+                raise
+            raise Unavailable(f"the database cannot be used at present: {error.orig}") from error
+
+    def _check_file(self) -> None:
+        """Raise `Unavailable` when the file was replaced: what is written to the old one would be lost."""
+        if self._file is None:
+            return
+        path, inode = self._file
+        try:
+            present = path.stat().st_ino
+        except FileNotFoundError:
+            present = 0
+        if present != inode:
+            raise Unavailable(f"the database file {path.name} was removed or replaced; restart the service")
 
     @contextmanager
     def _immediate(self) -> Iterator[Connection]:
@@ -104,12 +150,19 @@ class Database:
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         with self._engine.connect() as connection:
             config.attributes["connection"] = connection
-            alembic.command.upgrade(config, revision)
+            try:
+                alembic.command.upgrade(config, revision)
+            except CommandError as error:
+                raise DatabaseUnusableError(
+                    f"{self.url.database} was written by another version of Likely: {error}"
+                ) from error
+        path = Path(self.url.database or "").resolve()
+        self._file = (path, path.stat().st_ino)
 
     def check(self) -> None:
-        """Read something; raises what SQLAlchemy raises when the database does not answer."""
+        """Read a page of it; raises `Unavailable` when that fails."""
         with self.reading() as connection:
-            connection.exec_driver_sql("SELECT 1")
+            connection.exec_driver_sql("SELECT version_num FROM alembic_version").one()
 
     def close(self) -> None:
         """Close every pooled connection."""
@@ -123,9 +176,9 @@ def _checked(url: str) -> URL:
         raise DatabaseUnusableError(
             f"{url!r} is no database URL; sqlite:///likely.db would be one"
         ) from error
-    if parsed.get_backend_name() != "sqlite":
+    if parsed.drivername not in {"sqlite", "sqlite+pysqlite"}:
         raise DatabaseUnusableError(
-            f"this version keeps its data in SQLite only, not in {parsed.get_backend_name()}: "
+            f"this version keeps its data in SQLite only, not in {parsed.drivername}: "
             "use a URL like sqlite:///likely.db"
         )
     if not parsed.database or parsed.database == ":memory:":
@@ -144,7 +197,13 @@ def _driver() -> ModuleType:
 
 
 def _create_engine(url: URL, busy_seconds: float) -> Engine:
-    engine = create_engine(url, module=_driver(), connect_args={"timeout": busy_seconds})
+    engine = create_engine(
+        url,
+        module=_driver(),
+        connect_args={"timeout": busy_seconds},
+        pool_size=_CONNECTIONS,
+        pool_timeout=busy_seconds,
+    )
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection has no type

@@ -8,7 +8,8 @@
     ├── NotAcceptable       406   no format on offer is one that the caller accepts
     ├── TooLarge            413   more bytes or rows than the settings allow
     ├── UnsupportedMedia    415   a Content-Type that this resource does not take
-    └── Busy                503   the database is locked or out of reach; try again
+    └── Unavailable         503   the database cannot be used at present; nothing was stored
+        └── Busy            503   it is locked by other writers; try again
 
 The command line prints the same sentences. Does not know which routes exist.
 """
@@ -88,8 +89,14 @@ class UnsupportedMedia(Problem):
     type = "unsupported-media-type"
 
 
-class Busy(Problem):
-    """The write was not accepted because the database did not become free in time."""
+class Unavailable(Problem):
+    """The database cannot be used at present."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
+    type = "unavailable"
+
+
+class Busy(Unavailable):
+    """The write was not accepted because the database did not become free in time."""
+
     type = "busy"

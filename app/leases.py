@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, or_, select, update
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import aliased
 
 from app.database import now
@@ -109,7 +110,9 @@ def report(connection: Connection, lease: Lease, steps: Sequence[Step], lease_se
     _write(connection, lease, {"lease_until": now() + lease_seconds, **progress})
     if steps:
         connection.execute(
-            insert(TrainingStep),
+            insert(
+                TrainingStep
+            ).on_conflict_do_nothing(),  # a reporter and a publication may both bring a step
             [
                 {
                     "training_id": lease.training,

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import torch
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
@@ -13,9 +13,11 @@ from app.database import Database
 from app.logs import configure_logs
 from app.resources import Resources
 from app.routes import catalogs, imports, movies, probes, responses, scores, trainings, users
+from app.routes.parameters import refuse_unknown_parameters
 from app.routes.problems import RESPONSES, handle_problems
 from app.routes.requests import BodyLimit, Measured, RequestIds
 from app.settings import Settings
+from app.supervision import end_with_parent
 
 ROUTERS = [
     catalogs.router,
@@ -58,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.resources = resources
     handle_problems(app)
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(refuse_unknown_parameters)])
     app.add_api_route("/", _show_docs, include_in_schema=False)
     return app
 
@@ -67,6 +69,8 @@ def create_app_from_environment() -> FastAPI:
     """Return the application for the settings in the environment; what web processes start from."""
     settings = Settings()
     configure_logs(settings.log_level)
+    if settings.web_processes > 1:  # each is a child of `likely serve`, which may be killed
+        end_with_parent()
     return create_app(settings)
 
 

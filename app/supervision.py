@@ -5,22 +5,37 @@ by SIGKILL, the pipe closes and the worker ends. Does not know what a worker doe
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import Self
 
 import structlog
 
 from app import leases
 from app.database import Database
-from app.errors import Busy
+from app.errors import Unavailable
 
 log = structlog.get_logger()
 
 _RESTART_SECONDS = 0.2
 _STOP_SECONDS = 5.0
+_PARENT_SECONDS = 1.0
+
+
+def end_with_parent() -> None:
+    """End this process, in an orderly way, when the process that started it has died."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent watch", daemon=True).start()
 
 
 class Supervisor:
@@ -59,11 +74,14 @@ class Supervisor:
                 continue
             log.warning("the worker died and is started again", exit_code=self._worker.returncode)
             self._expire_leases()
-            self._worker = self._start()
+            try:
+                self._worker = self._start()
+            except OSError as error:
+                log.warning("the worker could not be started, and is tried again", error=str(error))
 
     def _expire_leases(self) -> None:
         try:
             with self._database.writing() as connection:
                 leases.expire(connection, self._name)
-        except Busy:
+        except Unavailable:
             log.warning("the dead worker's training waits until its lease ends")

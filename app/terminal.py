@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +15,14 @@ from app.errors import Conflict
 from app.matrices import MovieMatrices
 from app.scores import UserScores, score_movies
 from app.settings import Settings
-from app.trainings import UNFINISHED, TrainingRow, cancel_training, create_training, read_training
+from app.trainings import (
+    UNFINISHED,
+    TrainingRow,
+    cancel_training,
+    create_training,
+    find_oldest_unfinished,
+    read_training,
+)
 from app.users import list_users
 from app.worker import Worker
 from models.trainer import Step
@@ -47,7 +55,7 @@ def run_training(
     try:
         training = _wait_for_training(database, settings, training)
     except KeyboardInterrupt:
-        with database.writing() as connection:
+        with suppress(Conflict), database.writing() as connection:
             cancel_training(connection, catalog, training.id)
         raise
     if training.status != "succeeded":
@@ -65,8 +73,11 @@ def _wait_for_training(database: Database, settings: Settings, training: Trainin
             progress.update(task, completed=step.step)
 
         while training.status in UNFINISHED:
-            # What stands before it in the queue comes first; where no service runs, nobody else would do it.
-            if not worker.run_next(only=training.id, watch=show) and not worker.run_next():
+            # What stands before it in the catalog comes first; without a service nobody else would do it.
+            with database.reading() as connection:
+                first = find_oldest_unfinished(connection, training.catalog)
+            watch = show if first == training.id else None
+            if first is None or not worker.run_next(only=first, watch=watch):
                 time.sleep(settings.poll_seconds)
             with database.reading() as connection:
                 training = read_training(connection, training.catalog, training.id)
@@ -108,6 +119,7 @@ def print_score_matrix(database: Database, catalog: str) -> None:
         rows = [
             score_movies(connection, matrices, catalog, row.user, [])
             for row in list_users(connection, catalog, limit=20, after=None)
+            if row.responses
         ]
     for score in rows[0].scores if rows else []:
         table.add_column(score.movie, justify="right")

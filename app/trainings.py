@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from app.catalogs import find_catalog, mark_behind
 from app.database import now
@@ -86,6 +86,14 @@ def list_trainings(connection: Connection, catalog: str, limit: int, after: int 
         statement = statement.where(Training.id < after)
     rows = connection.execute(statement.order_by(Training.id.desc()).limit(limit))
     return [_shown(catalog, row) for row in rows]
+
+
+def find_oldest_unfinished(connection: Connection, catalog: str) -> int | None:
+    """Return the catalog's training that is next to end, or None."""
+    found = find_catalog(connection, catalog)
+    return connection.scalar(
+        select(func.min(Training.id)).where(Training.catalog_id == found.id, Training.status.in_(UNFINISHED))
+    )
 
 
 def cancel_training(connection: Connection, catalog: str, training: int) -> TrainingRow:

@@ -12,11 +12,10 @@ from typing import Self
 import structlog
 import torch
 from sqlalchemy import select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from app import leases
 from app.database import Database
-from app.errors import Busy
+from app.errors import Unavailable
 from app.leases import Lease, LeaseLostError
 from app.publishing import Publication
 from app.relearning import keep_if_current, relearn_behind
@@ -55,27 +54,30 @@ class Reporter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.finish()
+        self._done.set()
+        self._thread.join()
 
     def __call__(self, step: Step) -> None:
-        """Take one step; raises `LeaseLostError` or `StoppedError` when the training is to end here."""
+        """Take one step; raises as `check`."""
         self._unwritten.append(step)
+        self.check()
+
+    def check(self) -> None:
+        """Raise `LeaseLostError` or `StoppedError` when the training is to end here."""
         if self._lost.is_set():
             raise LeaseLostError(f"training {self._lease.training} is no longer this worker's")
         if self._stop.is_set():
             raise StoppedError
 
-    def finish(self) -> list[Step]:
-        """Stop the thread and return the steps that it has not written."""
-        self._done.set()
-        self._thread.join()
-        return self._unwritten
+    def unwritten(self) -> list[Step]:
+        """Return the steps that may not be written yet."""
+        return list(self._unwritten)
 
     def _write_regularly(self) -> None:
         # Often enough to notice a cancelled training well within a second.
         renew_after = min(0.5, self._settings.lease_seconds / 4)
         renewed = 0.0
-        while not self._done.wait(self._settings.poll_seconds):
+        while not self._done.wait(min(self._settings.poll_seconds, renew_after)):
             steps = list(self._unwritten)
             if not steps and time.monotonic() - renewed < renew_after:
                 continue
@@ -85,8 +87,8 @@ class Reporter:
             except LeaseLostError:
                 self._lost.set()
                 return
-            except (Busy, SQLAlchemyError) as error:  # tried again; if it lasts, the lease ends
-                log.warning("losses not written", training=self._lease.training, error=str(error))
+            except Unavailable as error:  # tried again; if it lasts, the lease ends
+                log.warning("losses not written", training=self._lease.training, error=error.detail)
                 continue
             del self._unwritten[: len(steps)]
             renewed = time.monotonic()
@@ -105,7 +107,7 @@ class Worker:
             try:
                 if self.run_next() or self.relearn_some():
                     continue
-            except Busy as error:
+            except Unavailable as error:
                 log.warning("the worker waits for the database", error=error.detail)
             self.stop.wait(self._settings.poll_seconds)
 
@@ -122,7 +124,7 @@ class Worker:
             self._train(lease, watch)
         except LeaseLostError:
             log.info("training was cancelled or taken over", training=lease.training)
-        except (StoppedError, Busy):
+        except (StoppedError, Unavailable):
             self._under(lease, leases.give_back)
             log.info("training given back", training=lease.training)
         except (BadResponsesError, DivergedError) as error:
@@ -175,9 +177,9 @@ class Worker:
                 snapshot = read_snapshot(connection, lease.catalog_id)
             torch.set_num_threads(self._threads(snapshot))
             learned = trainer.fit(snapshot.responses, lease.seed, report)
-            publication = Publication(snapshot, learned, trainer)
+            publication = Publication(snapshot, learned, trainer, reporter.check)
             metrics = {**_counts(snapshot), "status": learned.status}
-            publication.publish(self._database, lease, reporter.finish, metrics)
+            publication.publish(self._database, lease, reporter.unwritten, metrics)
         log.info("training succeeded", training=lease.training)
 
     def _threads(self, snapshot: Snapshot) -> int:
@@ -195,7 +197,7 @@ class Worker:
                 write(connection, lease)
         except LeaseLostError:
             log.info("training was cancelled or taken over", training=lease.training)
-        except Busy:
+        except Unavailable:
             log.warning("training waits until its lease ends", training=lease.training)
 
 

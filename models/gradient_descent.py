@@ -73,16 +73,26 @@ class GradientDescent:
         lower end is taken: of equal ones, that found from where the user was. Zero is tried too when a search
         from far out, where every slope is flat, did not end.
         """
-        vectors, answers = vectors.double(), answers.double()
+        answers = answers.double()
+        # No response says anything about directions outside the span of the answered vectors, so the search
+        # is in coordinates of that span: as many as responses, where these are fewer than dimensions.
+        basis: Tensor = torch.linalg.qr(vectors.double().T).Q
+        vectors = vectors.double() @ basis
 
-        def problem(embedding: Tensor) -> Curvature:
-            return self._objective.for_one_user(embedding, vectors, answers, others_squared_norm)
+        def problem(point: Tensor) -> Curvature:
+            return self._objective.for_one_user(point, vectors, answers, others_squared_norm)
 
         zero = torch.zeros(vectors.shape[1], dtype=torch.float64)
-        end = minimise(problem, zero if start is None else start.double())
+        present = torch.zeros(basis.shape[0], dtype=torch.float64) if start is None else start.double()
+        inside = basis.T @ present
+        end = minimise(problem, inside)
         if start is not None and (self.options.loss == "squared" or not end.converged):
             end = min(end, minimise(problem, zero), key=lambda end: end.value)
-        return end.point.float()
+        # A penalty draws what lies outside to zero; without one it stays where it is.
+        learned = basis @ end.point
+        if self.options.penalty_weight == 0:
+            learned += present - basis @ inside
+        return learned.float()
 
     def _descent(self, embeddings: Tensor) -> Callable[[Tensor], object]:
         """Return what moves the embeddings in place, given a float32 gradient of their shape."""

@@ -76,7 +76,8 @@ def _scales(here: Curvature) -> Tensor:
 
 
 def _slope(here: Curvature) -> float:
-    return float((here.gradient.abs() / _scales(here).sqrt()).max())
+    slopes = here.gradient.abs() / _scales(here).sqrt()
+    return float(slopes.max()) if slopes.numel() else 0.0
 
 
 def _damped_step(here: Curvature, damping: float) -> Tensor | None:

@@ -12,6 +12,7 @@ import pytest
 
 from app.cli import main
 from app.database import Database
+from app.responses import delete_response
 from app.trainings import create_training
 
 
@@ -103,8 +104,8 @@ def test_scores_are_printed_best_first_or_as_asked(likely: Run) -> None:
             "likely: the folder /no/such does not",
         ),
         (["migrate"], {"LIKELY_DATABASE_URL": "nonsense"}, "likely: 'nonsense' is no database URL"),
-        (["serve"], {"LIKELY_PORT": "eighty"}, "likely: port: Input should be a valid integer"),
-        (["serve"], {"LIKELY_LOG_LEVEL": "loud"}, "likely: log_level: "),
+        (["serve"], {"LIKELY_PORT": "eighty"}, "likely: LIKELY_PORT: Input should be a valid integer"),
+        (["serve"], {"LIKELY_LOG_LEVEL": "loud"}, "likely: LIKELY_LOG_LEVEL: "),
     ],
 )
 def test_an_error_is_one_clear_line_and_a_non_zero_exit(
@@ -144,10 +145,49 @@ def test_a_port_in_use_is_said_so(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_an_unknown_command_says_which_there_are(likely: Run) -> None:
-    done = likely("sreve")
-    assert done.status == 2
-    assert "No such command" in done.err
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["sreve"], "likely: No such command 'sreve'."),
+        (["train"], "likely: Missing argument 'catalog'."),
+        (["train", "class", "--loss", "foo"], "likely: Invalid value for '--loss'"),
+        (["serve", "--port", "abc"], "likely: Invalid value for '--port'"),
+    ],
+)
+def test_a_wrong_command_is_one_line_too(likely: Run, arguments: list[str], sentence: str) -> None:
+    done = likely(*arguments)
+    assert (done.status, done.out) == (2, "")
+    [line] = done.err.splitlines()
+    assert line.startswith(sentence)
+    assert "--help" in line
+
+
+def test_help_lists_the_commands(likely: Run) -> None:
     help_page = likely("--help").out
     for command in ("serve", "worker", "migrate", "demo", "import", "train", "scores"):
         assert f"│ {command} " in help_page
+
+
+def test_a_database_of_another_version_is_said_so(likely: Run, tmp_path: Path) -> None:
+    likely("migrate")
+    database = Database(f"sqlite:///{tmp_path}/likely.db")
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    database.close()
+    done = likely("migrate")
+    assert done.status == 1
+    [line] = done.err.splitlines()
+    assert "was written by another version of Likely" in line
+
+
+def test_the_demo_works_when_somebody_took_all_answers_back(likely: Run, tmp_path: Path) -> None:
+    likely("demo")
+    database = Database(f"sqlite:///{tmp_path}/likely.db")
+    for movie in ("m0", "m1", "m2"):
+        with database.writing() as connection:
+            delete_response(connection, "class", "0", movie)
+    database.close()
+    done = likely("demo")
+    assert done.status == 0
+    assert "1    │ 0.29 │ 0.84 │ 0.13" in done.out

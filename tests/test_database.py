@@ -8,7 +8,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from app.database import Database, DatabaseUnusableError, now
-from app.errors import Busy
+from app.errors import Busy, Unavailable
 from app.tables import Catalog, Movie
 
 A_CATALOG = {"catalog": "c", "title": "c", "dimensions": [], "created_at": 0.0}
@@ -117,3 +117,44 @@ def test_a_path_with_odd_characters_works(tmp_path: Path) -> None:
     database.migrate()
     assert catalogs(database) == 0
     database.close()
+
+
+def test_a_database_file_that_was_removed_takes_no_more_writes(database: Database) -> None:
+    file = Path(database.url.database or "")
+    file.rename(file.with_suffix(".moved"))
+    with pytest.raises(Unavailable, match="removed or replaced"), database.writing() as connection:
+        connection.execute(insert(Catalog).values(A_CATALOG))
+    with pytest.raises(Unavailable, match="removed or replaced"):
+        database.check()
+
+
+def test_a_database_file_that_was_overwritten_is_not_ready(database: Database) -> None:
+    with database.writing() as connection:
+        connection.execute(insert(Catalog).values(A_CATALOG))
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    with Path(database.url.database or "").open("r+b") as file:
+        file.write(b"nonsense" * 512)
+    with pytest.raises(Unavailable, match="cannot be"):
+        database.check()
+
+
+def test_writers_beyond_those_that_may_wait_are_refused_at_once(database: Database) -> None:
+    refused = threading.Event()
+
+    def write() -> None:
+        try:
+            with database.writing():
+                pass
+        except Busy:
+            refused.set()
+
+    threads = [threading.Thread(target=write) for _ in range(30)]
+    with database.writing():
+        for thread in threads:
+            thread.start()
+        assert refused.wait(2), "thirty writers wait, and nobody is told"
+        assert catalogs(database) == 0, "readers go on"
+    for thread in threads:
+        thread.join()

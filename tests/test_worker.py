@@ -7,12 +7,17 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import delete
 
+from app import publishing
 from app.database import Database
+from app.matrices import MovieMatrices
+from app.responses import put_response
+from app.scores import score_movies
 from app.settings import Settings
 from app.tables import Response
 from app.trainings import TrainingRow, create_training, read_training
 from app.worker import Worker
 from models.gradient_descent import GradientDescent
+from models.trainer import Step
 
 
 def enqueue(database: Database, **options: object) -> int:
@@ -91,3 +96,36 @@ def test_a_bug_in_a_trainer_fails_its_training_and_not_the_worker(
     second = enqueue(database, epochs=10)
     assert worker.run_next()
     assert read(database, second).status == "succeeded"
+
+
+@pytest.mark.usefixtures("class_catalog")
+@pytest.mark.parametrize("rounds", [1, 10])
+def test_a_change_of_everybody_while_a_training_publishes_is_reflected(
+    database: Database, worker: Worker, monkeypatch: pytest.MonkeyPatch, rounds: int
+) -> None:
+    """With rounds left the training relearns everybody; without, it publishes and readers relearn them."""
+    monkeypatch.setattr(publishing, "_ROUNDS", rounds)
+    monkeypatch.setattr(publishing, "_RELEARNED_WHILE_WRITING", 1)
+    training = enqueue(database, epochs=50)
+
+    def flip_everybody(step: Step) -> None:
+        if step.step == 50:  # the last one, when nothing is left but to publish
+            with database.writing() as connection:
+                for user, movie in (("0", "m0"), ("1", "m1"), ("2", "m2")):
+                    put_response(connection, "class", user, movie, 0.0, None)
+
+    relearning = worker_that_sees_changes_late(monkeypatch) if rounds == 1 else None
+    assert worker.run_next(watch=flip_everybody)
+    assert read(database, training).status == "succeeded"
+    with database.reading() as connection:
+        for user, movie in (("0", "m0"), ("1", "m1"), ("2", "m2")):
+            [score] = score_movies(connection, MovieMatrices(), "class", user, [movie]).scores
+            assert score.score < 0.6, "they liked it before, with 0.70 and more"
+    if relearning:
+        assert worker.relearn_some(), "somebody was left to be relearned"
+
+
+def worker_that_sees_changes_late(monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Let no user be caught up before the write lock is taken, as if all had answered just then."""
+    monkeypatch.setattr(publishing.Publication, "_catch_up", lambda *_: None)
+    return True

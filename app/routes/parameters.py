@@ -1,11 +1,13 @@
 """What handlers of several resources take: ids in the path, a page of a list, the application's resources."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Depends, Path, Query, Request
+from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel, ConfigDict
 
+from app.errors import BadInput, Place
 from app.names import ID_PATTERN, ID_RULE
 from app.resources import Resources
 from app.tables import ID_LENGTH
@@ -36,6 +38,30 @@ def get_resources(request: Request) -> Resources:
     """Return what `create_app` made."""
     resources: Resources = request.app.state.resources
     return resources
+
+
+def refuse_unknown_parameters(request: Request) -> None:
+    """Raise `BadInput` for query parameters that the route does not take: a misspelt dry_run stored files."""
+    known = {
+        field.alias
+        for dependant in _dependants(request.scope["route"].dependant)
+        for field in dependant.query_params
+    }
+    places = [
+        Place(
+            f"there is no such parameter here; there is {', '.join(sorted(known)) or 'none'}", parameter=name
+        )
+        for name in dict.fromkeys(request.query_params)
+        if name not in known
+    ]
+    if places:
+        raise BadInput(f"{places[0].parameter}: {places[0].detail}", places[:100])
+
+
+def _dependants(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for inner in dependant.dependencies:
+        yield from _dependants(inner)
 
 
 FromApp = Annotated[Resources, Depends(get_resources)]

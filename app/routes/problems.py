@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from app.errors import BadInput, Busy, Place, Problem, TooLarge, UnsupportedMedia
+from app.errors import BadInput, Place, Problem, TooLarge, Unavailable, UnsupportedMedia
 from app.routes.requests import request_id
 
 log = structlog.get_logger()
@@ -108,7 +108,7 @@ def _without_nones(place: Place) -> dict[str, object]:
 
 async def _answer_problem(request: Request, error: Exception) -> Response:
     problem = error if isinstance(error, Problem) else Problem(str(error))
-    return answer(request, problem, {"Retry-After": "1"} if isinstance(problem, Busy) else None)
+    return answer(request, problem, {"Retry-After": "1"} if isinstance(problem, Unavailable) else None)
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:

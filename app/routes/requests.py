@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.measurements import Measurements
 from app.settings import Settings
 
+_IMPORTS = ("/movies:import", "/responses:import")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -58,7 +59,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        importing = scope["path"].endswith(":import")
+        importing = scope["method"] == "POST" and scope["path"].endswith(_IMPORTS)
         limit = self._settings.max_import_bytes if importing else self._settings.max_body_bytes
         declared = Headers(scope=scope).get("content-length", "")
         received = 0

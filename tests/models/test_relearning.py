@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from models.gradient_descent import GradientDescent, GradientDescentOptions
-from models.objective import LossName, PenaltyName
+from models.newton import minimise
+from models.objective import LossName, Objective, PenaltyName
 from models.responses import Responses
 from models.trainer import Trainer
 from tests.models.problems import (
@@ -191,3 +192,28 @@ def test_without_responses_only_the_penalty_is_left_and_its_minimum_is_zero() ->
         trainer = GradientDescent(GradientDescentOptions(penalty=penalty))
         relearned = trainer.relearn(torch.empty(0, 3), torch.empty(0), torch.ones(3), 2.0)
         torch.testing.assert_close(relearned, torch.zeros(3), atol=1e-8, rtol=0)
+
+
+def test_a_few_responses_with_many_dimensions_are_searched_among_the_answered_vectors() -> None:
+    """The minimum lies in their span; what a search in all dimensions finds is the same point."""
+    generator = torch.Generator().manual_seed(4)
+    vectors = torch.randn(5, 60, generator=generator)
+    answers = torch.tensor([1.0, 0.0, 1.0, 0.3, 0.0])
+    for loss in ("squared", "logistic"):
+        options = GradientDescentOptions.model_validate({"loss": loss})
+        objective = Objective(options.loss, options.penalty, options.penalty_weight)
+        found = GradientDescent(options).relearn(vectors, answers, None, 3.0)
+        everywhere = minimise(
+            lambda point, objective=objective: objective.for_one_user(  # type: ignore[misc]
+                point, vectors.double(), answers.double(), 3.0
+            ),
+            torch.zeros(60, dtype=torch.float64),
+        )
+        torch.testing.assert_close(found, everywhere.point.float(), atol=1e-5, rtol=0)
+
+
+def test_without_a_penalty_what_no_response_speaks_of_stays_where_it_is() -> None:
+    vectors, answers = torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([0.5])
+    trainer = GradientDescent(GradientDescentOptions(penalty_weight=0.0))
+    learned = trainer.relearn(vectors, answers, torch.tensor([2.0, -3.0, 4.0]), 1.0)
+    torch.testing.assert_close(learned, torch.tensor([0.0, -3.0, 4.0]), atol=1e-5, rtol=0)

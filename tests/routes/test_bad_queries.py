@@ -1,6 +1,7 @@
 """Mistakes in queries, in the header of a stream, and names of what does not exist outside of the path."""
 
 import pytest
+from fastapi.testclient import TestClient
 
 from tests.routes.classroom import CLASS
 from tests.routes.refusals import Refusing
@@ -61,3 +62,15 @@ def test_a_bad_last_event_id_is_refused_before_the_stream_starts(refusing: Refus
         answer, problem = refusing.send("GET", f"{CLASS}/trainings/1/events", headers={"Last-Event-ID": bad})
         assert answer.status_code == 422
         assert [place["parameter"] for place in problem["errors"]] == ["last-event-id"]
+
+
+def test_a_misspelt_parameter_is_refused_with_those_that_there_are(client: TestClient) -> None:
+    refused = client.get("/v1/catalogs?limt=1")
+    assert refused.status_code == 422
+    [place] = refused.json()["errors"]
+    assert place["parameter"] == "limt"
+    assert "after, limit" in place["detail"]
+    client.put("/v1/catalogs/x", json={"dimensions": []})
+    misspelt, csv = "/v1/catalogs/x/movies:import?dry-run=true", {"content-type": "text/csv"}
+    assert client.post(misspelt, content=b"movie\nm\n", headers=csv).status_code == 422
+    assert client.get("/v1/catalogs/x").json()["movies"] == 0

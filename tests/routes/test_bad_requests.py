@@ -11,6 +11,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 import pytest
+from fastapi.testclient import TestClient
 
 from app.main import create_app
 from app.settings import Settings
@@ -229,3 +230,12 @@ def test_ids_in_paths_are_read_as_they_were_written(refusing: Refusing) -> None:
     for written in ("caf%C3%A9", "cafe%CC%81", "a%3Fb%23c", "100%25", "a%3Ab", "%F0%9F%8E%AC", "a%5Cb"):
         problem = refusing.refuse("GET", f"{CLASS}/movies/{written}", 404)
         assert repr(unquote(written)) in problem["detail"]
+
+
+def test_a_movie_called_like_an_import_is_not_allowed_more_bytes(settings: Settings) -> None:
+    small = settings.model_copy(update={"max_body_bytes": 1024})
+    body = {"vector": [], "title": "x" * 2000}
+    with TestClient(create_app(small)) as client:
+        client.put("/v1/catalogs/c", json={"dimensions": []})
+        assert client.put("/v1/catalogs/c/movies/x:import", json=body).status_code == 413
+        assert client.put("/v1/catalogs/c/movies/movies:import", json=body).status_code == 413
