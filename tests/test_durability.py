@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from app.database import Database
@@ -167,6 +168,32 @@ def test_an_answer_given_while_training_runs_is_in_what_it_publishes(folder: Pat
     assert stored[1] == 5, "the stored embedding is older than the answers"
     scored = service.http.get("/v1/catalogs/class/users/0/scores?movie=m0&movie=m1").json()["scores"]
     assert scored[0]["score"] < 0.5 < scored[1]["score"]
+
+
+def test_several_web_processes_see_each_others_writes_and_end_with_their_service(folder: Path) -> None:
+    with serving(folder, {}, "--web-processes", "2") as service:
+        service.wait_for(start(service, options={"epochs": 50}), "succeeded")
+        path = "/v1/catalogs/class/users/0"
+        for number in range(20):
+            liked = number % 2
+            # A connection of its own each, so that either process may answer.
+            put = httpx2.put(f"{service.url}{path}/responses/m2", json={"response": liked})
+            assert put.status_code == 200
+            scored = httpx2.get(f"{service.url}{path}/scores?movie=m2").json()["scores"][0]
+            assert (scored["score"] > 0.5) == bool(liked)
+        os.kill(service.process.pid, signal.SIGKILL)
+        service.process.wait()
+        deadline = time.monotonic() + 15
+        while _answers(service.url) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert not _answers(service.url), "web processes outlived their service, and keep its port"
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/livez").status_code == 200
+    except httpx2.TransportError:
+        return False
 
 
 def _start_worker(folder: Path) -> subprocess.Popen[bytes]:
