@@ -209,17 +209,17 @@ def test_every_dependency_says_why_it_is_here() -> None:
     assert set(_declared()) <= set(with_reasons)
 
 
-def test_no_file_names_a_developers_path_or_a_registrys_host() -> None:
-    hosts = ()
-    paths = ("/home/", "/Users/", "/root/")
+def test_no_file_names_a_persons_folder_or_a_packages_address() -> None:
+    folders = ("/home/", "/Users/", "/root/")
+    wheel = re.compile(r"https?://\S+\.(?:whl|tar\.gz|deb)")
     torch_index = "download.pytorch.org"
     may_name_it = {"README.md", "CONTRIBUTING.md", "Dockerfile", "Makefile"}
     named = [
         f"{name} names {word}"
         for name, text in _repository()
-        for word in (*hosts, *paths, torch_index)
-        if word in text and not (word == torch_index and name in may_name_it)
+        for word in (*(folder for folder in folders if folder in text), *wheel.findall(text))
     ]
+    named += [name for name, text in _repository() if torch_index in text and name not in may_name_it]
     assert named == []
 
 
