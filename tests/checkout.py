@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx2
 
-from tests.service import free_port, stop
+from tests.live import free_port, stop
 
 ROOT = Path(__file__).parent.parent
 _SET_UP_WITHIN = 600.0

@@ -18,7 +18,7 @@ import pytest
 
 from app.database import Database
 from app.demo import load_class
-from tests.service import Service, command_of, serving, stop
+from tests.live import Service, command_of, serving, stop
 
 TRAININGS = "/v1/catalogs/class/trainings"
 
