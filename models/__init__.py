@@ -7,4 +7,6 @@ trainer.py            what every trainer does, and what it reports
 gradient_descent.py   the class model: user embeddings by full-batch gradient descent
 trainers.py           the trainers by name
 scoring.py            logits, scores and the best items for an embedding
+holdout.py            which responses a training is to be judged on
+evaluation.py         how good scores are on responses that nothing was learned from
 """
