@@ -5,6 +5,7 @@ objective.py          the problem: loss and penalty, with the gradient by hand a
 newton.py             a solver for small smooth problems
 trainer.py            what every trainer does, and what it reports
 gradient_descent.py   the class model: user embeddings by full-batch gradient descent
+mixed_effects/        the model to recommend with: named and learned dimensions, by variational Bayes
 trainers.py           the trainers by name
 scoring.py            logits, scores and the best items for an embedding
 holdout.py            which responses a training is to be judged on

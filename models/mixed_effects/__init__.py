@@ -1,0 +1,14 @@
+"""Mixed-effects logistic regression with named and learned dimensions, by variational Bayes.
+
+    z_um = b_m + e_u · φ_m,   φ_m = [1, x_m, q_m],   score = P(like) = σ(z_um)
+    e_u ~ N(μ, Σ),   w_m = [b_m, q_m] ~ N(B·[1, x_m], T);   μ, Σ, B, T are learned too
+
+priors.py    what users have in common, and items: μ, Σ, B, T, and how they follow from posteriors
+users.py     the users' half-step: posteriors of e_u, given the items
+items.py     the items' half-step: posteriors of w_m, given the users
+trainer.py   the two in turn until the bound stands still
+reference.py one user as one reads it, beside the fast path
+predictor.py scores of what was learned, and users anew with the items held where they are
+
+Source of the bound: Jaakkola and Jordan (2000). docs/mathematics.md has the derivation.
+"""

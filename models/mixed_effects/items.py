@@ -1,0 +1,106 @@
+"""The items' half-step: the posterior of each w_m = [b_m, q_m] given the users.
+
+    precision_m = T⁻¹ + Σ_u 2λ·E[ψψᵀ],   ψ_u = [1, e_u's learned part]
+    precision_m · mean_m = T⁻¹·B·[1, x_m] + Σ_u (h·E[ψ] − 2λ·E[(e_u · [1, x_m])·ψ])
+
+Sums over users are sparse products. Does not know how the users' posteriors came about.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from models.mixed_effects.priors import Prior
+from models.responses import Responses
+
+
+@dataclass(frozen=True)
+class Items:
+    """Items' two sides: constants [..., A] = [1, x], means [..., K], covariances [..., K, K]."""
+
+    constants: Tensor
+    means: Tensor
+    covariances: Tensor
+
+    @property
+    def named(self) -> int:
+        """A, the length of [1, x]."""
+        return self.constants.shape[-1]
+
+    @cached_property
+    def features(self) -> Tensor:
+        """E[φ] = [1, x, q], [..., P]."""
+        return torch.cat([self.constants, self.means[..., 1:]], dim=-1)
+
+    def gathered(self, rows: Tensor) -> "Items":
+        """Return the items at these rows, in the rows' shape."""
+        flat = rows.flatten()
+
+        def take(numbers: Tensor) -> Tensor:
+            return numbers.index_select(0, flat).view(*rows.shape, *numbers.shape[1:])
+
+        return Items(take(self.constants), take(self.means), take(self.covariances))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which users answered each item: a sparse matrix items × users, and where each response stands."""
+
+    offsets: Tensor
+    user_rows: Tensor
+    positions: Tensor
+    users: int
+
+    @classmethod
+    def of(cls, responses: Responses) -> "Asked":
+        """Turn the responses' matrix on its side."""
+        positions = torch.argsort(responses.item_rows, stable=True)
+        counts = torch.bincount(responses.item_rows, minlength=responses.items)
+        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        return cls(offsets, responses.user_rows[positions], positions, responses.users)
+
+    def sum_over_users(self, values: Tensor, numbers: Tensor) -> Tensor:
+        """Return Σ_u value_um · numbers_u [items, n] from values [responses] and numbers [users, n]."""
+        shape = (self.offsets.shape[0] - 1, self.users)
+        matrix = torch.sparse_csr_tensor(
+            self.offsets, self.user_rows, values[self.positions], shape, check_invariants=False
+        )
+        return matrix @ numbers
+
+    def sum_over_responses(self, numbers: Tensor) -> Tensor:
+        """Return the sums by item [items, n] of numbers [responses, n]."""
+        shape = (self.offsets.shape[0] - 1, numbers.shape[0])
+        matrix = torch.sparse_csr_tensor(
+            self.offsets,
+            self.positions,
+            numbers.new_ones(numbers.shape[0]),
+            shape,
+            check_invariants=False,
+        )
+        return matrix @ numbers
+
+
+def update(
+    items: Items,
+    asked: Asked,
+    prior: Prior,
+    halves: Tensor,
+    weights: Tensor,
+    crossed: Tensor,
+    tastes: Tensor,
+    tastes_squared: Tensor,
+) -> Items:
+    """Return the items with new posteriors.
+
+    halves r − ½, weights 2λ, both [responses]; crossed [responses, K] of `users.Posterior`; tastes E[ψ]
+    [users, K] and tastes_squared E[ψψᵀ] [users, K, K].
+    """
+    size = items.means.shape[1]
+    precision = prior.precision
+    precisions = asked.sum_over_users(weights, tastes_squared.flatten(1)).view(-1, size, size) + precision
+    slopes = asked.sum_over_users(halves, tastes) - asked.sum_over_responses(weights[:, None] * crossed)
+    factors = torch.linalg.cholesky(precisions)
+    means = torch.cholesky_solve((slopes + prior.mean @ precision)[..., None], factors)[..., 0]
+    return replace(items, means=means, covariances=torch.cholesky_inverse(factors))

@@ -1,0 +1,158 @@
+"""The users' half-step: the posterior of each e_u given the items, and what it says of each response.
+
+With the bound of Jaakkola and Jordan, λ(ξ) = tanh(ξ/2) / (4ξ), and h = r − ½,
+
+    precision_u = Σ⁻¹ + Σ_m 2λ·E[φφᵀ]
+    precision_u · mean_u = Σ⁻¹μ + Σ_m (h·E[φ] − 2λ·E[b·φ])
+    ξ² = E[z²]
+
+Users are computed in batches of about as many responses each, so nothing loops over users. For the items held
+where they are the bound is concave in mean_u and the covariance's Cholesky factor, so `settle` ends at one
+point wherever it starts. Does not know how the items' posteriors came about.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.mixed_effects.items import Items
+from models.mixed_effects.priors import Prior
+from models.responses import Responses
+
+_NUMBERS_AT_ONCE = 4_000_000  # float64, in the largest array of a batch
+_SETTLED, _MOST_UPDATES = 1e-9, 300
+_FLAT = 1e-4  # below, tanh(ξ/2) / (2ξ) is ¼ to the last digit but two
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Users with about as many responses: their rows [n], and for each a line of responses, padded.
+
+    positions int64 [n, most]: where the responses stand; item_rows likewise; present: 1.0 or, padded, 0.0.
+    """
+
+    users: Tensor
+    positions: Tensor
+    item_rows: Tensor
+    present: Tensor
+    halves: Tensor  # r − ½, 0 where padded
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What is known of a batch's users after an update, and of their responses.
+
+    means [n, P], covariances [n, P, P], log_determinants of these [n]; logits E[z] and squares E[z²], each
+    [n, most]; crossed [n, most, K]: E[(e · [1, x])·[1, e_q]], which the items' half-step needs.
+    """
+
+    means: Tensor
+    covariances: Tensor
+    log_determinants: Tensor
+    logits: Tensor
+    squares: Tensor
+    crossed: Tensor
+
+
+def batches(responses: Responses, size: int) -> Iterator[Batch]:
+    """Yield all users in batches; ``size`` is P, the length of e_u."""
+    counts = responses.offsets.diff()
+    order = torch.argsort(counts, stable=True)
+    lengths = counts[order].tolist()
+    start = 0
+    while start < len(lengths):
+        longest = max(1.25 * lengths[start], lengths[start] + 4)
+        stop = start + 1
+        while (
+            stop < len(lengths) and lengths[stop] <= longest and _fits(stop + 1 - start, lengths[stop], size)
+        ):
+            stop += 1
+        yield _batch(responses, order[start:stop], lengths[stop - 1])
+        start = stop
+
+
+def _fits(users: int, most: int, size: int) -> bool:
+    return users * size * max(most, size) <= _NUMBERS_AT_ONCE
+
+
+def _batch(responses: Responses, users: Tensor, most: int) -> Batch:
+    line = torch.arange(most)
+    present = line < responses.offsets.diff()[users][:, None]
+    positions = torch.where(present, responses.offsets[users][:, None] + line, 0)
+    halves = torch.where(present, responses.values.double()[positions] - 0.5, 0.0)
+    return Batch(users, positions, responses.item_rows[positions], present.double(), halves)
+
+
+def twice_lambda(xi: Tensor) -> Tensor:
+    """Return 2λ(ξ) = tanh(ξ/2) / (2ξ), ¼ at zero."""
+    bounded = xi.clamp(min=_FLAT)
+    return torch.tanh(bounded / 2) / (2 * bounded)
+
+
+def update(batch: Batch, items: Items, prior: Prior, xi: Tensor) -> Posterior:
+    """Update the batch's users once, given ξ [n, most] of their responses."""
+    return _update(batch, items.gathered(batch.item_rows), prior, prior.precision, xi)
+
+
+def settle(batch: Batch, items: Items, prior: Prior, xi: Tensor) -> tuple[Posterior, Tensor]:
+    """Update the batch's users until their means stand still; return the posterior with its ξ.
+
+    Pairs of updates are extrapolated (squared extrapolation; Varadhan and Roland, 2008).
+    """
+    there, precision = items.gathered(batch.item_rows), prior.precision
+
+    def once(xi: Tensor) -> tuple[Posterior, Tensor]:
+        posterior = _update(batch, there, prior, precision, xi)
+        return posterior, posterior.squares.clamp(min=0).sqrt() * batch.present
+
+    posterior, first = once(xi)
+    for _ in range(_MOST_UPDATES // 2):
+        before = posterior.means
+        posterior, second = once(first)
+        if _largest(posterior.means - before) <= _SETTLED * (1 + _largest(before)):
+            break
+        step, bend = first - xi, second - 2 * first + xi
+        lengths = bend.norm(dim=1, keepdim=True).clamp(min=1e-300)
+        factor = (step.norm(dim=1, keepdim=True) / lengths).clamp(1.0, 8.0)
+        xi = (xi + 2 * factor * step + factor**2 * bend).clamp(min=0)
+        posterior, first = once(xi)
+    return posterior, second
+
+
+def _largest(numbers: Tensor) -> float:
+    return float(numbers.abs().max()) if numbers.numel() else 0.0
+
+
+def _update(batch: Batch, items: Items, prior: Prior, precision: Tensor, xi: Tensor) -> Posterior:
+    named, users = items.named, batch.users.shape[0]
+    weights = twice_lambda(xi) * batch.present
+    features, appeals, variances = items.features, items.means[..., 0], items.covariances
+    learned = features.shape[-1] - named
+    precisions = (features * weights[..., None]).mT @ features + precision
+    wanted = batch.halves - weights * appeals
+    slopes = (wanted[:, None, :] @ features)[:, 0] + precision @ prior.mean
+    inner = variances[..., 1:, 1:].flatten(2)
+    precisions[:, named:, named:] += (weights[:, None, :] @ inner).view(users, learned, learned)
+    slopes[:, named:] -= (weights[:, None, :] @ variances[..., 0, 1:])[:, 0]
+    factors = torch.linalg.cholesky(precisions)
+    means = torch.cholesky_solve(slopes[..., None], factors)[..., 0]
+    covariances = torch.cholesky_inverse(factors)
+    moments = covariances + means[:, :, None] * means[:, None, :]
+    products = features @ moments
+    parts = (features @ means[..., None])[..., 0]
+    # E[z²] = E[b²] + 2·E[b·φ]·e + ⟨E[eeᵀ], E[φφᵀ]⟩
+    uncertain = variances[..., 0, 0] + 2 * (variances[..., 0, 1:] @ means[:, named:, None])[..., 0]
+    uncertain = uncertain + (inner @ moments[:, named:, named:].flatten(1)[..., None])[..., 0]
+    squares = appeals**2 + 2 * appeals * parts + (products * features).sum(-1) + uncertain
+    by_learned = features[..., named:]
+    crossed = torch.cat(
+        [
+            (parts - (by_learned @ means[:, named:, None])[..., 0])[..., None],
+            products[..., named:] - by_learned @ moments[:, named:, named:],
+        ],
+        dim=-1,
+    )
+    determinants = -2 * factors.diagonal(dim1=1, dim2=2).log().sum(-1)
+    return Posterior(means, covariances, determinants, appeals + parts, squares, crossed)

@@ -1,0 +1,247 @@
+"""The mixed-effects model: held to a readable reference, to autograd, to samples, and to known data."""
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+from torch.distributions import MultivariateNormal, kl_divergence
+
+from models.evaluation import evaluate
+from models.mixed_effects.items import Items
+from models.mixed_effects.predictor import Predictor, Taste
+from models.mixed_effects.priors import Prior, rescaled
+from models.mixed_effects.reference import learn_one
+from models.mixed_effects.trainer import Fit, MixedEffects, MixedEffectsOptions
+from models.responses import Responses
+from tests.models.problems import dense_responses, generator, masked_responses, random_responses, unheard
+from tests.models.test_degenerate_data import DATA
+
+if TYPE_CHECKING:
+    from models.trainer import Step
+
+
+def fit(responses: Responses, seed: int = 1, **options: object) -> Fit:
+    chosen = MixedEffectsOptions.model_validate({"learned_dimensions": 3, **options})
+    return MixedEffects(chosen).fit(responses, seed, unheard)
+
+
+def user_answers(responses: Responses, user: int) -> tuple[Tensor, Tensor]:
+    here = slice(int(responses.offsets[user]), int(responses.offsets[user + 1]))
+    return responses.item_rows[here], responses.values[here]
+
+
+def scored(predictor: Predictor, taste: Taste, rows: Tensor) -> Tensor:
+    return torch.sigmoid(predictor.predict(taste, predictor.items.gathered(rows)).logits)
+
+
+def taste_of(learned: Fit, user: int) -> Taste:
+    return Taste(learned.tastes.means[user], learned.tastes.covariances[user])
+
+
+DATA_SETS = {
+    "named and learned": (random_responses(1, users=12, items=30, dimensions=4), 3),
+    "only named": (random_responses(2, users=12, items=30, dimensions=4), 0),
+    "only learned": (random_responses(3, users=12, items=30, dimensions=0), 3),
+    "neither": (random_responses(4, users=12, items=30, dimensions=0), 0),
+    "a text embedding": (random_responses(5, users=4, items=30, dimensions=200), 2),
+}
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_the_bound_rises_at_each_step(name: str) -> None:
+    responses, learned = DATA_SETS[name]
+    steps: list[Step] = []
+    options = MixedEffectsOptions(learned_dimensions=learned)
+    MixedEffects(options).fit(responses, 1, steps.append)
+    assert [step.step for step in steps] == list(range(1, len(steps) + 1))
+    assert all(step.loss == step.data_loss + step.penalty for step in steps)
+    losses = [step.loss for step in steps]
+    # The common covariances' step looks at the step before: it may give back a little in the first steps.
+    assert losses[-1] == min(losses)
+    assert all(later <= earlier + 0.02 * abs(earlier) for earlier, later in pairwise(losses))
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_a_user_learned_alone_response_by_response_is_the_same_to_1e_8(name: str) -> None:
+    responses, learned = DATA_SETS[name]
+    trained = fit(responses, learned_dimensions=learned)
+    for user in range(2):
+        rows, answers = user_answers(responses, user)
+        mean, covariance = learn_one(
+            trained.predictor.items.gathered(rows), answers, trained.predictor.population
+        )
+        relearned = trained.predictor.relearn(rows, answers)
+        torch.testing.assert_close(relearned.mean, mean, atol=1e-8, rtol=0)
+        torch.testing.assert_close(relearned.covariance, covariance, atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_relearning_equals_what_the_training_ended_with(name: str) -> None:
+    responses, learned = DATA_SETS[name]
+    trained = fit(responses, learned_dimensions=learned)
+    for user in range(responses.users):
+        relearned = trained.predictor.relearn(*user_answers(responses, user))
+        torch.testing.assert_close(relearned.mean, trained.tastes.means[user], atol=1e-6, rtol=0)
+        torch.testing.assert_close(relearned.covariance, trained.tastes.covariances[user], atol=1e-6, rtol=0)
+
+
+def bound_of_one(mean: Tensor, root: Tensor, items: Items, answers: Tensor, population: Prior) -> Tensor:
+    """Return the bound as a function of a user's posterior N(mean, root·rootᵀ), ξ² = E[z²] put in."""
+    covariance = root @ root.T
+    size, named = mean.shape[0], items.named
+    total = torch.zeros((), dtype=torch.float64)
+    for number, answer in enumerate(answers.double()):
+        # z = w · g with w = [b, φ] and g = [1, e]: E[z²] = ⟨E[wwᵀ], E[ggᵀ]⟩
+        phi = torch.cat([items.means[number, :1], items.constants[number], items.means[number, 1:]])
+        spread = torch.zeros(size + 1, size + 1, dtype=torch.float64)
+        at = torch.tensor([0, *range(1 + named, size + 1)])
+        spread[at[:, None], at] = items.covariances[number]
+        g = torch.cat([torch.ones(1, dtype=torch.float64), mean])
+        squares = torch.outer(g, g) + torch.nn.functional.pad(covariance, (1, 0, 1, 0))
+        xi = ((torch.outer(phi, phi) + spread) * squares).sum().sqrt()
+        total = total + (answer - 0.5) * (phi @ g) - torch.logaddexp(xi / 2, -xi / 2)
+    posterior = MultivariateNormal(mean, covariance)
+    divergence: Tensor = kl_divergence(posterior, MultivariateNormal(population.mean, population.covariance))
+    return total - divergence
+
+
+def test_no_slope_of_the_bound_is_left_where_relearning_ends() -> None:
+    responses = random_responses(6, users=8, items=30, dimensions=3)
+    predictor = fit(responses).predictor
+    rows, answers = user_answers(responses, 0)
+    taste = predictor.relearn(rows, answers)
+    mean = taste.mean.clone().requires_grad_()
+    root = torch.linalg.cholesky(taste.covariance).requires_grad_()
+    bound = bound_of_one(mean, root.tril(), predictor.items.gathered(rows), answers, predictor.population)
+    slopes = torch.autograd.grad(bound, [mean, root])
+    assert all(float(slope.abs().max()) < 1e-5 for slope in slopes)
+
+
+def test_logits_and_their_variance_are_those_of_samples() -> None:
+    trained = fit(random_responses(7, users=10, items=20, dimensions=2))
+    taste, items = taste_of(trained, 0), trained.predictor.items.gathered(torch.tensor([3]))
+    torch.manual_seed(1)
+    users = MultivariateNormal(taste.mean, taste.covariance).sample((400_000,))
+    sides = MultivariateNormal(items.means[0], items.covariances[0]).sample((400_000,))
+    phi = torch.cat([items.constants.expand(400_000, -1), sides[:, 1:]], dim=1)
+    logits = sides[:, 0] + (users * phi).sum(1)
+    predicted = trained.predictor.predict(taste, items)
+    assert float(predicted.mean) == pytest.approx(float(logits.mean()), abs=0.01)
+    assert float(predicted.variance) == pytest.approx(float(logits.var()), rel=0.02)
+    expected = float(torch.sigmoid(logits).mean())
+    assert float(torch.sigmoid(predicted.logits)) == pytest.approx(expected, abs=0.01)
+
+
+def test_the_next_covariance_stays_where_expectation_maximisation_stands_still() -> None:
+    root = torch.randn(4, 4, dtype=torch.float64, generator=generator(8))
+    covariance = root @ root.T + torch.eye(4, dtype=torch.float64)
+    posterior = 0.4 * covariance
+    torch.testing.assert_close(rescaled(covariance, posterior, covariance - posterior), covariance)
+
+
+def test_the_order_of_the_responses_and_a_second_run_change_no_bit() -> None:
+    data = random_responses(9, users=10, items=20)
+    order = torch.randperm(data.values.numel(), generator=generator(10))
+    shuffled = Responses.from_triples(
+        data.item_vectors, data.user_rows[order], data.item_rows[order], data.values[order], data.users
+    )
+    first, second = fit(data, 3), fit(shuffled, 3)
+    assert torch.equal(first.tastes.means, second.tastes.means)
+    assert torch.equal(first.predictor.items.means, second.predictor.items.means)
+
+
+def test_two_threads_learn_what_one_learns() -> None:
+    responses = random_responses(11, users=600, items=100, dimensions=10, share=0.5)
+    means = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        means.append(fit(responses, max_steps=8).tastes.means)
+    torch.testing.assert_close(means[0], means[1], atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_the_scale_of_the_vectors_changes_no_score(scale: float) -> None:
+    data = random_responses(12, users=12, items=30, dimensions=3)
+    other = Responses(data.item_vectors * scale, data.offsets, data.item_rows, data.values)
+    rows = torch.arange(30)
+    first, second = fit(data), fit(other)
+    for user in range(data.users):
+        here, there = (scored(each.predictor, taste_of(each, user), rows) for each in (first, second))
+        torch.testing.assert_close(here, there, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("learned", [0, 3])
+@pytest.mark.parametrize("name", DATA)
+def test_data_at_the_edge_are_learned_in_finite_numbers(name: str, learned: int) -> None:
+    responses = DATA[name]
+    trained = fit(responses, learned_dimensions=learned)
+    for user in range(min(3, responses.users)):
+        for taste in (taste_of(trained, user), trained.predictor.newcomer()):
+            found = scored(trained.predictor, taste, torch.arange(responses.items))
+            assert bool(torch.isfinite(found).all())
+
+
+def test_ten_thousand_responses_of_one_user_are_learned() -> None:
+    vectors = torch.randn(10_000, 3, generator=generator(13))
+    answers = (vectors[:, :1].T > 0).float()
+    trained = fit(dense_responses(vectors, answers), max_steps=10)
+    found = evaluate(scored(trained.predictor, taste_of(trained, 0), torch.arange(10_000)), answers[0])
+    assert found.auc is not None
+    assert found.auc > 0.99
+
+
+def test_tastes_known_by_construction_are_recovered_without_any_vectors() -> None:
+    # Even users like even items, odd users odd ones; half of the answers are never seen.
+    liked = (torch.arange(60)[:, None] + torch.arange(80)) % 2 == 0
+    seen = torch.rand(60, 80, generator=generator(14)) < 0.5
+    trained = fit(masked_responses(torch.empty(80, 0), liked.float(), seen))
+    for user in range(60):
+        rows = torch.nonzero(~seen[user])[:, 0]
+        found = evaluate(scored(trained.predictor, taste_of(trained, user), rows), liked[user, rows].double())
+        assert found.accuracy > 0.95
+
+
+def test_scores_are_calibrated_on_answers_drawn_from_the_model_itself() -> None:
+    draw = generator(15)
+    vectors = torch.randn(200, 2, generator=draw)
+    logits = 0.7 * torch.randn(200, generator=draw) + (0.3 + torch.randn(300, 2, generator=draw)) @ vectors.T
+    liked = (torch.rand(300, 200, generator=draw) < torch.sigmoid(logits)).float()
+    seen = torch.rand(300, 200, generator=draw) < 0.3
+    trained = fit(masked_responses(vectors, liked, seen))
+    everything = torch.arange(200)
+    found = torch.stack(
+        [scored(trained.predictor, taste_of(trained, user), everything) for user in range(300)]
+    )
+    truth = evaluate(torch.sigmoid(logits)[~seen], liked[~seen])
+    measured = evaluate(found[~seen], liked[~seen])
+    assert measured.calibration_error < 0.02
+    assert measured.log_loss < truth.log_loss + 0.03
+
+
+def test_a_newcomer_has_the_population_s_taste_and_one_answer_moves_it() -> None:
+    liked = (torch.rand(40, 30, generator=generator(16)) < torch.linspace(0.1, 0.9, 30)).float()
+    predictor = fit(dense_responses(torch.linspace(-1, 1, 30)[:, None], liked)).predictor
+    everything = torch.arange(30)
+    before = scored(predictor, predictor.newcomer(), everything)
+    assert float(torch.corrcoef(torch.stack([before, liked.mean(0).double()]))[0, 1]) > 0.9
+    after = scored(predictor, predictor.relearn(torch.tensor([15]), torch.zeros(1)), everything)
+    assert float(after[15]) < float(before[15])
+
+
+def test_items_that_no_training_saw_are_scored_by_their_vectors_less_surely() -> None:
+    vectors, appeals = torch.linspace(-1, 1, 40)[:, None], torch.randn(40, generator=generator(18))
+    liked = (torch.rand(50, 40, generator=generator(17)) < torch.sigmoid(3 * vectors[:, 0] + appeals)).float()
+    predictor = fit(dense_responses(vectors, liked)).predictor
+    new = predictor.predict(predictor.newcomer(), predictor.unseen(torch.tensor([[-0.9], [0.9]])))
+    seen = predictor.predict(predictor.newcomer(), predictor.items.gathered(torch.tensor([2, 37])))
+    assert float(new.mean[0]) < 0 < float(new.mean[1])
+    assert bool((new.variance > seen.variance).all())
+
+
+def test_options_outside_their_range_are_refused() -> None:
+    for options in ({"learned_dimensions": -1}, {"tolerance": 0.0}, {"max_steps": 0}, {"epochs": 3}):
+        with pytest.raises(ValidationError):
+            MixedEffectsOptions.model_validate(options)
