@@ -8,6 +8,7 @@ Sums over users are sparse products. Does not know how the users' posteriors cam
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,14 +35,44 @@ class Items:
         """E[φ] = [1, x, q], [..., P]."""
         return torch.cat([self.constants, self.means[..., 1:]], dim=-1)
 
+    @cached_property
+    def moments(self) -> "Moments":
+        """What the users' half-step takes of each item."""
+        variances = self.covariances
+        upper = torch.triu_indices(variances.shape[-1] - 1, variances.shape[-1] - 1) + 1
+        return Moments(
+            self.features,
+            self.means[..., 0].contiguous(),
+            variances[..., 0, 0].contiguous(),
+            variances[..., 0, 1:].contiguous(),
+            variances[..., upper[0], upper[1]],
+        )
+
     def gathered(self, rows: Tensor) -> "Items":
         """Return the items at these rows, in the rows' shape."""
-        flat = rows.flatten()
+        return Items(*(_take(each, rows) for each in (self.constants, self.means, self.covariances)))
 
-        def take(numbers: Tensor) -> Tensor:
-            return numbers.index_select(0, flat).view(*rows.shape, *numbers.shape[1:])
 
-        return Items(take(self.constants), take(self.means), take(self.covariances))
+class Moments(NamedTuple):
+    """Items' moments, each with the same first sizes.
+
+    features E[φ] [..., P], appeals E[b] with appeal_variances [...], together: the covariances of b and q
+    [..., L], halves: those of q, their upper half row by row [..., L(L + 1)/2].
+    """
+
+    features: Tensor
+    appeals: Tensor
+    appeal_variances: Tensor
+    together: Tensor
+    halves: Tensor
+
+    def gathered(self, rows: Tensor) -> "Moments":
+        """Return the moments of the items at these rows, in the rows' shape."""
+        return Moments(*(_take(each, rows) for each in self))
+
+
+def _take(numbers: Tensor, rows: Tensor) -> Tensor:
+    return numbers.index_select(0, rows.flatten()).view(*rows.shape, *numbers.shape[1:])
 
 
 @dataclass(frozen=True)

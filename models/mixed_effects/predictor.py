@@ -70,15 +70,22 @@ class Predictor:
         constants = self.scale.constants(vectors)
         return Items(constants, constants @ self.effects.T, self.spread.expand(len(constants), -1, -1))
 
-    def relearn(self, rows: Tensor, answers: Tensor) -> Taste:
-        """Learn one user's taste from all their answers [n], to the items at ``rows`` [n]."""
+    def relearn(self, rows: Tensor, answers: Tensor, start: Taste | None = None) -> Taste:
+        """Learn one user's taste from all their answers [n], to the items at ``rows`` [n].
+
+        The taste that they had makes the search shorter; its end is the same.
+        """
         order = torch.argsort(rows, stable=True)  # whatever order the answers came in
         halves = answers[order].double()[None] - 0.5
         here = torch.arange(len(rows))[None]
         batch = Batch(
             torch.zeros(1, dtype=torch.int64), here, rows[order][None], halves.new_ones(halves.shape), halves
         )
-        posterior, _ = settle(batch, self.items, self.population, torch.ones_like(halves))
+        xi = torch.ones_like(halves)
+        if start is not None:  # ξ² = E[z²]
+            before = self.predict(start, self.items.gathered(batch.item_rows[0]))
+            xi = (before.variance + before.mean**2).sqrt()[None]
+        posterior, _ = settle(batch, self.items, self.population, xi)
         return Taste(posterior.means[0], posterior.covariances[0])
 
     def predict(self, taste: Taste, items: Items) -> Prediction:

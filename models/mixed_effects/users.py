@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.mixed_effects.items import Items
+from models.mixed_effects.items import Items, Moments
 from models.mixed_effects.priors import Prior
 from models.responses import Responses
 
@@ -93,7 +93,7 @@ def twice_lambda(xi: Tensor) -> Tensor:
 
 def update(batch: Batch, items: Items, prior: Prior, xi: Tensor) -> Posterior:
     """Update the batch's users once, given ξ [n, most] of their responses."""
-    return _update(batch, items.gathered(batch.item_rows), prior, prior.precision, xi)
+    return _update(batch, items.moments.gathered(batch.item_rows), prior, prior.precision, xi)
 
 
 def settle(batch: Batch, items: Items, prior: Prior, xi: Tensor) -> tuple[Posterior, Tensor]:
@@ -101,7 +101,7 @@ def settle(batch: Batch, items: Items, prior: Prior, xi: Tensor) -> tuple[Poster
 
     Pairs of updates are extrapolated (squared extrapolation; Varadhan and Roland, 2008).
     """
-    there, precision = items.gathered(batch.item_rows), prior.precision
+    there, precision = items.moments.gathered(batch.item_rows), prior.precision
 
     def once(xi: Tensor) -> tuple[Posterior, Tensor]:
         posterior = _update(batch, there, prior, precision, xi)
@@ -125,17 +125,19 @@ def _largest(numbers: Tensor) -> float:
     return float(numbers.abs().max()) if numbers.numel() else 0.0
 
 
-def _update(batch: Batch, items: Items, prior: Prior, precision: Tensor, xi: Tensor) -> Posterior:
-    named, users = items.named, batch.users.shape[0]
+def _update(batch: Batch, items: Moments, prior: Prior, precision: Tensor, xi: Tensor) -> Posterior:
+    features, appeals = items.features, items.appeals
+    learned = items.together.shape[-1]
+    named = features.shape[-1] - learned
+    rows, columns = torch.triu_indices(learned, learned) + named
     weights = twice_lambda(xi) * batch.present
-    features, appeals, variances = items.features, items.means[..., 0], items.covariances
-    learned = features.shape[-1] - named
     precisions = (features * weights[..., None]).mT @ features + precision
     wanted = batch.halves - weights * appeals
     slopes = (wanted[:, None, :] @ features)[:, 0] + precision @ prior.mean
-    inner = variances[..., 1:, 1:].flatten(2)
-    precisions[:, named:, named:] += (weights[:, None, :] @ inner).view(users, learned, learned)
-    slopes[:, named:] -= (weights[:, None, :] @ variances[..., 0, 1:])[:, 0]
+    half = (weights[:, None, :] @ items.halves)[:, 0]
+    precisions[:, rows, columns] += half
+    precisions[:, columns, rows] += half * (rows != columns)
+    slopes[:, named:] -= (weights[:, None, :] @ items.together)[:, 0]
     factors = torch.linalg.cholesky(precisions)
     means = torch.cholesky_solve(slopes[..., None], factors)[..., 0]
     covariances = torch.cholesky_inverse(factors)
@@ -143,8 +145,9 @@ def _update(batch: Batch, items: Items, prior: Prior, precision: Tensor, xi: Ten
     products = features @ moments
     parts = (features @ means[..., None])[..., 0]
     # E[z²] = E[b²] + 2·E[b·φ]·e + ⟨E[eeᵀ], E[φφᵀ]⟩
-    uncertain = variances[..., 0, 0] + 2 * (variances[..., 0, 1:] @ means[:, named:, None])[..., 0]
-    uncertain = uncertain + (inner @ moments[:, named:, named:].flatten(1)[..., None])[..., 0]
+    uncertain = items.appeal_variances + 2 * (items.together @ means[:, named:, None])[..., 0]
+    both = moments[:, rows, columns] * torch.where(rows == columns, 1.0, 2.0)
+    uncertain = uncertain + (items.halves @ both[..., None])[..., 0]
     squares = appeals**2 + 2 * appeals * parts + (products * features).sum(-1) + uncertain
     by_learned = features[..., named:]
     crossed = torch.cat(

@@ -142,6 +142,18 @@ def test_the_next_covariance_stays_where_expectation_maximisation_stands_still()
     torch.testing.assert_close(rescaled(covariance, posterior, covariance - posterior), covariance)
 
 
+def test_relearning_ends_at_one_point_wherever_it_starts() -> None:
+    trained = fit(random_responses(19, users=10, items=40, dimensions=3))
+    predictor, everything = trained.predictor, torch.arange(40)
+    answers = torch.rand(40, generator=generator(20))
+    fresh = predictor.relearn(everything, answers)
+    order = torch.randperm(40, generator=generator(21))
+    for user in range(10):
+        again = predictor.relearn(everything[order], answers[order], taste_of(trained, user))
+        torch.testing.assert_close(again.mean, fresh.mean, atol=1e-8, rtol=0)
+        torch.testing.assert_close(again.covariance, fresh.covariance, atol=1e-8, rtol=0)
+
+
 def test_the_order_of_the_responses_and_a_second_run_change_no_bit() -> None:
     data = random_responses(9, users=10, items=20)
     order = torch.randperm(data.values.numel(), generator=generator(10))
