@@ -148,7 +148,7 @@ def _pass_over_users(lined: list[Batch], state: _State, responses: Responses) ->
         at = batch.positions[present]
         sums.logits[at] = posterior.logits[present]
         sums.xi[at] = posterior.squares[present].clamp(min=0).sqrt()
-        sums.crossed[at] = posterior.crossed[present]
+        sums.crossed[at] = posterior.crossed(named)[present]
     return sums
 
 

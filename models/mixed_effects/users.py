@@ -13,6 +13,7 @@ point wherever it starts. Does not know how the items' posteriors came about.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -44,16 +45,30 @@ class Batch:
 class Posterior:
     """What is known of a batch's users after an update, and of their responses.
 
-    means [n, P], covariances [n, P, P], log_determinants of these [n]; logits E[z] and squares E[z²], each
-    [n, most]; crossed [n, most, K]: E[(e · [1, x])·[1, e_q]], which the items' half-step needs.
+    means [n, P], covariances [n, P, P], factors: the precisions' Cholesky factors; logits E[z] and squares
+    E[z²], each [n, most]. features E[φ], products E[eeᵀ]·E[φ] and parts E[e]·E[φ] are what these came from.
     """
 
     means: Tensor
     covariances: Tensor
-    log_determinants: Tensor
+    factors: Tensor
     logits: Tensor
     squares: Tensor
-    crossed: Tensor
+    features: Tensor
+    products: Tensor
+    parts: Tensor
+
+    @property
+    def log_determinants(self) -> Tensor:
+        """The covariances' log determinants [n]."""
+        return -2 * self.factors.diagonal(dim1=1, dim2=2).log().sum(-1)
+
+    def crossed(self, named: int) -> Tensor:
+        """Return E[(e · [1, x])·[1, e_q]] [n, most, K], which the items' half-step needs."""
+        learned, tastes = self.features[..., named:], self.means[:, named:]
+        squared = self.covariances[:, named:, named:] + tastes[:, :, None] * tastes[:, None, :]
+        plain = self.parts - (learned @ tastes[..., None])[..., 0]
+        return torch.cat([plain[..., None], self.products[..., named:] - learned @ squared], dim=-1)
 
 
 def batches(responses: Responses, size: int) -> Iterator[Batch]:
@@ -129,14 +144,15 @@ def _update(batch: Batch, items: Moments, prior: Prior, precision: Tensor, xi: T
     features, appeals = items.features, items.appeals
     learned = items.together.shape[-1]
     named = features.shape[-1] - learned
-    rows, columns = torch.triu_indices(learned, learned) + named
+    rows, columns, times = _upper(learned)
+    rows, columns = rows + named, columns + named
     weights = twice_lambda(xi) * batch.present
     precisions = (features * weights[..., None]).mT @ features + precision
     wanted = batch.halves - weights * appeals
     slopes = (wanted[:, None, :] @ features)[:, 0] + precision @ prior.mean
     half = (weights[:, None, :] @ items.halves)[:, 0]
     precisions[:, rows, columns] += half
-    precisions[:, columns, rows] += half * (rows != columns)
+    precisions[:, columns, rows] += half * (times - 1.0)
     slopes[:, named:] -= (weights[:, None, :] @ items.together)[:, 0]
     factors = torch.linalg.cholesky(precisions)
     means = torch.cholesky_solve(slopes[..., None], factors)[..., 0]
@@ -146,16 +162,14 @@ def _update(batch: Batch, items: Moments, prior: Prior, precision: Tensor, xi: T
     parts = (features @ means[..., None])[..., 0]
     # E[z²] = E[b²] + 2·E[b·φ]·e + ⟨E[eeᵀ], E[φφᵀ]⟩
     uncertain = items.appeal_variances + 2 * (items.together @ means[:, named:, None])[..., 0]
-    both = moments[:, rows, columns] * torch.where(rows == columns, 1.0, 2.0)
+    both = moments[:, rows, columns] * times
     uncertain = uncertain + (items.halves @ both[..., None])[..., 0]
     squares = appeals**2 + 2 * appeals * parts + (products * features).sum(-1) + uncertain
-    by_learned = features[..., named:]
-    crossed = torch.cat(
-        [
-            (parts - (by_learned @ means[:, named:, None])[..., 0])[..., None],
-            products[..., named:] - by_learned @ moments[:, named:, named:],
-        ],
-        dim=-1,
-    )
-    determinants = -2 * factors.diagonal(dim1=1, dim2=2).log().sum(-1)
-    return Posterior(means, covariances, determinants, appeals + parts, squares, crossed)
+    return Posterior(means, covariances, factors, appeals + parts, squares, features, products, parts)
+
+
+@lru_cache(maxsize=8)
+def _upper(size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the rows and columns of a square matrix's upper half, and how often each number stands in it."""
+    rows, columns = torch.triu_indices(size, size)
+    return rows, columns, torch.where(rows == columns, 1.0, 2.0).double()
