@@ -51,7 +51,7 @@ DATA_SETS = {
 
 
 @pytest.mark.parametrize("name", DATA_SETS)
-def test_the_bound_rises_at_each_step(name: str) -> None:
+def test_the_bound_ends_at_its_highest_and_never_falls_far(name: str) -> None:
     responses, learned = DATA_SETS[name]
     steps: list[Step] = []
     options = MixedEffectsOptions(learned_dimensions=learned)
