@@ -27,6 +27,11 @@ class CatalogRow:
     serving: int | None
 
 
+_CATALOG_ROW = select(
+    Catalog.id, Catalog.catalog, Catalog.dimensions, Catalog.movies_version, Serving.training_id
+).outerjoin(Serving, Serving.catalog_id == Catalog.id)
+
+
 @dataclass(frozen=True)
 class CatalogSummary:
     """A catalog as the API shows it; movies, users and responses are counts."""
@@ -42,14 +47,16 @@ class CatalogSummary:
 
 def find_catalog(connection: Connection, catalog: str) -> CatalogRow:
     """Return the named catalog; raises `NotFound`."""
-    row = connection.execute(
-        select(Catalog.id, Catalog.catalog, Catalog.dimensions, Catalog.movies_version, Serving.training_id)
-        .outerjoin(Serving, Serving.catalog_id == Catalog.id)
-        .where(Catalog.catalog == catalog)
-    ).one_or_none()
+    row = connection.execute(_CATALOG_ROW.where(Catalog.catalog == catalog)).one_or_none()
     if row is None:
         raise NotFound(f"there is no catalog {catalog!r}; PUT /v1/catalogs/{catalog} makes one")
     return CatalogRow(*row)
+
+
+def find_catalog_by_key(connection: Connection, catalog_id: int) -> CatalogRow | None:
+    """Return the catalog with this key of the database, None when it was deleted."""
+    row = connection.execute(_CATALOG_ROW.where(Catalog.id == catalog_id)).one_or_none()
+    return None if row is None else CatalogRow(*row)
 
 
 def read_catalog(connection: Connection, catalog: str) -> CatalogSummary:

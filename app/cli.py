@@ -238,11 +238,11 @@ def scores(
 ) -> None:
     """Print a user's scores, best first."""
     from app import terminal
-    from app.matrices import MovieMatrices
     from app.scores import score_movies
+    from app.trained_models import TrainedModels
 
     with _open_database(Settings()).reading() as connection:
-        found = score_movies(connection, MovieMatrices(), catalog, user, movie or [])
+        found = score_movies(connection, TrainedModels(), catalog, user, movie or [])
     terminal.print_scores(found, None if movie else limit)
 
 

@@ -9,6 +9,7 @@ from app.catalogs import find_catalog, put_catalog
 from app.errors import NotFound
 from app.movies import put_movie
 from app.responses import put_response
+from app.trained_models import TrainedModels
 
 CATALOG = "class"
 SEED = 6789
@@ -22,11 +23,12 @@ def load_class(connection: Connection) -> bool:
     try:
         find_catalog(connection, CATALOG)
     except NotFound:
+        models = TrainedModels()  # none is trained yet
         put_catalog(connection, CATALOG, "The class example", DIMENSIONS)
         for movie, vector in MOVIES.items():
             put_movie(connection, CATALOG, movie, None, vector)
         for user, answers in RESPONSES.items():
             for movie, response in zip(MOVIES, answers, strict=True):
-                put_response(connection, CATALOG, user, movie, response, None)
+                put_response(connection, models, CATALOG, user, movie, response, None)
         return True
     return False

@@ -1,65 +1,77 @@
-"""The embeddings that scores come from: those of the serving training, always current.
+"""The tastes that scores come from: those of the serving training, always current.
 
 Reads only. An embedding that is behind its user's responses is relearned in memory, so every read reflects
-every acknowledged write. Does not know who asks, nor what is done with an embedding.
+every acknowledged write. Somebody who has answered nothing has the population's taste, where the model knows
+one. Does not know who asks, nor what is done with a taste.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlalchemy import Connection, Row, func, select
-from torch import Tensor
 
 from app.catalogs import CatalogRow
 from app.errors import Conflict, NotFound
-from app.relearning import PublishedTraining, read_trainer, relearn, to_tensor
+from app.relearning import relearn, to_taste
 from app.tables import Response, User, UserEmbedding
+from app.trained_models import TrainedModel, TrainedModels
+from models.model import Taste
+
+Basis = Literal["learned", "population"]
 
 
 @dataclass(frozen=True)
-class CurrentEmbedding:
-    """A user and their current embedding, float32 [dimensions], learned from so many responses."""
+class CurrentTaste:
+    """A user and their current taste, learned from so many responses; ``user_id`` is None for a stranger."""
 
-    user_id: int
+    user_id: int | None
     user: str
     version: int
     responses: int
-    embedding: Tensor
+    taste: Taste
+
+    @property
+    def basis(self) -> Basis:
+        """Whether it is the user's own, or what is known of people as such."""
+        return "learned" if self.responses else "population"
 
 
-def find_serving(connection: Connection, catalog: CatalogRow) -> PublishedTraining:
-    """Return the catalog's serving training; raises `Conflict` when there is none yet."""
+def find_serving(connection: Connection, models: TrainedModels, catalog: CatalogRow) -> TrainedModel:
+    """Return the model of the catalog's serving training; raises `Conflict` when there is none yet."""
     if catalog.serving is None:
         raise Conflict(
             f"catalog {catalog.catalog!r} has no trained model yet; "
             f"POST /v1/catalogs/{catalog.catalog}/trainings starts a training, "
             "and scores are there when it has succeeded"
         )
-    return read_trainer(connection, catalog.serving)
+    return models.of(connection, catalog, catalog.serving)
 
 
-def read_embeddings(
-    connection: Connection, catalog: CatalogRow, training: PublishedTraining, users: Sequence[str]
-) -> dict[str, CurrentEmbedding]:
-    """Return the embeddings of the named users by their ids, without those who have no responses."""
-    found: dict[str, CurrentEmbedding] = {}
+def read_tastes(
+    connection: Connection, catalog: CatalogRow, trained: TrainedModel, users: Sequence[str]
+) -> dict[str, CurrentTaste]:
+    """Return the tastes of the named users by their ids, without those of whom nothing is known."""
+    found: dict[str, CurrentTaste] = {}
     for start in range(0, len(users), 1000):  # SQLite bounds the parameters of a statement
-        for row in _rows(connection, catalog, training.id, users[start : start + 1000]):
+        for row in _rows(connection, catalog, trained.id, users[start : start + 1000]):
             stored, learned_version, user = row.embedding, row.learned_version, row.user
             if stored is not None and learned_version == row.version:
-                embedding: Tensor | None = to_tensor(stored)
+                taste: Taste | None = to_taste(stored, row.factor)
             else:
-                embedding = relearn(connection, training, row.id).embedding
-            if embedding is not None:
-                found[user] = CurrentEmbedding(row.id, user, row.version, row.responses, embedding)
+                taste = relearn(connection, trained, row.id).taste
+            if taste is not None:
+                found[user] = CurrentTaste(row.id, user, row.version, row.responses, taste)
+    stranger = trained.model.newcomer()
+    if stranger is not None:
+        for user in users:
+            found.setdefault(user, CurrentTaste(None, user, 0, 0, stranger))
     return found
 
 
-def read_embedding(
-    connection: Connection, catalog: CatalogRow, training: PublishedTraining, user: str
-) -> CurrentEmbedding:
-    """Return one user's embedding; raises `NotFound` when they have no responses."""
-    found = read_embeddings(connection, catalog, training, [user])
+def read_taste(connection: Connection, catalog: CatalogRow, trained: TrainedModel, user: str) -> CurrentTaste:
+    """Return one user's taste; raises `NotFound` when nothing is known of them."""
+    found = read_tastes(connection, catalog, trained, [user])
     if user not in found:
         raise unknown_user(catalog.catalog, user)
     return found[user]
@@ -75,7 +87,7 @@ def unknown_user(catalog: str, user: str) -> NotFound:
 
 def _rows(
     connection: Connection, catalog: CatalogRow, training: int, users: Sequence[str]
-) -> Iterable[Row[int, str, int, int, int | None, bytes | None]]:
+) -> Iterable[Row[int, str, int, int, int | None, bytes | None, bytes | None]]:
     responses = select(func.count()).where(Response.user_id == User.id).correlate(User).scalar_subquery()
     return connection.execute(
         select(
@@ -85,6 +97,7 @@ def _rows(
             responses.label("responses"),
             UserEmbedding.version.label("learned_version"),
             UserEmbedding.embedding,
+            UserEmbedding.factor,
         )
         .outerjoin(
             UserEmbedding, (UserEmbedding.user_id == User.id) & (UserEmbedding.training_id == training)

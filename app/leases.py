@@ -33,6 +33,8 @@ class Lease:
     options: dict[str, Any]
     seed: int
     serve: bool
+    if_better: bool
+    holdout: dict[str, Any] | None
 
 
 def _free(training: type[Training]) -> Any:  # noqa: ANN401 - SQLAlchemy's conditions have no public name
@@ -93,6 +95,8 @@ def claim(
             Training.options,
             Training.seed,
             Training.serve,
+            Training.if_better,
+            Training.holdout,
             Training.attempts,
         )
     ).one()
@@ -132,10 +136,12 @@ def end(
     status: str,
     *,
     metrics: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
     error: str | None = None,
 ) -> None:
     """End the training; raises `LeaseLostError`."""
-    ended = {"status": status, "metrics": metrics, "error": error, "ended_at": now(), "lease_until": None}
+    said = {"metrics": metrics, "provenance": provenance, "error": error}
+    ended = {"status": status, **said, "ended_at": now(), "lease_until": None}
     _write(connection, lease, ended)
 
 

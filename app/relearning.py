@@ -6,89 +6,107 @@ only move versions: whoever reads an embedding that is behind relearns it on the
 nothing else to do store it. Does not know HTTP, nor how a trainer learns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select
 from sqlalchemy.dialects.sqlite import insert
-from torch import Tensor
 
 from app import vectors
-from app.tables import Movie, Response, Serving, Training, User, UserEmbedding
-from models.trainer import Trainer
-from models.trainers import make_trainer
+from app.catalogs import CatalogRow
+from app.tables import Response, User, UserEmbedding
+from app.trained_models import TrainedModel, TrainedModels
+from models.model import Taste, packed, unpacked
+
+_ROWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
-class PublishedTraining:
-    """A training whose embeddings are kept, ready to relearn."""
+class Answers:
+    """All of a user's answers: rows int64 [n] of the movies, ascending, and answers float32 [n] to them."""
 
-    id: int
-    trainer: Trainer
+    rows: torch.Tensor
+    answers: torch.Tensor
+
+    @classmethod
+    def of(cls, by_row: Mapping[int, float]) -> "Answers":
+        """Bring answers by the row of their movie into order."""
+        rows = sorted(by_row)
+        return cls(torch.tensor(rows, dtype=torch.int64), torch.tensor([by_row[row] for row in rows]).float())
+
+
+NO_ANSWERS = Answers(torch.empty(0, dtype=torch.int64), torch.empty(0))
 
 
 @dataclass(frozen=True)
 class Relearned:
-    """A user's embedding float32 [dimensions] as of a version of the user; None without responses."""
+    """A user's taste as of a version of the user; None without responses."""
 
     user: int
     version: int
-    embedding: Tensor | None
+    taste: Taste | None
 
 
-def read_trainer(connection: Connection, training: int) -> PublishedTraining:
-    """Return the trainer of a training that exists, with the options it ran with."""
-    row = connection.execute(select(Training.trainer, Training.options).where(Training.id == training)).one()
-    return PublishedTraining(training, make_trainer(row.trainer, row.options))
-
-
-def relearn(connection: Connection, training: PublishedTraining, user: int) -> Relearned:
-    """Learn the embedding of the user with this key from all their responses; stores nothing."""
+def relearn(connection: Connection, trained: TrainedModel, user: int) -> Relearned:
+    """Learn the taste of the user with this key from all their responses; stores nothing."""
     own = connection.execute(
-        select(UserEmbedding.embedding, UserEmbedding.squared_norm).where(
-            UserEmbedding.training_id == training.id, UserEmbedding.user_id == user
-        )
+        select(UserEmbedding.embedding, UserEmbedding.factor).where(_of(trained.id, user))
     ).one_or_none()
-    everybody = connection.scalar(
-        select(func.coalesce(func.sum(UserEmbedding.squared_norm), 0.0)).where(
-            UserEmbedding.training_id == training.id
-        )
-    )
-    others = max(0.0, (everybody or 0.0) - (own.squared_norm if own else 0.0))
-    return relearn_beside(
-        connection, training.trainer, user, to_tensor(own.embedding) if own else None, others
-    )
+    start = to_taste(own.embedding, own.factor) if own else None
+    return relearn_beside(connection, trained, user, start, others_squared_norm(connection, trained, user))
 
 
 def relearn_beside(
-    connection: Connection, trainer: Trainer, user: int, start: Tensor | None, others_squared_norm: float
+    connection: Connection, trained: TrainedModel, user: int, start: Taste | None, others_squared_norm: float
 ) -> Relearned:
-    """Learn one user's embedding beside others whose squared norms sum up to the given number."""
+    """Learn one user's taste beside others whose squared norms sum up to the given number."""
     version = connection.execute(select(User.version).where(User.id == user)).scalar_one()
-    rows = connection.execute(
-        select(Movie.vector, Response.response)
-        .join(Movie, Movie.id == Response.movie_id)
-        .where(Response.user_id == user)
-        .order_by(Movie.movie)  # whatever order the answers came in
-    ).all()
-    if not rows:
+    given = read_answers(connection, trained, user)
+    if len(given.rows) == 0:
         return Relearned(user, version, None)
-    matrix = torch.from_numpy(vectors.stack((row.vector for row in rows), len(rows[0].vector) // 4))
-    answers = torch.tensor([row.response for row in rows], dtype=torch.float32)
-    return Relearned(user, version, trainer.relearn(matrix, answers, start, others_squared_norm))
+    taste = trained.model.relearn(given.rows, given.answers, start, others_squared_norm)
+    return Relearned(user, version, taste)
 
 
-def relearn_behind(connection: Connection, catalog_id: int, limit: int) -> tuple[int, list[Relearned]] | None:
+def read_answers(connection: Connection, trained: TrainedModel, user: int) -> Answers:
+    """Return the user's answers."""
+    found = connection.execute(
+        select(Response.movie_id, Response.response).where(Response.user_id == user)
+    ).all()
+    return Answers.of({trained.movies.rows_by_key[row.movie_id]: row.response for row in found})
+
+
+def others_squared_norm(connection: Connection, trained: TrainedModel, user: int | None) -> float:
+    """Return the sum of squares of everybody else's embeddings, 0 where the model does not ask for it."""
+    if not trained.model.coupled:
+        return 0.0
+    squared_norms = select(func.coalesce(func.sum(UserEmbedding.squared_norm), 0.0))
+    everybody = connection.scalar(squared_norms.where(UserEmbedding.training_id == trained.id)) or 0.0
+    own = 0.0 if user is None else connection.scalar(squared_norms.where(_of(trained.id, user))) or 0.0
+    return max(0.0, everybody - own)
+
+
+def relearn_behind(
+    connection: Connection, models: TrainedModels, catalog: CatalogRow, limit: int
+) -> tuple[int, list[Relearned]] | None:
     """Relearn up to ``limit`` users of the catalog whose serving embedding is behind; stores nothing.
 
     Returns the serving training's id with them, or None when nothing is behind.
     """
-    serving = connection.scalar(select(Serving.training_id).where(Serving.catalog_id == catalog_id))
-    if serving is None:
+    if catalog.serving is None:
         return None
+    behind = _find_behind(connection, catalog.id, catalog.serving, limit)
+    if not behind:
+        return None
+    trained = models.of(connection, catalog, catalog.serving)
+    return catalog.serving, [relearn(connection, trained, user) for user in behind]
+
+
+def _find_behind(connection: Connection, catalog_id: int, serving: int, limit: int) -> Sequence[int]:
     answered = select(Response.user_id).where(Response.user_id == User.id).exists()
-    behind = connection.scalars(
+    return connection.scalars(
         select(User.id)
         .outerjoin(UserEmbedding, (UserEmbedding.user_id == User.id) & (UserEmbedding.training_id == serving))
         .where(
@@ -97,8 +115,6 @@ def relearn_behind(connection: Connection, catalog_id: int, limit: int) -> tuple
         )
         .limit(limit)
     ).all()
-    training = read_trainer(connection, serving)
-    return (serving, [relearn(connection, training, user) for user in behind]) if behind else None
 
 
 def keep_if_current(connection: Connection, training: int, relearned: Sequence[Relearned]) -> None:
@@ -108,38 +124,45 @@ def keep_if_current(connection: Connection, training: int, relearned: Sequence[R
             keep(connection, training, [one])
 
 
-def keep(connection: Connection, training: int, relearned: Sequence[Relearned]) -> None:
+def keep(connection: Connection, training: int, relearned: Iterable[Relearned]) -> None:
     """Store embeddings in the caller's transaction; a user without responses keeps none."""
-    rows = [
-        {
-            "training_id": training,
-            "user_id": one.user,
-            "version": one.version,
-            "embedding": vectors.to_bytes(one.embedding.numpy()),
-            "squared_norm": squared_norm(one.embedding),
-        }
-        for one in relearned
-        if one.embedding is not None
-    ]
-    for one in relearned:
-        if one.embedding is None:
-            connection.execute(delete(UserEmbedding).where(_of(training, one.user)))
-    if rows:
-        statement = insert(UserEmbedding)
-        replaced = {name: statement.excluded[name] for name in ("version", "embedding", "squared_norm")}
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=["training_id", "user_id"], set_=replaced), rows
-        )
+    statement = insert(UserEmbedding)
+    names = ("version", "embedding", "factor", "squared_norm")
+    replaced = {name: statement.excluded[name] for name in names}
+    upsert = statement.on_conflict_do_update(index_elements=["training_id", "user_id"], set_=replaced)
+    left = iter(relearned)
+    while some := list(islice(left, _ROWS_AT_ONCE)):
+        rows = [_row(training, one, one.taste) for one in some if one.taste is not None]
+        for one in some:
+            if one.taste is None:
+                connection.execute(delete(UserEmbedding).where(_of(training, one.user)))
+        if rows:
+            connection.execute(upsert, rows)
 
 
-def squared_norm(embedding: Tensor) -> float:
+def squared_norm(embedding: torch.Tensor) -> float:
     """Return ‖e‖² in float64."""
     return float(embedding.double().square().sum())
 
 
-def to_tensor(stored: bytes) -> Tensor:
-    """Return a stored embedding as float32 [dimensions]."""
-    return torch.from_numpy(vectors.from_bytes(stored).copy())
+def to_taste(embedding: bytes, factor: bytes | None) -> Taste:
+    """Return a stored taste."""
+    numbers = torch.from_numpy(vectors.from_bytes(embedding).copy())
+    if factor is None:
+        return Taste(numbers)
+    half = torch.from_numpy(vectors.from_bytes(factor).copy())
+    return Taste(numbers, unpacked(half, len(numbers)))
+
+
+def _row(training: int, one: Relearned, taste: Taste) -> dict[str, object]:
+    return {
+        "training_id": training,
+        "user_id": one.user,
+        "version": one.version,
+        "embedding": vectors.to_bytes(taste.embedding.numpy()),
+        "factor": None if taste.factor is None else vectors.to_bytes(packed(taste.factor).numpy()),
+        "squared_norm": squared_norm(taste.embedding),
+    }
 
 
 def _of(training: int, user: int) -> ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""What lives as long as the application: settings, the database, the movies in memory, the measurements.
+"""What lives as long as the application: settings, the database, the models in memory, the measurements.
 
 Does not know who uses it.
 """
@@ -6,9 +6,9 @@ Does not know who uses it.
 from dataclasses import dataclass, field
 
 from app.database import Database
-from app.matrices import MovieMatrices
 from app.measurements import Measurements
 from app.settings import Settings
+from app.trained_models import TrainedModels
 
 
 @dataclass(frozen=True)
@@ -17,5 +17,5 @@ class Resources:
 
     settings: Settings
     database: Database
-    matrices: MovieMatrices = field(default_factory=MovieMatrices)
+    models: TrainedModels = field(default_factory=TrainedModels)
     measurements: Measurements = field(default_factory=Measurements)

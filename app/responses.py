@@ -11,8 +11,9 @@ from app.catalogs import CatalogRow, find_catalog
 from app.database import now
 from app.errors import BadInput, NotFound, Place
 from app.movies import find_movie
-from app.relearning import keep, read_trainer, relearn
+from app.relearning import keep, relearn
 from app.tables import Movie, Response, User
+from app.trained_models import TrainedModels
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,13 @@ class StoredResponse:
 
 
 def put_response(
-    connection: Connection, catalog: str, user: str, movie: str, response: float, timestamp: float | None
+    connection: Connection,
+    models: TrainedModels,
+    catalog: str,
+    user: str,
+    movie: str,
+    response: float,
+    timestamp: float | None,
 ) -> tuple[StoredResponse, bool]:
     """Store or replace a response and relearn the user; return it, and whether it is new.
 
@@ -67,11 +74,13 @@ def put_response(
             .values(response=response, timestamp=now() if timestamp is None else timestamp)
         )
     changed = present is None or present.response != response
-    version = _move_user(connection, found, user_id, changed=changed)
+    version = _move_user(connection, models, found, user_id, changed=changed)
     return StoredResponse(user, movie, response, found.serving, version), present is None
 
 
-def delete_response(connection: Connection, catalog: str, user: str, movie: str) -> None:
+def delete_response(
+    connection: Connection, models: TrainedModels, catalog: str, user: str, movie: str
+) -> None:
     """Delete a response and relearn the user; raises `NotFound` when there is nothing to delete."""
     found = find_catalog(connection, catalog)
     movie_id = find_movie(connection, found, movie)
@@ -81,7 +90,7 @@ def delete_response(connection: Connection, catalog: str, user: str, movie: str)
     )
     if user_id is None or deleted.rowcount == 0:
         raise NotFound(f"user {user!r} has no response to movie {movie!r} in catalog {catalog!r}")
-    _move_user(connection, found, user_id, changed=True)
+    _move_user(connection, models, found, user_id, changed=True)
 
 
 def list_user_responses(
@@ -131,11 +140,13 @@ def _add_user(connection: Connection, catalog: CatalogRow, user: str) -> int:
     return connection.execute(statement).scalar_one()
 
 
-def _move_user(connection: Connection, catalog: CatalogRow, user_id: int, *, changed: bool) -> int:
+def _move_user(
+    connection: Connection, models: TrainedModels, catalog: CatalogRow, user_id: int, *, changed: bool
+) -> int:
     """Move the user's version if their responses changed, and bring the serving embedding up to it."""
     if changed:
         connection.execute(update(User).where(User.id == user_id).values(version=User.version + 1))
         if catalog.serving is not None:
-            training = read_trainer(connection, catalog.serving)
-            keep(connection, training.id, [relearn(connection, training, user_id)])
+            trained = models.of(connection, catalog, catalog.serving)
+            keep(connection, trained.id, [relearn(connection, trained, user_id)])
     return connection.execute(select(User.version).where(User.id == user_id)).scalar_one()

@@ -1,35 +1,40 @@
-"""Like-scores: the user's embedding times the movies' vectors, put into words for the API.
+"""Like-scores: what the user's taste says of the movies, put into words for the API.
 
-Does not know how embeddings are kept or learned.
+Does not know how tastes are kept or learned.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import inf, log
-from typing import Literal
 
 import torch
 from sqlalchemy import Connection, select
 from torch import Tensor
 
-from app import embeddings, vectors
-from app.catalogs import find_catalog
-from app.embeddings import CurrentEmbedding, find_serving, read_embeddings, unknown_user
+from app import vectors
+from app.catalogs import CatalogRow, find_catalog
+from app.embeddings import Basis, CurrentTaste, find_serving, read_taste, read_tastes, unknown_user
 from app.errors import NotFound, Place
-from app.matrices import MovieMatrices, MovieMatrix
+from app.explanations import Explanation, Include, Influence, Interval, Person, details
+from app.matrices import MovieMatrix
 from app.movies import unknown_movie
+from app.relearning import others_squared_norm, read_answers
 from app.tables import Response
+from app.trained_models import TrainedModel, TrainedModels
 from models import scoring
 
 
 @dataclass(frozen=True)
 class Score:
-    """How probable it is that the user likes the movie; score = σ(logit)."""
+    """How probable it is that the user likes the movie; score = σ(logit). The rest if it was asked for."""
 
     movie: str
     title: str
     score: float
     logit: float
+    interval: Interval | None = None
+    explanation: Explanation | None = None
+    influences: list[Influence] | None = None
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class UserScores:
     user: str
     training: int
     responses: int
-    basis: Literal["learned"]
+    basis: Basis
     scores: list[Score]
 
 
@@ -53,114 +58,166 @@ class PairScores:
 
 @dataclass(frozen=True)
 class Embedding:
-    """A user's embedding by the names of the dimensions."""
+    """A user's embedding by the names of the dimensions.
+
+    ``offset`` is the user's own, whatever the movie; ``learned`` the weights of the learned dimensions.
+    """
 
     user: str
     training: int
     embedding: dict[str, float]
+    offset: float
+    learned: list[float]
     responses: int
     embedding_version: int
 
 
 def score_movies(
-    connection: Connection, matrices: MovieMatrices, catalog: str, user: str, movies: Sequence[str]
+    connection: Connection,
+    models: TrainedModels,
+    catalog: str,
+    user: str,
+    movies: Sequence[str],
+    include: Collection[Include] = (),
 ) -> UserScores:
     """Return the user's scores for the named movies, in this order; all movies when none is named.
 
-    Raises `NotFound` for catalog, user or movie, `Conflict` when nothing is trained yet.
+    Raises `NotFound` for catalog, user or movie, `Conflict` when nothing is trained yet, and what
+    `app.explanations.details` raises.
     """
     found = find_catalog(connection, catalog)
-    training = find_serving(connection, found)
-    known = embeddings.read_embedding(connection, found, training, user)
-    matrix = matrices.of(connection, found)
-    for movie in movies:
-        if movie not in matrix.rows:
-            raise unknown_movie(catalog, movie)
-    rows = torch.tensor([matrix.rows[movie] for movie in movies], dtype=torch.int64)
-    if not movies:
-        rows = torch.arange(len(matrix.movies))
-    logits = scoring.logits(known.embedding, matrix.vectors[rows])
-    return _user_scores(known, training.id, matrix, rows, logits)
+    trained = find_serving(connection, models, found)
+    known = read_taste(connection, found, trained, user)
+    rows = rows_of(trained.movies, catalog, movies)
+    logits = trained.model.predict(known.taste, rows).logits
+    return _user_scores(connection, found, trained, known, rows, logits, include)
 
 
 def recommend(
     connection: Connection,
-    matrices: MovieMatrices,
+    models: TrainedModels,
     catalog: str,
     user: str,
     *,
     limit: int,
     exclude: Sequence[str],
     min_score: float,
+    include: Collection[Include] = (),
 ) -> UserScores:
     """Return the movies that the user has not answered, most likely liked first.
 
-    Raises `NotFound` for catalog or user, `Conflict` when nothing is trained yet.
+    Raises `NotFound` for catalog or user, `Conflict` when nothing is trained yet, and what
+    `app.explanations.details` raises.
     """
     found = find_catalog(connection, catalog)
-    training = find_serving(connection, found)
-    known = embeddings.read_embedding(connection, found, training, user)
-    matrix = matrices.of(connection, found)
-    answered = connection.scalars(select(Response.movie_id).where(Response.user_id == known.user_id))
-    left_out = [matrix.rows_by_key[key] for key in answered]
-    left_out += [matrix.rows[movie] for movie in exclude if movie in matrix.rows]
-    best = scoring.best(
-        known.embedding,
-        matrix.vectors,
-        matrix.largest_norm,
-        limit,
-        torch.tensor(left_out, dtype=torch.int64),
-        _logit(min_score),
+    trained = find_serving(connection, models, found)
+    known = read_taste(connection, found, trained, user)
+    left_out = [*_answered(connection, trained, known), *named_rows(trained.movies, exclude)]
+    best = trained.model.best(
+        known.taste, limit, torch.tensor(left_out, dtype=torch.int64), _logit(min_score)
     )
-    return _user_scores(known, training.id, matrix, best.rows, best.logits)
+    return _user_scores(connection, found, trained, known, best.rows, best.logits, include)
 
 
 def score_pairs(
-    connection: Connection, matrices: MovieMatrices, catalog: str, pairs: Sequence[tuple[str, str]]
+    connection: Connection, models: TrainedModels, catalog: str, pairs: Sequence[tuple[str, str]]
 ) -> PairScores:
     """Return one score a (user, movie) pair; raises `NotFound` that names each unknown one."""
     found = find_catalog(connection, catalog)
-    training = find_serving(connection, found)
-    matrix = matrices.of(connection, found)
-    known = read_embeddings(connection, found, training, list(dict.fromkeys(user for user, _ in pairs)))
-    _check_pairs(catalog, pairs, known, matrix)
+    trained = find_serving(connection, models, found)
+    known = read_tastes(connection, found, trained, list(dict.fromkeys(user for user, _ in pairs)))
+    _check_pairs(catalog, pairs, known, trained.movies)
     if not pairs:
-        return PairScores(training.id, [])
+        return PairScores(trained.id, [])
     positions = {user: index for index, user in enumerate(known)}
-    stacked = torch.stack([row.embedding for row in known.values()])
-    logits = scoring.logits(
-        stacked[[positions[user] for user, _ in pairs]],
-        matrix.vectors[[matrix.rows[movie] for _, movie in pairs]],
+    predicted = trained.model.predict_pairs(
+        [one.taste for one in known.values()],
+        torch.tensor([positions[user] for user, _ in pairs]),
+        torch.tensor([trained.movies.rows[movie] for _, movie in pairs]),
     )
-    return PairScores(training.id, scoring.scores(logits).tolist())
+    return PairScores(trained.id, scoring.scores(predicted.logits).tolist())
 
 
-def read_embedding(connection: Connection, catalog: str, user: str) -> Embedding:
-    """Return the user's embedding; raises `NotFound`, and `Conflict` when nothing is trained yet."""
+def read_embedding(connection: Connection, models: TrainedModels, catalog: str, user: str) -> Embedding:
+    """Return the user's embedding, on the scale of the movies' vectors.
+
+    Raises `NotFound` when they have no responses, and `Conflict` when nothing is trained yet.
+    """
     found = find_catalog(connection, catalog)
-    training = find_serving(connection, found)
-    known = embeddings.read_embedding(connection, found, training, user)
-    numbers = vectors.to_numbers(known.embedding.numpy())
-    by_name = dict(zip(found.dimensions, numbers, strict=True))
-    return Embedding(user, training.id, by_name, known.responses, known.version)
+    trained = find_serving(connection, models, found)
+    known = read_taste(connection, found, trained, user)
+    if known.responses == 0:
+        raise unknown_user(catalog, user)
+    shown = trained.model.show(known.taste)
+    weights, learned = (vectors.to_numbers(part.float().numpy()) for part in (shown.weights, shown.learned))
+    by_name = dict(zip(found.dimensions, weights, strict=True))
+    return Embedding(user, trained.id, by_name, shown.offset, learned, known.responses, known.version)
+
+
+def rows_of(movies: MovieMatrix, catalog: str, named: Sequence[str]) -> Tensor:
+    """Return the rows int64 [n] of the named movies, of all when none is named; raises `NotFound`."""
+    if not named:
+        return torch.arange(len(movies.movies))
+    for movie in named:
+        if movie not in movies.rows:
+            raise unknown_movie(catalog, movie)
+    return torch.tensor([movies.rows[movie] for movie in named], dtype=torch.int64)
+
+
+def named_rows(movies: MovieMatrix, named: Sequence[str]) -> list[int]:
+    """Return the rows of those of the named movies that there are."""
+    return [movies.rows[movie] for movie in named if movie in movies.rows]
+
+
+def listed(
+    trained: TrainedModel,
+    dimensions: Sequence[str],
+    person: Person,
+    rows: Tensor,
+    logits: Tensor,
+    include: Collection[Include],
+) -> list[Score]:
+    """Return the scores of the movies at ``rows`` [n] with their ``logits`` [n] in words."""
+    movies = trained.movies
+    numbers = zip(rows.tolist(), scoring.scores(logits).tolist(), logits.tolist(), strict=True)
+    scores = [(movies.movies[row], movies.titles[row], score, logit) for row, score, logit in numbers]
+    if not include:
+        return [Score(*one) for one in scores]
+    included = details(trained, dimensions, person, rows, include)
+    return [
+        Score(*one, each.interval, each.explanation, each.influences)
+        for one, each in zip(scores, included, strict=True)
+    ]
 
 
 def _user_scores(
-    known: CurrentEmbedding, training: int, matrix: MovieMatrix, rows: Tensor, logits: Tensor
+    connection: Connection,
+    catalog: CatalogRow,
+    trained: TrainedModel,
+    known: CurrentTaste,
+    rows: Tensor,
+    logits: Tensor,
+    include: Collection[Include],
 ) -> UserScores:
-    listed = [
-        Score(matrix.movies[row], matrix.titles[row], score, logit)
-        for row, score, logit in zip(
-            rows.tolist(), scoring.scores(logits).tolist(), logits.tolist(), strict=True
-        )
-    ]
-    return UserScores(known.user, training, known.responses, "learned", listed)
+    person = Person(known.taste)
+    if "influences" in include and known.user_id is not None:
+        answers = read_answers(connection, trained, known.user_id)
+        person = Person(known.taste, answers, others_squared_norm(connection, trained, known.user_id))
+    scores = listed(trained, catalog.dimensions, person, rows, logits, include)
+    return UserScores(known.user, trained.id, known.responses, known.basis, scores)
+
+
+def _answered(connection: Connection, trained: TrainedModel, known: CurrentTaste) -> list[int]:
+    if known.user_id is None:
+        return []
+    answered = connection.scalars(select(Response.movie_id).where(Response.user_id == known.user_id))
+    return [trained.movies.rows_by_key[key] for key in answered]
 
 
 def _check_pairs(
     catalog: str,
     pairs: Sequence[tuple[str, str]],
-    known: dict[str, CurrentEmbedding],
+    known: dict[str, CurrentTaste],
     matrix: MovieMatrix,
 ) -> None:
     places: list[Place] = []

@@ -1,9 +1,11 @@
 """A catalog's responses as one transaction sees them, in the form that trainers take.
 
-Does not know which trainer will learn from them.
+Digests say whether two trainings saw the same: SHA-256 over ids and numbers in their canonical order, so the
+order in which they were stored does not matter. Does not know which trainer will learn from them.
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -23,60 +25,97 @@ _ROWS_AT_ONCE = 100_000
 class Snapshot:
     """The responses of a catalog; row u of the matrix is the user with key ``users[u]`` at ``versions[u]``.
 
-    Rows follow the order of the users' and movies' ids, so the order in which they were stored does not
-    matter. Users without responses have no row.
+    Column m is the movie with key ``movies[m]``; timestamps float64 [responses] stand as the responses do.
+    Rows and columns follow the order of the users' and movies' ids, so the order in which they were stored
+    does not matter. Users without responses have no row.
     """
 
     users: list[int]
     versions: list[int]
+    movies: list[int]
     responses: Responses
+    timestamps: torch.Tensor
+    vectors_digest: str
+    responses_digest: str
+
+    @property
+    def timestamps_digest(self) -> str:
+        """The digest of when the responses were given."""
+        return _digest([], self.timestamps)
 
 
 def read_snapshot(connection: Connection, catalog_id: int) -> Snapshot:
     """Read all responses of a catalog; raises `models.responses.BadResponsesError` when there are none."""
     dimensions = connection.execute(select(Catalog.dimensions).where(Catalog.id == catalog_id)).scalar_one()
     movies = connection.execute(
-        select(Movie.id, Movie.vector).where(Movie.catalog_id == catalog_id).order_by(Movie.movie)
+        select(Movie.id, Movie.movie, Movie.vector)
+        .where(Movie.catalog_id == catalog_id)
+        .order_by(Movie.movie)
     ).all()
     answered = select(Response.user_id).where(Response.user_id == User.id).exists()
     users = connection.execute(
-        select(User.id, User.version).where(User.catalog_id == catalog_id, answered).order_by(User.user)
+        select(User.id, User.user, User.version)
+        .where(User.catalog_id == catalog_id, answered)
+        .order_by(User.user)
     ).all()
     stacked = vectors.stack((row.vector for row in movies), len(dimensions))
-    user_keys, movie_keys, values = _read_responses(connection, catalog_id)
+    item_vectors = torch.from_numpy(stacked.reshape(len(movies), len(dimensions)))
+    table = _read_responses(connection, catalog_id)
+    user_rows = _rows(table[:, 0], [row.id for row in users])
+    item_rows = _rows(table[:, 1], [row.id for row in movies])
+    order = torch.argsort(user_rows * len(movies) + item_rows)
+    values, timestamps = torch.from_numpy(table[:, 2:].copy())[order].unbind(1)
+    responses = Responses.from_triples(
+        item_vectors, user_rows[order], item_rows[order], values.contiguous(), len(users)
+    )
+    movie_ids = [row.movie for row in movies]
     return Snapshot(
         users=[row.id for row in users],
         versions=[row.version for row in users],
-        responses=Responses.from_triples(
-            torch.from_numpy(stacked.reshape(len(movies), len(dimensions))),
-            _rows(user_keys, [row.id for row in users]),
-            _rows(movie_keys, [row.id for row in movies]),
-            torch.from_numpy(values),
-            len(users),
+        movies=[row.id for row in movies],
+        responses=responses,
+        timestamps=timestamps.contiguous(),
+        vectors_digest=_digest([*dimensions, *movie_ids], item_vectors),
+        responses_digest=_digest(
+            [*movie_ids, *(row.user for row in users)],
+            responses.offsets,
+            responses.item_rows,
+            responses.values,
         ),
     )
 
 
-def _read_responses(
-    connection: Connection, catalog_id: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _read_responses(connection: Connection, catalog_id: int) -> npt.NDArray[np.float64]:
+    """Return user key, movie key, response and timestamp, a row a response."""
     statement = (
-        select(Response.user_id, Response.movie_id, Response.response)
+        select(Response.user_id, Response.movie_id, Response.response, Response.timestamp)
         .join(User, User.id == Response.user_id)
         .where(User.catalog_id == catalog_id)
     )
 
     def batches() -> Iterator[npt.NDArray[np.float64]]:
         for rows in connection.execute(statement).partitions(_ROWS_AT_ONCE):
-            yield np.fromiter(chain.from_iterable(rows), np.float64, 3 * len(rows)).reshape(-1, 3)
+            yield np.fromiter(chain.from_iterable(rows), np.float64, 4 * len(rows)).reshape(-1, 4)
 
     # Keys are exact in float64 up to 2^53.
-    table = np.concatenate([np.empty((0, 3)), *batches()])
-    return table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2].copy()
+    return np.concatenate([np.empty((0, 4)), *batches()])
 
 
-def _rows(keys: npt.NDArray[np.int64], in_row_order: list[int]) -> torch.Tensor:
+def _rows(keys: npt.NDArray[np.float64], in_row_order: list[int]) -> torch.Tensor:
     """Return the row of each key, given the keys in the order of their rows."""
     ordered = np.array(in_row_order, dtype=np.int64)
     by_key = np.argsort(ordered)
-    return torch.from_numpy(by_key[np.searchsorted(ordered[by_key], keys)])
+    return torch.from_numpy(by_key[np.searchsorted(ordered[by_key], keys.astype(np.int64))])
+
+
+def _digest(texts: Iterable[str], *numbers: torch.Tensor) -> str:
+    """Return the SHA-256 of texts and numbers, each with its length, so that no two inputs read alike."""
+    digest = hashlib.sha256()
+    for text in texts:
+        encoded = text.encode()
+        digest.update(len(encoded).to_bytes(8, "little") + encoded)
+    for array in numbers:
+        stored = array.contiguous().numpy()
+        digest.update(repr(stored.shape).encode())
+        digest.update(stored.astype(stored.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()

@@ -104,11 +104,14 @@ class Training(Base):
     options: Mapped[dict[str, Any]]
     seed: Mapped[int] = mapped_column(BigInteger)
     serve: Mapped[bool]
+    if_better: Mapped[bool] = mapped_column(default=False)  # serve only if the held-out log loss is not worse
+    holdout: Mapped[dict[str, Any] | None]
     status: Mapped[str] = mapped_column(String(20))
     steps_done: Mapped[int] = mapped_column(default=0)
     steps_total: Mapped[int]
     loss: Mapped[float | None]
     metrics: Mapped[dict[str, Any] | None]
+    provenance: Mapped[dict[str, Any] | None]
     error: Mapped[str | None]
     created_at: Mapped[float]
     started_at: Mapped[float | None]
@@ -141,8 +144,31 @@ class TrainingStep(Base):
     penalty: Mapped[float]
 
 
+class TrainingState(Base):
+    """What a training learned that is neither a user's nor a movie's, as safetensors."""
+
+    __tablename__ = "training_states"
+
+    training_id: Mapped[int] = mapped_column(_cascade("trainings.id"), primary_key=True)
+    state: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class MovieEmbedding(Base):
+    """What one training learned of one movie; trainings that learn nothing of movies have none."""
+
+    __tablename__ = "movie_embeddings"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    training_id: Mapped[int] = mapped_column(_cascade("trainings.id"), primary_key=True)
+    movie_id: Mapped[int] = mapped_column(_cascade("movies.id"), primary_key=True, index=True)
+    embedding: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class UserEmbedding(Base):
-    """What one training knows of one user, as of ``version`` of that user's responses."""
+    """What one training knows of one user, as of ``version`` of that user's responses.
+
+    ``factor`` says how surely: the upper half of a factor of the embedding's covariance, row by row.
+    """
 
     __tablename__ = "user_embeddings"
     # The covering index lets the squared norm of everybody else be summed without reading the embeddings.
@@ -152,4 +178,5 @@ class UserEmbedding(Base):
     user_id: Mapped[int] = mapped_column(_cascade("users.id"), primary_key=True, index=True)
     version: Mapped[int]
     embedding: Mapped[bytes] = mapped_column(LargeBinary)
+    factor: Mapped[bytes | None] = mapped_column(LargeBinary)
     squared_norm: Mapped[float]

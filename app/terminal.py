@@ -12,9 +12,9 @@ from rich.table import Table
 from app.catalogs import CatalogSummary
 from app.database import Database
 from app.errors import Conflict
-from app.matrices import MovieMatrices
 from app.scores import UserScores, score_movies
 from app.settings import Settings
+from app.trained_models import TrainedModels
 from app.trainings import (
     UNFINISHED,
     TrainingRow,
@@ -113,11 +113,11 @@ def print_scores(scores: UserScores, limit: int | None) -> None:
 
 def print_score_matrix(database: Database, catalog: str) -> None:
     """Print the scores of a small catalog, a row a user, a column a movie."""
-    matrices = MovieMatrices()
+    models = TrainedModels()
     table = Table("user")
     with database.reading() as connection:
         rows = [
-            score_movies(connection, matrices, catalog, row.user, [])
+            score_movies(connection, models, catalog, row.user, [])
             for row in list_users(connection, catalog, limit=20, after=None)
             if row.responses
         ]

@@ -12,12 +12,15 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from app.catalogs import find_catalog, mark_behind
 from app.database import now
-from app.errors import Conflict, NotFound
+from app.errors import BadInput, Conflict, NotFound, Place
 from app.tables import Serving, Training, TrainingStep
 from models.trainers import make_trainer
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 UNFINISHED = ("queued", "running")
+
+# Whether scores come from a training that succeeded; if_better: when its held-out log loss is not worse
+Serve = bool | Literal["if_better"]
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,13 @@ class TrainingRow:
     trainer: str
     options: dict[str, Any]
     seed: int
-    serve: bool
+    serve: Serve
+    holdout: dict[str, Any] | None
     steps_done: int
     steps_total: int
     loss: float | None
     metrics: dict[str, Any] | None
+    provenance: dict[str, Any] | None
     error: str | None
     created_at: datetime
     started_at: datetime | None
@@ -52,10 +57,26 @@ class Loss:
 
 
 def create_training(
-    connection: Connection, catalog: str, trainer: str, options: Mapping[str, Any], seed: int, *, serve: bool
+    connection: Connection,
+    catalog: str,
+    trainer: str,
+    options: Mapping[str, Any],
+    seed: int,
+    *,
+    serve: Serve,
+    holdout: Mapping[str, Any] | None = None,
 ) -> TrainingRow:
-    """Put a training into the queue and return it. Raises `NotFound` for the catalog."""
+    """Put a training into the queue and return it.
+
+    Raises `NotFound` for the catalog, `BadInput` when it is to be better without a holdout to say so.
+    """
     found = find_catalog(connection, catalog)
+    if serve == "if_better" and holdout is None:
+        raise BadInput(
+            'serve "if_better" compares held-out log losses, so a holdout is required, '
+            'for example {"fraction": 0.2, "by": "time"}',
+            [Place("a holdout is needed", pointer="/holdout")],
+        )
     training = connection.execute(
         insert(Training)
         .values(
@@ -63,7 +84,9 @@ def create_training(
             trainer=trainer,
             options=dict(options),
             seed=seed,
-            serve=serve,
+            serve=bool(serve),
+            if_better=serve == "if_better",
+            holdout=holdout,
             status="queued",
             steps_total=make_trainer(trainer, options).steps_total,
             created_at=now(),
@@ -159,11 +182,13 @@ def _shown(catalog: str, row: Row[Any]) -> TrainingRow:
         trainer=row.trainer,
         options=row.options,
         seed=row.seed,
-        serve=row.serve,
+        serve="if_better" if row.if_better else row.serve,
+        holdout=row.holdout,
         steps_done=row.steps_done,
         steps_total=row.steps_total,
         loss=row.loss,
         metrics=row.metrics,
+        provenance=row.provenance,
         error=row.error,
         created_at=datetime.fromtimestamp(row.created_at, UTC),
         started_at=_time(row.started_at),

@@ -11,17 +11,21 @@ from typing import Self
 
 import structlog
 import torch
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from app import leases
+from app.catalogs import find_catalog_by_key
 from app.database import Database
 from app.errors import Unavailable
 from app.leases import Lease, LeaseLostError
+from app.provenance import describe
 from app.publishing import Publication
 from app.relearning import keep_if_current, relearn_behind
 from app.settings import Settings
 from app.snapshots import Snapshot, read_snapshot
 from app.tables import Catalog
+from app.trained_models import TrainedModels
+from app.trials import find_champion, judge
 from models.responses import BadResponsesError
 from models.trainer import DivergedError, Step
 from models.trainers import make_trainer
@@ -99,6 +103,7 @@ class Worker:
 
     def __init__(self, database: Database, settings: Settings, name: str) -> None:
         self._database, self._settings, self._name = database, settings, name
+        self._models = TrainedModels()
         self.stop = threading.Event()
 
     def run(self) -> None:
@@ -137,19 +142,24 @@ class Worker:
     def relearn_some(self) -> bool:
         """Store some embeddings that bulk changes left behind; return whether there were any."""
         with self._database.reading() as connection:
-            catalog = connection.scalar(
+            key = connection.scalar(
                 select(Catalog.id).where(Catalog.embeddings_behind).order_by(Catalog.id).limit(1)
             )
+            catalog = None if key is None else find_catalog_by_key(connection, key)
             if catalog is None:
                 return False
-            relearned = relearn_behind(connection, catalog, _RELEARNED_AT_ONCE)
+            relearned = relearn_behind(connection, self._models, catalog, _RELEARNED_AT_ONCE)
         with self._database.writing() as connection:
             if relearned is not None:
                 keep_if_current(connection, *relearned)
-            elif relearn_behind(connection, catalog, limit=1) is None:
-                done = update(Catalog).where(Catalog.id == catalog).values(embeddings_behind=False)
+            elif self._nobody_is_behind(connection, catalog.id):
+                done = update(Catalog).where(Catalog.id == catalog.id).values(embeddings_behind=False)
                 connection.execute(done)
         return True
+
+    def _nobody_is_behind(self, connection: Connection, catalog_id: int) -> bool:
+        catalog = find_catalog_by_key(connection, catalog_id)
+        return catalog is None or relearn_behind(connection, self._models, catalog, limit=1) is None
 
     def _claim(self, only: int | None) -> Lease | None:
         with self._database.reading() as connection:
@@ -175,11 +185,16 @@ class Worker:
 
             with self._database.reading() as connection:
                 snapshot = read_snapshot(connection, lease.catalog_id)
-            torch.set_num_threads(self._threads(snapshot))
+                champion = find_champion(connection, lease.catalog_id)
+            threads = self._threads(snapshot)
+            torch.set_num_threads(threads)
+            verdict = judge(lease, trainer, snapshot, champion, reporter.check)
             learned = trainer.fit(snapshot.responses, lease.seed, report)
-            publication = Publication(snapshot, learned, trainer, reporter.check)
+            by_time = lease.holdout is not None and lease.holdout["by"] == "time"
+            provenance = describe(snapshot, learned, threads, timestamps=by_time)
+            publication = Publication(self._models, snapshot, learned, trainer, reporter.check)
             metrics = {**_counts(snapshot), "status": learned.status}
-            publication.publish(self._database, lease, reporter.unwritten, metrics)
+            publication.publish(self._database, lease, reporter.unwritten, metrics, provenance, verdict)
         log.info("training succeeded", training=lease.training)
 
     def _threads(self, snapshot: Snapshot) -> int:

@@ -4,10 +4,13 @@ responses.py          the problem's data: who answered what, as a sparse matrix,
 objective.py          the problem: loss and penalty, with the gradient by hand and by autograd
 newton.py             a solver for small smooth problems
 trainer.py            what every trainer does, and what it reports
+model.py              what a training leaves behind to score with, and what can be asked of it
 gradient_descent.py   the class model: user embeddings by full-batch gradient descent
+dot_product.py        what can be asked of the class model
 mixed_effects/        the model to recommend with: named and learned dimensions, by variational Bayes
 trainers.py           the trainers by name
 scoring.py            logits, scores and the best items for an embedding
+influence.py          which of a user's own answers moved a score most
 holdout.py            which responses a training is to be judged on
 evaluation.py         how good scores are on responses that nothing was learned from
 """

@@ -5,13 +5,15 @@ follow the gradient for a fixed number of epochs. With its defaults this is the 
 notebook, section "Embedding layer", vectorised. Does not know users' or movies' ids.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from models.dot_product import DotProduct
+from models.model import Tastes
 from models.newton import Curvature, minimise
 from models.objective import LossName, Objective, PenaltyName
 from models.responses import BadResponsesError, Responses
@@ -62,12 +64,28 @@ class GradientDescent:
             raise DivergedError(
                 f"the embeddings left the finite numbers at epoch {self.options.epochs}; lower learning_rate"
             )
-        return Learned(learned, f"ran all {self.options.epochs} epochs")
+        nothing = learned.new_empty(responses.items, 0)
+        return Learned(Tastes(learned), f"ran all {self.options.epochs} epochs", nothing)
+
+    def restore(
+        self,
+        shared: Mapping[str, Tensor],  # noqa: ARG002 - nothing is learned but embeddings
+        vectors: Tensor,
+        items: Tensor,  # noqa: ARG002 - likewise
+        known: Tensor,  # noqa: ARG002 - likewise
+    ) -> DotProduct:
+        """Return the model over the items of ``vectors``; see `models.trainer.Trainer.restore`."""
+        coupled = self.options.penalty == "norm" and self.options.penalty_weight > 0
+        return DotProduct(vectors, self.relearn, self._objective.for_one_user, coupled)
 
     def relearn(
         self, vectors: Tensor, answers: Tensor, start: Tensor | None, others_squared_norm: float
     ) -> Tensor:
-        """Minimise the objective over one user's embedding; see `models.trainer.Trainer.relearn`.
+        """Minimise the objective over one user's embedding, everybody else held where they are.
+
+        vectors float32 [responses, dimensions] and answers [responses] are all of the user's; ``start`` is
+        the embedding that they had, or None; ``others_squared_norm`` is the sum of squares of all other
+        users' embeddings. Returns float32 [dimensions].
 
         The squared loss is not convex, so it is searched from where the user was and from zero, and the
         lower end is taken: of equal ones, that found from where the user was. Zero is tried too when a search

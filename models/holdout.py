@@ -9,7 +9,7 @@ scored, or what is done with the two parts.
 from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from torch import Tensor
 
 from models.responses import Responses
@@ -18,10 +18,25 @@ from models.responses import Responses
 _BINARY_ROUNDING = 1e-9
 
 
+_A_NUMBER: JsonValue = {"type": "number"}
+_NONE: JsonValue = {"type": "null"}
+
+
 class Holdout(BaseModel):
     """How much of each user's responses is held out, and which of them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["fraction"], "properties": {"fraction": _A_NUMBER, "last_n": _NONE}},
+                {"required": ["last_n"], "properties": {"last_n": _A_NUMBER, "fraction": _NONE}},
+            ]
+        },
+    )
 
     fraction: float | None = Field(None, gt=0, le=0.9, description="share of each user's responses")
     last_n: int | None = Field(

@@ -3,12 +3,13 @@
 Does not know any trainer; `models.gradient_descent` is one.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import Tensor
 
+from models.model import Model, Tastes
 from models.responses import Responses
 
 
@@ -28,10 +29,23 @@ class Step:
 
 @dataclass(frozen=True)
 class Learned:
-    """The result of a training: embeddings float32 [users, dimensions], and a sentence on how it ended."""
+    """The result of a training, as it is kept.
 
-    embeddings: Tensor
+    tastes  of the users, by row
+    status  a sentence on how the training ended
+    items   float32 [items, I]: what was learned of each item, I = 0 where that is nothing
+    shared  what users have in common, and items, by name
+    """
+
+    tastes: Tastes
     status: str
+    items: Tensor
+    shared: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def embeddings(self) -> Tensor:
+        """The users' embeddings, float32 [users, P]."""
+        return self.tastes.embeddings
 
 
 class Trainer(Protocol):
@@ -42,7 +56,7 @@ class Trainer(Protocol):
 
     @property
     def steps_total(self) -> int:
-        """How many steps `fit` reports."""
+        """How many steps `fit` reports at most."""
         ...
 
     def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Learned:
@@ -52,13 +66,10 @@ class Trainer(Protocol):
         """
         ...
 
-    def relearn(
-        self, vectors: Tensor, answers: Tensor, start: Tensor | None, others_squared_norm: float
-    ) -> Tensor:
-        """Learn one user's embedding anew from all their responses, everybody else held where they are.
+    def restore(self, shared: Mapping[str, Tensor], vectors: Tensor, items: Tensor, known: Tensor) -> Model:
+        """Return the model that a training of this trainer left, over the items of ``vectors`` [items, D].
 
-        vectors float32 [responses, dimensions] and answers [responses] are the user's; ``start`` is the
-        embedding that they had, or None; ``others_squared_norm`` is the sum of squares of all other users'
-        embeddings. Returns float32 [dimensions].
+        ``items`` float32 [items, I] holds what was learned of those that are ``known``, bool [items]; the
+        others no training saw. Without its items a training is restored from ``vectors`` and ``shared``.
         """
         ...

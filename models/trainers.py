@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from models.gradient_descent import GradientDescent, GradientDescentOptions
+from models.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
 from models.trainer import Trainer
 
 
@@ -10,4 +11,6 @@ def make_trainer(name: str, options: Mapping[str, object]) -> Trainer:
     """Return the named trainer with these options; raises `ValueError` when there is none of this name."""
     if name == "gradient_descent":
         return GradientDescent(GradientDescentOptions.model_validate(options))
+    if name == "mixed_effects":
+        return MixedEffects(MixedEffectsOptions.model_validate(options))
     raise ValueError(f"there is no trainer {name!r}")

@@ -13,6 +13,7 @@ import pytest
 from app.cli import main
 from app.database import Database
 from app.responses import delete_response
+from app.trained_models import TrainedModels
 from app.trainings import create_training
 
 
@@ -186,7 +187,7 @@ def test_the_demo_works_when_somebody_took_all_answers_back(likely: Run, tmp_pat
     database = Database(f"sqlite:///{tmp_path}/likely.db")
     for movie in ("m0", "m1", "m2"):
         with database.writing() as connection:
-            delete_response(connection, "class", "0", movie)
+            delete_response(connection, TrainedModels(), "class", "0", movie)
     database.close()
     done = likely("demo")
     assert done.status == 0

@@ -16,6 +16,7 @@ from app.imports import Imported, Importer, import_movies, import_responses, run
 from app.movies import list_movies, put_movie
 from app.responses import put_response
 from app.tables import Catalog, User
+from app.trained_models import TrainedModels
 from tests.import_data import Row, first_row, stored_responses, write_rows, write_text
 
 every_format = pytest.mark.parametrize("file_format", Format)
@@ -32,7 +33,7 @@ def films(database: Database) -> str:
         put_movie(connection, "films", "a", "A", [1.0, 2.0])
         put_movie(connection, "films", "b", "B", [3.0, 4.0])
         put_movie(connection, "others", "elsewhere", None, [])
-        put_response(connection, "films", "old", "a", 0.5, 7.0)
+        put_response(connection, TrainedModels(), "films", "old", "a", 0.5, 7.0)
     return "films"
 
 
@@ -207,7 +208,7 @@ def test_an_import_moves_the_version_of_those_who_answered(
     database: Database, films: str, tmp_path: Path
 ) -> None:
     with database.writing() as connection:
-        put_response(connection, films, "idle", "b", 1, None)
+        put_response(connection, TrainedModels(), films, "idle", "b", 1, None)
     before = versions(database)
     store(database, import_responses, write_text(tmp_path, "user,movie,response\nold,a,1\nnew,b,1\n"))
     after = versions(database)
@@ -221,7 +222,7 @@ def test_a_changed_vector_moves_those_who_answered_that_movie(
     database: Database, films: str, tmp_path: Path
 ) -> None:
     with database.writing() as connection:
-        put_response(connection, films, "other", "b", 1, None)
+        put_response(connection, TrainedModels(), films, "other", "b", 1, None)
     before, movies_before = versions(database), movies_version(database)
     store(database, import_movies, write_text(tmp_path, "movie,title,war,love\na,A,7,7\nb,new title,3,4\n"))
     after = versions(database)

@@ -9,11 +9,11 @@ from sqlalchemy import delete
 
 from app import publishing
 from app.database import Database
-from app.matrices import MovieMatrices
 from app.responses import put_response
 from app.scores import score_movies
 from app.settings import Settings
 from app.tables import Response
+from app.trained_models import TrainedModels
 from app.trainings import TrainingRow, create_training, read_training
 from app.worker import Worker
 from models.gradient_descent import GradientDescent
@@ -112,14 +112,14 @@ def test_a_change_of_everybody_while_a_training_publishes_is_reflected(
         if step.step == 50:  # the last one, when nothing is left but to publish
             with database.writing() as connection:
                 for user, movie in (("0", "m0"), ("1", "m1"), ("2", "m2")):
-                    put_response(connection, "class", user, movie, 0.0, None)
+                    put_response(connection, TrainedModels(), "class", user, movie, 0.0, None)
 
     relearning = worker_that_sees_changes_late(monkeypatch) if rounds == 1 else None
     assert worker.run_next(watch=flip_everybody)
     assert read(database, training).status == "succeeded"
     with database.reading() as connection:
         for user, movie in (("0", "m0"), ("1", "m1"), ("2", "m2")):
-            [score] = score_movies(connection, MovieMatrices(), "class", user, [movie]).scores
+            [score] = score_movies(connection, TrainedModels(), "class", user, [movie]).scores
             assert score.score < 0.6, "they liked it before, with 0.70 and more"
     if relearning:
         assert worker.relearn_some(), "somebody was left to be relearned"

@@ -192,6 +192,13 @@ def _malformed(error: RequestValidationError, first: dict[str, Any]) -> Problem:
 def _place(error: dict[str, Any], body: object) -> Place:
     where, *path = error["loc"]
     detail = _EXPLANATIONS.get(error["type"], str(error["msg"]))
+    if error["type"] == "value_error":  # a sentence of our own
+        detail = str(error["ctx"]["error"])
+    if error["type"] in _BRANCHES:  # the field that chooses between bodies
+        path = [*path, error["ctx"]["discriminator"].strip("'")]
+        if error["type"] == "union_tag_invalid":
+            detail = f"expected {error['ctx']['expected_tags'].replace(', ', ' or ')}"
+        return Place(detail, pointer=_pointer(path, body, missing=True))
     if where == "body":
         return Place(detail, pointer=_pointer(path, body, missing=error["type"] == "missing"))
     return Place(detail, parameter=str(path[0]) if path else str(where))
@@ -213,9 +220,12 @@ def _pointer(path: Sequence[str | int], body: object, *, missing: bool) -> str:
     return "".join("/" + _escape(str(part)) for part in parts)
 
 
+_BRANCHES = ("union_tag_invalid", "union_tag_not_found")
+
 _EXPLANATIONS = {
     "extra_forbidden": "there is no such field here",
     "missing": "this field is required",
+    "union_tag_not_found": "this field is required",
     "finite_number": "this must be a finite number",
     "string_unicode": "this text holds half of a surrogate pair, which is no character",
     "string_pattern_mismatch": "a character here is not allowed, or none is visible",

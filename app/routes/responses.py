@@ -37,7 +37,9 @@ def put_response(
 ) -> StoredResponse:
     """Store a response (201) or replace it (200), and relearn the user; the next score reflects it."""
     with app.database.writing() as connection:
-        stored, new = responses.put_response(connection, catalog, user, movie, body.response, body.timestamp)
+        stored, new = responses.put_response(
+            connection, app.models, catalog, user, movie, body.response, body.timestamp
+        )
         response.status_code = HTTPStatus.CREATED if new else HTTPStatus.OK
         return stored
 
@@ -46,7 +48,7 @@ def put_response(
 def delete_response(app: FromApp, catalog: CatalogId, user: UserId, movie: MovieId) -> None:
     """Take a response back, and relearn the user."""
     with app.database.writing() as connection:
-        responses.delete_response(connection, catalog, user, movie)
+        responses.delete_response(connection, app.models, catalog, user, movie)
 
 
 @router.get("/users/{user}/responses")

@@ -12,15 +12,17 @@ import anyio
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from starlette.convertors import Convertor, register_url_convertor
 
 from app import trainings
 from app.errors import NotFound
 from app.routes import media
 from app.routes.parameters import Body, CatalogId, FromApp, Limit, Page, TrainingId, page
-from app.trainings import UNFINISHED, Loss, TrainingRow
+from app.trainings import UNFINISHED, Loss, Serve, TrainingRow
 from models.gradient_descent import GradientDescentOptions
+from models.holdout import Holdout
+from models.mixed_effects.trainer import MixedEffectsOptions
 
 router = APIRouter(prefix="/v1/catalogs/{catalog}/trainings", tags=["trainings"])
 
@@ -48,15 +50,49 @@ class _Segment(Convertor[str]):
 register_url_convertor("segment", _Segment())
 
 
-class TrainingBody(Body):
-    """What to train; options that are left out have the trainer's defaults."""
+class _Training(Body):
+    """What all trainers take."""
 
-    trainer: Literal["gradient_descent"]
-    options: GradientDescentOptions = GradientDescentOptions()
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {
+                "required": ["serve"],
+                "properties": {"serve": {"const": "if_better"}, "holdout": {"type": "null"}},
+            }
+        }
+    )
+
     seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED, description="drawn at random if left out")] | None = (
         None
     )
-    serve: Annotated[bool, Field(description="let scores come from it when it has succeeded")] = True
+    serve: Annotated[
+        Serve,
+        Field(
+            description="let scores come from it when it has succeeded; if_better: "
+            "when its held-out log loss is not worse than that of what serves"
+        ),
+    ] = True
+    holdout: Annotated[
+        Holdout | None,
+        Field(description="measure it first on responses held out from it; then it learns from all"),
+    ] = None
+
+
+class GradientDescentBody(_Training):
+    """A training of the class model; options that are left out have the trainer's defaults."""
+
+    trainer: Literal["gradient_descent"]
+    options: GradientDescentOptions = GradientDescentOptions()
+
+
+class MixedEffectsBody(_Training):
+    """A training of the model to recommend with; nothing needs to be chosen."""
+
+    trainer: Literal["mixed_effects"]
+    options: MixedEffectsOptions = MixedEffectsOptions()
+
+
+TrainingBody = Annotated[GradientDescentBody | MixedEffectsBody, Field(discriminator="trainer")]
 
 
 class Losses(BaseModel):
@@ -72,7 +108,13 @@ def create_training(app: FromApp, catalog: CatalogId, body: TrainingBody, respon
     seed = secrets.randbelow(2**31) if body.seed is None else body.seed
     with app.database.writing() as connection:
         training = trainings.create_training(
-            connection, catalog, body.trainer, body.options.model_dump(), seed, serve=body.serve
+            connection,
+            catalog,
+            body.trainer,
+            body.options.model_dump(),
+            seed,
+            serve=body.serve,
+            holdout=None if body.holdout is None else body.holdout.model_dump(),
         )
     response.headers["Location"] = f"/v1/catalogs/{quote(catalog, safe='')}/trainings/{training.id}"
     return training

@@ -29,4 +29,4 @@ def delete_user(app: FromApp, catalog: CatalogId, user: UserId) -> None:
 def read_embedding(app: FromApp, catalog: CatalogId, user: UserId) -> Embedding:
     """Show a user's embedding in the serving training, by the names of the dimensions."""
     with app.database.reading() as connection:
-        return scores.read_embedding(connection, catalog, user)
+        return scores.read_embedding(connection, app.models, catalog, user)

@@ -4,22 +4,25 @@ Vectors are standardised inside, so their scale changes nothing but rounding. Al
 Does not know users' or items' ids, nor where a result is kept.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from models.mixed_effects import items as items_
+from models.mixed_effects import model as model_
 from models.mixed_effects import users as users_
 from models.mixed_effects.items import Asked, Items
-from models.mixed_effects.predictor import Predictor, Tastes
+from models.mixed_effects.model import MixedEffectsModel
+from models.mixed_effects.predictor import Predictor, covariance_factors
 from models.mixed_effects.priors import Prior, rescaled
 from models.mixed_effects.standardisation import Standardisation
 from models.mixed_effects.users import Batch, batches
+from models.model import Tastes, packed
 from models.responses import Responses
-from models.trainer import Step
+from models.trainer import Learned, Step
 
 _FIRST_VARIANCE = 0.1  # of everything but the learned dimensions, which start as N(0, 1)
 _STEPS_BEFORE_STOPPING = 5
@@ -74,7 +77,29 @@ class MixedEffects:
     def __init__(self, options: MixedEffectsOptions) -> None:
         self.options = options
 
-    def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Fit:
+    @property
+    def steps_total(self) -> int:
+        """As many as may be needed; most trainings stop sooner."""
+        return self.options.max_steps
+
+    def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Learned:
+        """Learn from all responses; see `learn`, and `models.trainer.Trainer.fit`."""
+        learned = self.learn(responses, seed, report)
+        counts = torch.bincount(responses.item_rows, minlength=responses.items)
+        return Learned(
+            tastes=learned.tastes,
+            status=learned.status,
+            items=model_.item_states(learned.predictor.items, counts),
+            shared=model_.shared_states(learned.predictor, responses.users),
+        )
+
+    def restore(
+        self, shared: Mapping[str, Tensor], vectors: Tensor, items: Tensor, known: Tensor
+    ) -> MixedEffectsModel:
+        """Return the model over the items of ``vectors``; see `models.trainer.Trainer.restore`."""
+        return model_.restored(shared, vectors, items, known)
+
+    def learn(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Fit:
         """Learn from all responses; ``report`` gets each step's loss, −bound = data loss + penalty.
 
         The penalty is the divergence of the posteriors from the priors. ``report`` may raise to stop.
@@ -95,6 +120,8 @@ class MixedEffects:
             if number > _STEPS_BEFORE_STOPPING and abs(change) < self.options.tolerance:
                 status = f"the bound changed by less than {self.options.tolerance:g} after {number} steps"
                 break
+        # As they are kept, so that whoever is relearned later is held to the same items.
+        state = replace(state, items=model_.rounded(state.items))
         predictor = Predictor(
             scale, state.items, state.users_prior, state.items_prior.covariance, state.effects
         )
@@ -212,12 +239,10 @@ def _effects(items: Items) -> Tensor:
 def _settled(lined: list[Batch], state: _State, responses: Responses) -> Tastes:
     """Return every user's posterior with the items held where they are."""
     size = state.items.features.shape[1]
-    tastes = Tastes(
-        torch.empty(responses.users, size, dtype=torch.float64),
-        torch.empty(responses.users, size, size, dtype=torch.float64),
-    )
+    embeddings = torch.empty(responses.users, size)
+    factors = torch.empty(responses.users, size * (size + 1) // 2)
     for batch in lined:
         posterior, _ = users_.settle(batch, state.items, state.users_prior, state.xi[batch.positions])
-        tastes.means[batch.users] = posterior.means
-        tastes.covariances[batch.users] = posterior.covariances
-    return tastes
+        embeddings[batch.users] = posterior.means.float()
+        factors[batch.users] = packed(covariance_factors(posterior.factors)).float()
+    return Tastes(embeddings, factors)

@@ -16,10 +16,15 @@ TRAINERS: Mapping[str, Choice] = {
     "logistic": ("gradient_descent", {"loss": "logistic", "penalty": "squared_norm", "epochs": 400}),
     "logistic, norm": ("gradient_descent", {"loss": "logistic", "epochs": 400}),
     "adam": ("gradient_descent", {"optimizer": "adam", "epochs": 300}),
+    "mixed effects": ("mixed_effects", {}),
+    "mixed effects, named": ("mixed_effects", {"learned_dimensions": 0}),
 }
 
 # What makes each quick, for large data.
-FEW_STEPS: Mapping[str, Mapping[str, object]] = {"gradient_descent": {"epochs": 3}}
+FEW_STEPS: Mapping[str, Mapping[str, object]] = {
+    "gradient_descent": {"epochs": 3},
+    "mixed_effects": {"max_steps": 3},
+}
 
 # Each with one minimum only and the patience to get there. The logistic loss is convex, and so is the squared
 # one under a penalty that outweighs its negative curvature (see CONVEX_SCALE). A step of plain descent leaves
@@ -33,6 +38,8 @@ PATIENT_TRAINERS: Mapping[str, Choice] = {
         "gradient_descent",
         {"loss": "logistic", "penalty": "squared_norm", "optimizer": "adam", "learning_rate": 0.01},
     ),
+    # Its users are settled at the end, however few steps there were.
+    "mixed effects": ("mixed_effects", {}),
 }
 
 

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn, optim
 from torch.autograd import functional
 
+from models.model import Model
 from models.objective import LossName, PenaltyName
 from models.responses import Responses
-from models.trainer import Step
+from models.trainer import Learned, Step, Trainer
 
 CLASS_VECTORS = ((0.6, 0.4, -0.2), (-0.7, 0.8, -0.7), (0.8, -0.75, 0.9))
 
@@ -50,6 +51,18 @@ def random_responses(
     answered[0, 0] = True
     vectors = scale * torch.randn(items, dimensions, generator=source)
     return masked_responses(vectors, torch.where(rounded, table.round(), table), answered)
+
+
+def model_of(trainer: Trainer, learned: Learned, responses: Responses) -> Model:
+    """Return the model that a training left over the items that it saw."""
+    known = torch.ones(responses.items, dtype=torch.bool)
+    return trainer.restore(learned.shared, responses.item_vectors, learned.items, known)
+
+
+def rows_of(responses: Responses, user: int) -> tuple[Tensor, Tensor]:
+    """Return the item rows [n] and answers [n] of one user."""
+    here = slice(int(responses.offsets[user]), int(responses.offsets[user + 1]))
+    return responses.item_rows[here], responses.values[here]
 
 
 def answers_of(responses: Responses, user: int) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ import torch
 
 from models.responses import Responses
 from models.trainer import Step, Trainer
-from tests.models.problems import answers_of, dense_responses, generator
+from tests.models.problems import dense_responses, generator, model_of, rows_of
 
 
 def data_at_the_edge() -> dict[str, Responses]:
@@ -43,15 +43,22 @@ def test_data_at_the_edge_are_learned_and_relearned_in_finite_numbers(trainer: T
     assert bool(torch.isfinite(learned.embeddings).all())
     assert all(abs(step.loss) < float("inf") for step in steps)
     others = float(learned.embeddings[1:].double().square().sum())
-    for start in (learned.embeddings[0], None):
-        relearned = trainer.relearn(*answers_of(responses, 0), start, others)
-        assert relearned.shape == (responses.dimensions,)
-        assert bool(torch.isfinite(relearned).all())
+    model = model_of(trainer, learned, responses)
+    for start in (learned.tastes[0], None):
+        relearned = model.relearn(*rows_of(responses, 0), start, others)
+        assert relearned.embedding.shape == learned.embeddings[0].shape
+        assert bool(torch.isfinite(relearned.embedding).all())
+        everything = torch.arange(responses.items)
+        assert bool(torch.isfinite(model.predict(relearned, everything).logits).all())
+        assert len(model.best(relearned, 3, everything[:0], -torch.inf).rows) == min(3, responses.items)
 
 
 @pytest.mark.parametrize("answer", [0.0, 1.0])
 def test_whoever_answers_everything_alike_is_scored_so(trainer: Trainer, answer: float) -> None:
     # With a constant dimension in the vectors there is an embedding that says so.
     vectors = torch.cat([torch.randn(6, 2, generator=generator(7)), torch.ones(6, 1)], dim=1)
-    learned = trainer.fit(dense_responses(vectors, torch.full((4, 6), answer)), 8, lambda _: None)
-    assert bool(((learned.embeddings @ vectors.T > 0) == (answer > 0)).all())
+    data = dense_responses(vectors, torch.full((4, 6), answer))
+    learned = trainer.fit(data, 8, lambda _: None)
+    model = model_of(trainer, learned, data)
+    found = torch.stack([model.predict(one, torch.arange(6)).logits for one in learned.tastes])
+    assert bool(((found > 0) == (answer > 0)).all())

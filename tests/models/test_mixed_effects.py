@@ -11,12 +11,19 @@ from torch.distributions import MultivariateNormal, kl_divergence
 
 from models.evaluation import evaluate
 from models.mixed_effects.items import Items
-from models.mixed_effects.predictor import Predictor, Taste
+from models.mixed_effects.predictor import Gaussian, Predictor
 from models.mixed_effects.priors import Prior, rescaled
 from models.mixed_effects.reference import learn_one
 from models.mixed_effects.trainer import Fit, MixedEffects, MixedEffectsOptions
 from models.responses import Responses
-from tests.models.problems import dense_responses, generator, masked_responses, random_responses, unheard
+from tests.models.problems import (
+    dense_responses,
+    generator,
+    masked_responses,
+    random_responses,
+    rows_of,
+    unheard,
+)
 from tests.models.test_degenerate_data import DATA
 
 if TYPE_CHECKING:
@@ -25,20 +32,18 @@ if TYPE_CHECKING:
 
 def fit(responses: Responses, seed: int = 1, **options: object) -> Fit:
     chosen = MixedEffectsOptions.model_validate({"learned_dimensions": 3, **options})
-    return MixedEffects(chosen).fit(responses, seed, unheard)
+    return MixedEffects(chosen).learn(responses, seed, unheard)
 
 
-def user_answers(responses: Responses, user: int) -> tuple[Tensor, Tensor]:
-    here = slice(int(responses.offsets[user]), int(responses.offsets[user + 1]))
-    return responses.item_rows[here], responses.values[here]
-
-
-def scored(predictor: Predictor, taste: Taste, rows: Tensor) -> Tensor:
+def scored(predictor: Predictor, taste: Gaussian, rows: Tensor) -> Tensor:
     return torch.sigmoid(predictor.predict(taste, predictor.items.gathered(rows)).logits)
 
 
-def taste_of(learned: Fit, user: int) -> Taste:
-    return Taste(learned.tastes.means[user], learned.tastes.covariances[user])
+def taste_of(learned: Fit, user: int) -> Gaussian:
+    kept = learned.tastes[user]
+    assert kept.factor is not None
+    factor = kept.factor.double()
+    return Gaussian(kept.embedding.double(), factor @ factor.T)
 
 
 DATA_SETS = {
@@ -69,7 +74,7 @@ def test_a_user_learned_alone_response_by_response_is_the_same_to_1e_8(name: str
     responses, learned = DATA_SETS[name]
     trained = fit(responses, learned_dimensions=learned)
     for user in range(2):
-        rows, answers = user_answers(responses, user)
+        rows, answers = rows_of(responses, user)
         mean, covariance = learn_one(
             trained.predictor.items.gathered(rows), answers, trained.predictor.population
         )
@@ -83,9 +88,10 @@ def test_relearning_equals_what_the_training_ended_with(name: str) -> None:
     responses, learned = DATA_SETS[name]
     trained = fit(responses, learned_dimensions=learned)
     for user in range(responses.users):
-        relearned = trained.predictor.relearn(*user_answers(responses, user))
-        torch.testing.assert_close(relearned.mean, trained.tastes.means[user], atol=1e-6, rtol=0)
-        torch.testing.assert_close(relearned.covariance, trained.tastes.covariances[user], atol=1e-6, rtol=0)
+        relearned = trained.predictor.relearn(*rows_of(responses, user))
+        ended = taste_of(trained, user)
+        torch.testing.assert_close(relearned.mean, ended.mean, atol=1e-6, rtol=0)
+        torch.testing.assert_close(relearned.covariance, ended.covariance, atol=1e-6, rtol=0)
 
 
 def bound_of_one(mean: Tensor, root: Tensor, items: Items, answers: Tensor, population: Prior) -> Tensor:
@@ -111,7 +117,7 @@ def bound_of_one(mean: Tensor, root: Tensor, items: Items, answers: Tensor, popu
 def test_no_slope_of_the_bound_is_left_where_relearning_ends() -> None:
     responses = random_responses(6, users=8, items=30, dimensions=3)
     predictor = fit(responses).predictor
-    rows, answers = user_answers(responses, 0)
+    rows, answers = rows_of(responses, 0)
     taste = predictor.relearn(rows, answers)
     mean = taste.mean.clone().requires_grad_()
     root = torch.linalg.cholesky(taste.covariance).requires_grad_()
@@ -161,7 +167,7 @@ def test_the_order_of_the_responses_and_a_second_run_change_no_bit() -> None:
         data.item_vectors, data.user_rows[order], data.item_rows[order], data.values[order], data.users
     )
     first, second = fit(data, 3), fit(shuffled, 3)
-    assert torch.equal(first.tastes.means, second.tastes.means)
+    assert torch.equal(first.tastes.embeddings, second.tastes.embeddings)
     assert torch.equal(first.predictor.items.means, second.predictor.items.means)
 
 
@@ -170,7 +176,7 @@ def test_two_threads_learn_what_one_learns() -> None:
     means = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        means.append(fit(responses, max_steps=8).tastes.means)
+        means.append(fit(responses, max_steps=8).predictor.items.means)
     torch.testing.assert_close(means[0], means[1], atol=1e-8, rtol=0)
 
 

@@ -17,8 +17,10 @@ from tests.models.problems import (
     generator,
     gradient_of,
     hessian_of,
+    model_of,
     one_user_objective,
     random_responses,
+    rows_of,
     unheard,
 )
 
@@ -63,14 +65,14 @@ def test_the_squared_loss_curves_down_by_two_thirteenths_at_most() -> None:
 @pytest.mark.parametrize("known", [True, False], ids=["from where they were", "as a newcomer"])
 def test_relearning_gives_what_training_ended_with(patient_trainer: Trainer, known: bool) -> None:  # noqa: FBT001 - pytest passes it by name
     responses = convex_data()
-    embeddings = patient_trainer.fit(responses, 2, unheard).embeddings
+    learned = patient_trainer.fit(responses, 2, unheard)
+    model = model_of(patient_trainer, learned, responses)
     for user in range(responses.users):
-        start = embeddings[user] if known else None
-        relearned = patient_trainer.relearn(
-            *answers_of(responses, user), start, squared_norm_of_others(embeddings, user)
-        )
+        start = learned.tastes[user] if known else None
+        others = squared_norm_of_others(learned.embeddings, user)
+        relearned = model.relearn(*rows_of(responses, user), start, others)
         # Less than 1e-4 is left of the way: see PATIENT_TRAINERS. The rest is for float32 gradients.
-        torch.testing.assert_close(relearned, embeddings[user], atol=1e-3, rtol=0)
+        torch.testing.assert_close(relearned.embedding, learned.embeddings[user], atol=1e-3, rtol=0)
 
 
 def test_a_newcomer_beside_a_training_that_never_saw_them_gets_what_one_that_did_gives() -> None:
@@ -143,27 +145,30 @@ def test_of_two_minima_the_lower_is_found(likes: int, dislikes: int) -> None:
     assert float(relearned) == pytest.approx(lowest, abs=0.02)
 
 
-def test_relearning_does_not_depend_on_the_order_of_the_responses(trainer: Trainer) -> None:
-    vectors = torch.randn(40, 4, generator=generator(6))
-    answers = torch.rand(40, generator=generator(7))
-    start = torch.randn(4, generator=generator(8))
-    for before in (start, None):
-        expected = trainer.relearn(vectors, answers, before, 3.0)
+def test_the_order_of_the_responses_changes_no_bit_of_relearning(trainer: Trainer) -> None:
+    responses = random_responses(6, users=5, items=40, dimensions=4)
+    learned = trainer.fit(responses, 7, unheard)
+    model = model_of(trainer, learned, responses)
+    rows, answers = torch.arange(40), torch.rand(40, generator=generator(8))
+    for before in (learned.tastes[0], None):
+        expected = model.relearn(rows, answers, before, 3.0)
         for seed in range(3):
             order = torch.randperm(40, generator=generator(seed))
-            again = trainer.relearn(vectors[order], answers[order], before, 3.0)
-            torch.testing.assert_close(again, expected, atol=1e-6, rtol=0)
+            again = model.relearn(rows[order], answers[order], before, 3.0)
+            assert torch.equal(again.embedding, expected.embedding)
 
 
 def test_relearning_gives_float32_the_same_bits_twice_and_leaves_its_data(trainer: Trainer) -> None:
-    vectors, answers = answers_of(random_responses(9), 0)
-    start = torch.ones(3)
-    given = (vectors.clone(), answers.clone(), start.clone())
-    first = trainer.relearn(vectors, answers, start, 3.0)
-    second = trainer.relearn(vectors, answers, start, 3.0)
-    assert (first.shape, first.dtype) == ((3,), torch.float32)
-    assert torch.equal(first, second)
-    assert all(torch.equal(*pair) for pair in zip((vectors, answers, start), given, strict=True))
+    responses = random_responses(9)
+    learned = trainer.fit(responses, 10, unheard)
+    model, start = model_of(trainer, learned, responses), learned.tastes[1]
+    rows, answers = rows_of(responses, 0)
+    given = (rows.clone(), answers.clone(), start.embedding.clone())
+    first, second = (model.relearn(rows, answers, start, 3.0) for _ in range(2))
+    assert first.embedding.dtype == torch.float32
+    assert torch.equal(first.embedding, second.embedding)
+    pairs = zip((rows, answers, start.embedding), given, strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)
 
 
 @pytest.mark.parametrize("penalty", ["norm", "squared_norm"])

@@ -54,6 +54,7 @@ BODIES: dict[str, object] = {
     "responses/{movie}": {"response": 1},
     "trainings": {"trainer": "gradient_descent"},
     "scores": {"pairs": [["0", "m0"]]},
+    "scores:preview": {"responses": {"m0": 1}},
 }
 
 

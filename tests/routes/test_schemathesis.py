@@ -32,7 +32,7 @@ EXCLUDED: dict[str, list[CheckFunction]] = {
     "PUT /v1/catalogs/{catalog}/movies/{movie}": [positive_data_acceptance],
 }
 # JSON Schema takes 5.0 for a whole number, the service does not: these are sent as 5.
-WHOLE_NUMBERS = ("training", "seed", "epochs")
+WHOLE_NUMBERS = ("training", "seed", "epochs", "learned_dimensions", "max_steps", "last_n", "limit")
 
 
 DOCUMENT = create_app(Settings(database_url=f"sqlite:///{Path(__file__).parent}/never.db")).openapi()

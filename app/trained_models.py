@@ -1,0 +1,119 @@
+"""The models of trainings in memory: restored from what a training left, over the movies as they are now.
+
+A model is restored again when its catalog's ``movies_version`` has moved; what a training left never changes.
+Does not know users, nor which training serves.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import safetensors.torch
+import torch
+from sqlalchemy import Connection, insert, select
+from torch import Tensor
+
+from app import vectors
+from app.catalogs import CatalogRow
+from app.matrices import MovieMatrices, MovieMatrix
+from app.tables import Movie, MovieEmbedding, Training, TrainingState
+from models.model import Model
+from models.trainer import Learned, Trainer
+from models.trainers import make_trainer
+
+_MODELS_KEPT = 16
+_ROWS_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """The model of the training ``id``; its items are the rows of ``movies``."""
+
+    id: int
+    trainer: str
+    movies: MovieMatrix
+    model: Model
+
+
+class TrainedModels:
+    """The models used last, with the movies of their catalogs."""
+
+    def __init__(self) -> None:
+        self._matrices = MovieMatrices()
+        self._kept: OrderedDict[int, TrainedModel] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def movies(self, connection: Connection, catalog: CatalogRow) -> MovieMatrix:
+        """Return the catalog's movies as the connection's transaction sees them."""
+        return self._matrices.of(connection, catalog)
+
+    def of(self, connection: Connection, catalog: CatalogRow, training: int) -> TrainedModel:
+        """Return the model of a training of the catalog that succeeded."""
+        with self._lock:
+            kept = self._kept.get(training)
+            if kept is not None and kept.movies.version == catalog.movies_version:
+                self._kept.move_to_end(training)
+                return kept
+        restored = _read(connection, self.movies(connection, catalog), training)
+        with self._lock:
+            if kept is None or kept.movies.version < restored.movies.version:
+                self._kept[training] = restored
+                self._kept.move_to_end(training)
+            while len(self._kept) > _MODELS_KEPT:
+                self._kept.popitem(last=False)
+        return restored
+
+
+def restore(
+    trainer: Trainer, movies: MovieMatrix, shared: Mapping[str, Tensor], keys: Sequence[int], items: Tensor
+) -> Model:
+    """Return the model over these movies; ``items`` float32 [n, I] was learned of those with ``keys`` [n].
+
+    What was learned of movies that are gone is left out; the model makes do with the vectors of new ones.
+    """
+    places = [(movies.rows_by_key[key], place) for place, key in enumerate(keys) if key in movies.rows_by_key]
+    aligned = torch.zeros(len(movies.movies), items.shape[1])
+    known = torch.zeros(len(movies.movies), dtype=torch.bool)
+    if places:
+        rows, present = torch.tensor(places).unbind(1)
+        aligned[rows], known[rows] = items[present], True
+    return trainer.restore(shared, movies.vectors, aligned, known)
+
+
+def keep_model(
+    connection: Connection, training: int, catalog_id: int, movies: Sequence[int], learned: Learned
+) -> None:
+    """Store what a training learned beside its users, of the movies with these keys that still exist."""
+    state = safetensors.torch.save(dict(learned.shared))
+    connection.execute(insert(TrainingState).values(training_id=training, state=state))
+    if learned.items.shape[1] == 0:
+        return
+    present = set(connection.scalars(select(Movie.id).where(Movie.catalog_id == catalog_id)))
+    rows = [
+        {"training_id": training, "movie_id": key, "embedding": vectors.to_bytes(numbers)}
+        for key, numbers in zip(movies, learned.items.numpy(), strict=True)
+        if key in present
+    ]
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        connection.execute(insert(MovieEmbedding), rows[start : start + _ROWS_AT_ONCE])
+
+
+def _read(connection: Connection, movies: MovieMatrix, training: int) -> TrainedModel:
+    row = connection.execute(
+        select(Training.trainer, Training.options, TrainingState.state)
+        .outerjoin(TrainingState, TrainingState.training_id == Training.id)
+        .where(Training.id == training)
+    ).one()
+    kept = connection.execute(
+        select(MovieEmbedding.movie_id, MovieEmbedding.embedding).where(
+            MovieEmbedding.training_id == training
+        )
+    ).all()
+    width = len(kept[0].embedding) // 4 if kept else 0
+    items = torch.from_numpy(vectors.stack((one.embedding for one in kept), width).reshape(len(kept), width))
+    # A training of a database that was migrated has no state; it is one that needs none.
+    shared = safetensors.torch.load(row.state) if row.state is not None else {}
+    trainer = make_trainer(row.trainer, row.options)
+    model = restore(trainer, movies, shared, [one.movie_id for one in kept], items)
+    return TrainedModel(training, row.trainer, movies, model)

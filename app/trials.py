@@ -1,0 +1,98 @@
+"""Trials of trainings: what they score on responses held out from them, and whether they beat what serves.
+
+Both are measured on the same held-out responses: the serving training learned from all responses, so its
+trainer learns once more without these. Does not know how a trainer learns, nor what is published.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from app.catalogs import find_catalog_by_key
+from app.leases import Lease
+from app.snapshots import Snapshot
+from app.tables import Training
+from models.holdout import Holdout
+from models.responses import BadResponsesError
+from models.trainer import DivergedError, Step, Trainer
+from models.trainers import make_trainer
+from models.trial import Split, Trial, run_trial
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The training that served when another one began."""
+
+    id: int
+    trainer: Trainer
+    seed: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a trial says: its measures, and whether they are no worse than those of the training ``over``.
+
+    ``over`` is None when nothing served; then anything is better.
+    """
+
+    held_out: dict[str, Any]
+    over: int | None = None
+    log_loss_over: float | None = None
+
+    @property
+    def better(self) -> bool:
+        """Whether the log loss is not worse."""
+        return self.log_loss_over is None or self.held_out["log_loss"] <= self.log_loss_over
+
+
+def find_champion(connection: Connection, catalog_id: int) -> Champion | None:
+    """Return the catalog's serving training, if there is one."""
+    catalog = find_catalog_by_key(connection, catalog_id)
+    if catalog is None or catalog.serving is None:
+        return None
+    row = connection.execute(
+        select(Training.trainer, Training.options, Training.seed).where(Training.id == catalog.serving)
+    ).one()
+    return Champion(catalog.serving, make_trainer(row.trainer, row.options), row.seed)
+
+
+def judge(
+    lease: Lease,
+    trainer: Trainer,
+    snapshot: Snapshot,
+    champion: Champion | None,
+    check: Callable[[], None],
+) -> Verdict | None:
+    """Try the training on what it holds out, and the champion too if it must be beaten; None without holdout.
+
+    ``check`` is called after each step and may raise to stop. Raises as `models.trial.run_trial`.
+    """
+    if lease.holdout is None:
+        return None
+
+    def report(_: Step) -> None:
+        check()
+
+    holdout = Holdout.model_validate(lease.holdout)
+    split = Split.of(snapshot.responses, snapshot.timestamps, holdout, lease.seed)
+    held_out = shown(run_trial(trainer, split, lease.seed, report))
+    if champion is None or not lease.if_better:
+        return Verdict(held_out)
+    try:
+        beaten = run_trial(champion.trainer, split, champion.seed, report)
+    except (BadResponsesError, DivergedError):  # what serves could not be learned from these any more
+        return Verdict(held_out, champion.id)
+    return Verdict(held_out, champion.id, beaten.metrics.log_loss)
+
+
+def shown(trial: Trial) -> dict[str, Any]:
+    """Return a trial's measures by name, as a training's metrics show them."""
+    rankings = asdict(trial.rankings)
+    return {
+        **asdict(trial.metrics),
+        "ranked_users": rankings.pop("users"),
+        **rankings,
+        "reliability": [asdict(one) for one in trial.reliability],
+    }

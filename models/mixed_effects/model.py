@@ -1,0 +1,262 @@
+"""The mixed-effects model as a training left it: what is kept, and what can be asked of it.
+
+What is kept of an item is its w_m = [b_m, q_m] with its covariance and how many answered it, float32; of a
+user the mean of e_u and a factor of its covariance, float32. Everything is computed from these in float64.
+Does not know how they were learned, nor where they are kept.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import pi
+
+import torch
+from torch import Tensor
+
+from models.mixed_effects.items import Items
+from models.mixed_effects.predictor import Gaussian, Predictor, covariance_factors
+from models.mixed_effects.priors import Prior
+from models.mixed_effects.standardisation import Standardisation
+from models.mixed_effects.users import twice_lambda
+from models.model import Explanation, Prediction, Taste, Weights
+from models.scoring import FLOAT32_ROUNDING, Best, best_of, scores
+
+_NUMBERS_AT_ONCE = 4_000_000  # float64, in the largest array
+_NOTHING = 1e-300  # so that of no uncertainty nothing is to be learned
+_STEEPEST_DAMPING = pi / 16  # |dκ/dvar| is largest at var = 0
+
+
+@dataclass(frozen=True)
+class MixedEffectsModel:
+    """A training's predictor over the items of ``vectors`` float32 [items, D], as callers know them.
+
+    ``chances`` [items]: how likely somebody is to have an answer for it, from how many of the users had.
+    """
+
+    predictor: Predictor
+    vectors: Tensor
+    chances: Tensor
+    uncertain: bool = True
+    coupled: bool = False
+
+    def newcomer(self) -> Taste:
+        """Return the population's taste."""
+        return _kept(self.predictor.newcomer())
+
+    def relearn(
+        self,
+        rows: Tensor,
+        answers: Tensor,
+        start: Taste | None,
+        others_squared_norm: float = 0.0,  # noqa: ARG002 - users do not depend on each other, the items held
+    ) -> Taste:
+        """Learn the posterior of one user with the items held where they are."""
+        if len(rows) == 0:
+            return self.newcomer()
+        return _kept(self.predictor.relearn(rows, answers, None if start is None else _gaussian(start)))
+
+    def predict(self, taste: Taste, rows: Tensor) -> Prediction:
+        """Predict from the two posteriors; see `models.mixed_effects.predictor`."""
+        return self.predictor.predict(_gaussian(taste), self.predictor.items.gathered(rows))
+
+    def predict_pairs(self, tastes: Sequence[Taste], users: Tensor, rows: Tensor) -> Prediction:
+        """Predict pair by pair: as `predict`, user by user."""
+        mean, variance = (torch.empty(len(rows), dtype=torch.float64) for _ in range(2))
+        order = torch.argsort(users, stable=True)
+        counts = torch.bincount(users, minlength=len(tastes)).tolist()
+        for taste, places in zip(tastes, torch.split(order, counts), strict=True):
+            if len(places):
+                found = self.predict(taste, rows[places])
+                mean[places], variance[places] = found.mean, found.variance
+        return Prediction(mean, variance)
+
+    def best(self, taste: Taste, limit: int, excluded: Tensor, min_logit: float) -> Best:
+        """Find the best by a float32 product with all items, given its rounding error."""
+        rough, error = self._rough.logits(taste)
+        return best_of(
+            rough, error, lambda rows: self.predict(taste, rows).logits, limit, excluded, min_logit
+        )
+
+    def show(self, taste: Taste) -> Weights:
+        """Return e_u, its named part on the scale of the callers' vectors: e_d·(x_d − c_d)/s_d."""
+        embedding, named = taste.embedding.double(), self.predictor.items.named
+        scale = self.predictor.scale
+        weights = embedding[1:named] / scale.scale
+        return Weights(float(embedding[0] - weights @ scale.shift), weights, embedding[named:])
+
+    def explain(self, taste: Taste, rows: Tensor) -> Explanation:
+        """Say the sum κ·(b + offset + Σ weight_d·x_d + e_q·q)."""
+        items, shown = self.predictor.items.gathered(rows), self.show(taste)
+        return Explanation(
+            damping=self.predict(taste, rows).damping,
+            appeals=items.means[:, 0],
+            offset=shown.offset,
+            weights=shown.weights,
+            values=self.vectors[rows].double(),
+            learned=items.means[:, 1:] @ shown.learned,
+        )
+
+    def influences(
+        self,
+        taste: Taste,
+        rows: Tensor,
+        answers: Tensor,
+        targets: Tensor,
+        others_squared_norm: float = 0.0,  # noqa: ARG002 - as in `relearn`
+    ) -> Tensor:
+        """Take each answer's share out of the posterior's precision, the other answers' ξ held."""
+        own, known = self.predictor.items.gathered(rows), _gaussian(taste)
+        precision = torch.linalg.inv(known.covariance)
+        found = self.predict(taste, rows)
+        weights = twice_lambda((found.variance + found.mean**2).sqrt())
+        features, named = own.features, own.named
+        slopes = (answers.double() - 0.5 - weights * own.means[:, 0])[:, None] * features
+        slopes[:, named:] -= weights[:, None] * own.covariances[:, 0, 1:]
+        moved = torch.empty(len(targets), len(rows), dtype=torch.float64)
+        shown = self.predictor.items.gathered(targets).features
+        for part in torch.split(torch.arange(len(rows)), max(1, _NUMBERS_AT_ONCE // precision.numel())):
+            shares = features[part, :, None] * features[part, None, :]
+            shares[:, named:, named:] += own.covariances[part, 1:, 1:]
+            without = precision - weights[part, None, None] * shares
+            means = torch.linalg.solve(without, precision @ known.mean - slopes[part])
+            moved[:, part] = shown @ (known.mean - means).T
+        return moved
+
+    def lessons(self, taste: Taste) -> Tensor:
+        """Expect of each item's answer which share of the scores' variances it would take away.
+
+        An answer adds 1/(1/(2λ) + v) to the precision along φ, v what is not known of the item itself, and so
+        takes (φᵀCφₒ)² / (1/(2λ) + v + φᵀCφ) from var z of an item φₒ. A score moves with σ(1 − σ) times z.
+        Not everybody has an answer: it counts as often as people had one.
+        """
+        items, known = self.predictor.items, _gaussian(taste)
+        found = self.predictor.predict(known, items)
+        probable = scores(found.logits)
+        features = items.features
+        slopes = (probable * (1.0 - probable)).square()
+        spread = features @ known.covariance
+        own = (spread * features).sum(-1)
+        noise = 1.0 / twice_lambda((found.variance + found.mean**2).sqrt()) + found.variance - own
+        everywhere = features.T @ (slopes[:, None] * features)
+        uncertain = (slopes * own).sum().clamp(min=_NOTHING)
+        return self.chances * ((spread @ everywhere) * spread).sum(-1) / (noise + own) / uncertain
+
+    @cached_property
+    def _rough(self) -> "_Rough":
+        return _Rough.of(self.predictor.items)
+
+
+@dataclass(frozen=True)
+class _Rough:
+    """Items in float32, for one product with all of them, and the norms that bound its rounding error."""
+
+    features: Tensor  # [items, P]
+    appeals: Tensor  # [items]
+    halves: Tensor  # [items, K(K + 1)/2]: the covariances' upper halves, off the diagonal doubled
+    largest_feature: float
+    largest_appeal: float
+    largest_half: float
+
+    @classmethod
+    def of(cls, items: Items) -> "_Rough":
+        size = items.means.shape[1]
+        rows, columns = torch.triu_indices(size, size)
+        halves = items.covariances[:, rows, columns] * torch.where(rows == columns, 1.0, 2.0)
+        norms = [part.square().sum(-1).sqrt() for part in (items.features, items.means[:, :1], halves)]
+        largest = [float(norm.max()) if norm.numel() else 0.0 for norm in norms]
+        return cls(items.features.float(), items.means[:, 0].float(), halves.float(), *largest)
+
+    def logits(self, taste: Taste) -> tuple[Tensor, float]:
+        """Return all items' logits float32 [items], and how far they may be off."""
+        embedding, factor = taste.embedding, _factor(taste)
+        size = (self.halves.shape[1] * 8 + 1) ** 0.5 // 2  # K, from K(K + 1)/2
+        learned = len(embedding) + 1 - round(size)
+        side = torch.cat([embedding.new_ones(1), embedding[learned:]])
+        both = torch.outer(side, side)
+        both[1:, 1:] += factor[learned:] @ factor[learned:].T
+        rows, columns = torch.triu_indices(len(side), len(side))
+        means = self.appeals + self.features @ embedding
+        variances = (self.features @ factor).square().sum(-1) + self.halves @ both[rows, columns]
+        logits = means / torch.sqrt(1.0 + pi / 8.0 * variances.clamp(min=0.0))
+        return logits, self._error(embedding.double(), factor.double(), both.double())
+
+    def _error(self, embedding: Tensor, factor: Tensor, both: Tensor) -> float:
+        """Bound the rounding: of n products' sum by (n + 2)·2⁻²⁴ times the product of the norms."""
+        terms = (len(embedding) + self.halves.shape[1] + 8) * FLOAT32_ROUNDING
+        reach = self.largest_appeal + self.largest_feature * float(embedding.norm())
+        variance = 4.0 * self.largest_feature**2 * float(factor.square().sum())
+        variance += 2.0 * self.largest_half * float(both.norm())
+        return terms * reach * (2.0 + _STEEPEST_DAMPING * variance)
+
+
+def item_states(items: Items, counts: Tensor) -> Tensor:
+    """Return what is kept of items, float32 [items, K + K(K + 1)/2 + 1]; counts [items] of responses."""
+    size = items.means.shape[1]
+    rows, columns = torch.triu_indices(size, size)
+    return torch.cat([items.means, items.covariances[:, rows, columns], counts[:, None]], dim=1).float()
+
+
+def shared_states(predictor: Predictor, users: int) -> dict[str, Tensor]:
+    """Return what a predictor knows beside its items, by name; ``users`` of them there were."""
+    return {
+        "shift": predictor.scale.shift,
+        "scale": predictor.scale.scale,
+        "population_mean": predictor.population.mean,
+        "population_covariance": predictor.population.covariance,
+        "spread": predictor.spread,
+        "effects": predictor.effects.contiguous(),
+        "users": torch.tensor([users]),
+    }
+
+
+def restored(
+    shared: Mapping[str, Tensor], vectors: Tensor, states: Tensor, known: Tensor
+) -> MixedEffectsModel:
+    """Return the model over the items of ``vectors``; see `models.trainer.Trainer.restore`."""
+    predictor = Predictor(
+        scale=Standardisation(shared["shift"], shared["scale"]),
+        items=Items(*(torch.empty(0, 0, dtype=torch.float64) for _ in range(3))),
+        population=Prior(shared["population_mean"], shared["population_covariance"]),
+        spread=shared["spread"],
+        effects=shared["effects"],
+    )
+    size = len(predictor.spread)
+    unseen = predictor.unseen(vectors)
+    rows, columns = torch.triu_indices(size, size)
+    numbers = states[known].double()
+    means, covariances = unseen.means.clone(), unseen.covariances.clone()
+    means[known] = numbers[:, :size]
+    kept = numbers.new_zeros(len(numbers), size, size)
+    kept[:, rows, columns] = kept[:, columns, rows] = numbers[:, size:-1]
+    covariances[known] = kept
+    counts = torch.zeros(len(vectors), dtype=torch.float64)
+    counts[known] = numbers[:, -1]
+    chances = (counts + 1.0) / (float(shared["users"]) + 2.0)
+    items = Items(unseen.constants, means, covariances)
+    return MixedEffectsModel(
+        Predictor(predictor.scale, items, predictor.population, predictor.spread, predictor.effects),
+        vectors,
+        chances,
+    )
+
+
+def rounded(items: Items) -> Items:
+    """Return the items as they are after they were kept."""
+    upper = items.covariances.triu().float().double()
+    return Items(items.constants, items.means.float().double(), upper + upper.triu(1).mT)
+
+
+def _kept(known: Gaussian) -> Taste:
+    factor = covariance_factors(torch.linalg.cholesky(torch.linalg.inv(known.covariance)))
+    return Taste(known.mean.float(), factor.float())
+
+
+def _gaussian(taste: Taste) -> Gaussian:
+    factor = _factor(taste).double()
+    return Gaussian(taste.embedding.double(), factor @ factor.T)
+
+
+def _factor(taste: Taste) -> Tensor:
+    if taste.factor is None:
+        raise ValueError("a taste of this model has a factor")
+    return taste.factor
