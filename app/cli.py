@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
@@ -21,6 +21,7 @@ from app.database import Database, DatabaseUnusableError
 from app.errors import Problem
 from app.logs import configure_logs
 from app.settings import Settings
+from app.training_commands import evaluate, train
 
 cli = typer.Typer(
     help="Learns what each person likes and serves like-scores.",
@@ -30,6 +31,8 @@ cli = typer.Typer(
 )
 imports = typer.Typer(help="Bring data in.", no_args_is_help=True)
 cli.add_typer(imports, name="import")
+cli.command()(train)
+cli.command()(evaluate)
 
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -67,12 +70,6 @@ def _say(line: str) -> None:
     _errors.print(f"likely: {line}", markup=False)
 
 
-def _open_database(settings: Settings) -> Database:
-    database = Database(settings.database_url, settings.busy_seconds)
-    database.migrate()
-    return database
-
-
 @cli.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
@@ -92,7 +89,7 @@ def serve(
     os.environ.update({f"LIKELY_{name}": str(value) for name, value in flags.items() if value is not None})
     settings = Settings()
     configure_logs(settings.log_level)
-    database = _open_database(settings)
+    database = Database.migrated(settings.database_url, settings.busy_seconds)
     _errors.print(f"likely: {database.version} keeps {settings.database_url}", markup=False)
     # Leaves through the supervisor's exit, also when the signal comes before or after uvicorn handles it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -123,7 +120,7 @@ def worker(
     configure_logs(settings.log_level)
     os.nice(5)  # where cores are short, requests come first
     signature = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    running = Worker(_open_database(settings), settings, signature)
+    running = Worker(Database.migrated(settings.database_url, settings.busy_seconds), settings, signature)
     for stopping in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stopping, lambda *_: running.stop.set())
     if until_stdin_closes:
@@ -143,7 +140,7 @@ def migrate() -> None:
     from app.terminal import out
 
     settings = Settings()
-    database = _open_database(settings)
+    database = Database.migrated(settings.database_url, settings.busy_seconds)
     out.print(f"{settings.database_url} is up to date ({database.version})", markup=False)
 
 
@@ -156,12 +153,14 @@ def demo() -> None:
 
     settings = Settings()
     configure_logs("error")
-    database = _open_database(settings)
+    database = Database.migrated(settings.database_url, settings.busy_seconds)
     with database.writing() as connection:
         example.load_class(connection)
         trained = find_catalog(connection, example.CATALOG).serving is not None
     if not trained:
-        training = terminal.run_training(database, settings, example.CATALOG, {}, example.SEED, serve=True)
+        training = terminal.run_training(
+            database, settings, example.CATALOG, "gradient_descent", {}, example.SEED, serve=True
+        )
         terminal.print_training(training)
     terminal.print_score_matrix(database, example.CATALOG)
 
@@ -179,7 +178,7 @@ def import_movielens(
     from app.catalogs import read_catalog
 
     settings = Settings()
-    database = _open_database(settings)
+    database = Database.migrated(settings.database_url, settings.busy_seconds)
     with terminal.progress_bar() as progress:
         task = progress.add_task(f"importing {path.name}", total=None)
         movielens.import_movielens(
@@ -196,40 +195,6 @@ def import_movielens(
 
 
 @cli.command()
-def train(  # noqa: PLR0913 - the trainer has so many options
-    catalog: Annotated[str, typer.Argument(help="the catalog to train")],
-    loss: Annotated[Literal["squared", "logistic"] | None, typer.Option()] = None,
-    penalty: Annotated[Literal["norm", "squared_norm"] | None, typer.Option()] = None,
-    penalty_weight: Annotated[float | None, typer.Option()] = None,
-    learning_rate: Annotated[float | None, typer.Option()] = None,
-    epochs: Annotated[int | None, typer.Option()] = None,
-    optimizer: Annotated[Literal["sgd", "adam"] | None, typer.Option()] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="drawn at random if left out")] = None,
-    *,
-    serve: Annotated[bool, typer.Option(help="let scores come from it")] = True,
-) -> None:
-    """Train a catalog with gradient descent and wait for the result."""
-    from app import terminal
-    from models.gradient_descent import GradientDescentOptions
-
-    given = {
-        "loss": loss,
-        "penalty": penalty,
-        "penalty_weight": penalty_weight,
-        "learning_rate": learning_rate,
-        "epochs": epochs,
-        "optimizer": optimizer,
-    }
-    chosen = {name: value for name, value in given.items() if value is not None}
-    options = GradientDescentOptions.model_validate(chosen).model_dump()
-    settings = Settings()
-    configure_logs("error")
-    drawn = secrets.randbelow(2**31) if seed is None else seed
-    database = _open_database(settings)
-    terminal.print_training(terminal.run_training(database, settings, catalog, options, drawn, serve=serve))
-
-
-@cli.command()
 def scores(
     user: Annotated[str, typer.Argument(help="the user's id")],
     catalog: CatalogOption = "class",
@@ -241,7 +206,9 @@ def scores(
     from app.scores import score_movies
     from app.trained_models import TrainedModels
 
-    with _open_database(Settings()).reading() as connection:
+    settings = Settings()
+    database = Database.migrated(settings.database_url, settings.busy_seconds)
+    with database.reading() as connection:
         found = score_movies(connection, TrainedModels(), catalog, user, movie or [])
     terminal.print_scores(found, None if movie else limit)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import alembic.command
 import alembic.config
@@ -59,6 +59,13 @@ class Database:
         # Each waiting writer occupies a thread of the web's pool of 40; the others are for readers.
         self._waiting = threading.BoundedSemaphore(_WAITING_WRITERS)
         self._file: tuple[Path, int] | None = None
+
+    @classmethod
+    def migrated(cls, url: str, busy_seconds: float = 30.0) -> Self:
+        """Open a database and bring its tables up to date."""
+        database = cls(url, busy_seconds)
+        database.migrate()
+        return database
 
     @property
     def engine(self) -> Engine:

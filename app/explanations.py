@@ -13,6 +13,7 @@ from torch import Tensor
 from app.errors import BadInput, Conflict, Place
 from app.relearning import NO_ANSWERS, Answers
 from app.trained_models import TrainedModel
+from app.vectors import to_numbers
 from models import scoring
 from models.influence import most_influential
 from models.model import Taste
@@ -126,11 +127,12 @@ def _explanations(
     damping = found.damping
     weights = found.weights.tolist()
     contributions = damping[:, None] * found.weights * found.values
+    values = [to_numbers(row) for row in found.values.float().numpy()]
     numbers = zip(
         damping.tolist(),
         (damping * found.appeals).tolist(),
         (damping * found.offset).tolist(),
-        found.values.tolist(),
+        values,
         contributions.tolist(),
         (damping * found.learned).tolist(),
         strict=True,

@@ -1,7 +1,7 @@
 """What commands show at a terminal: progress bars, tables. Does not know the command line's flags."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,6 +17,7 @@ from app.settings import Settings
 from app.trained_models import TrainedModels
 from app.trainings import (
     UNFINISHED,
+    Serve,
     TrainingRow,
     cancel_training,
     create_training,
@@ -25,9 +26,14 @@ from app.trainings import (
 )
 from app.users import list_users
 from app.worker import Worker
+from models.evaluation import Bin
+from models.holdout import Holdout
 from models.trainer import Step
+from models.trial import Trial
 
 out = Console(highlight=False)
+
+_BAR = 20  # characters
 
 
 def progress_bar() -> Progress:
@@ -41,17 +47,20 @@ def run_training(
     database: Database,
     settings: Settings,
     catalog: str,
+    trainer: str,
     options: Mapping[str, Any],
     seed: int,
     *,
-    serve: bool,
+    serve: Serve,
+    holdout: Holdout | None = None,
 ) -> TrainingRow:
-    """Train the catalog with gradient descent, here or in the worker that takes it, and wait for the end.
+    """Train the catalog, here or in the worker that takes it, and wait for the end.
 
     Raises `Conflict` when it does not succeed.
     """
     with database.writing() as connection:
-        training = create_training(connection, catalog, "gradient_descent", options, seed, serve=serve)
+        held_out = None if holdout is None else holdout.model_dump()
+        training = create_training(connection, catalog, trainer, options, seed, serve=serve, holdout=held_out)
     try:
         training = _wait_for_training(database, settings, training)
     except KeyboardInterrupt:
@@ -86,12 +95,75 @@ def _wait_for_training(database: Database, settings: Settings, training: Trainin
 
 
 def print_training(training: TrainingRow) -> None:
-    """Print how a training ended."""
+    """Print how a training ended, and what it scored on what it held out."""
     out.print(
         f"training {training.id} of {training.catalog} succeeded after {training.steps_done} steps: "
         f"loss {training.loss:.4f}, seed {training.seed}",
         markup=False,
     )
+    metrics = training.metrics or {}
+    if "held_out" in metrics:
+        measured = metrics["held_out"]
+        auc = "none" if measured["auc"] is None else f"{measured['auc']:.4f}"
+        out.print(
+            f"on {measured['responses']:,} responses held out: AUC {auc}, "
+            f"log loss {measured['log_loss']:.4f}, calibration error {measured['calibration_error']:.4f}"
+        )
+    if "compared_with" in metrics:
+        other = metrics["compared_with"]
+        than = "nothing served before" if other["training"] is None else f"training {other['training']}"
+        against = "" if other["log_loss"] is None else f", which has log loss {other['log_loss']:.4f}"
+        serves = "serves" if other["promoted"] else "does not serve"
+        out.print(f"it {serves}: compared with {than}{against}")
+
+
+def print_trials(trials: Mapping[str, Trial]) -> None:
+    """Print what trainers scored on the same held-out responses, and the first one's reliability."""
+    table = Table("on responses held out")
+    rows: dict[str, list[str]] = {}
+    for name, trial in trials.items():
+        table.add_column(name, justify="right")
+        for measure, number in _measures(trial).items():
+            rows.setdefault(measure, []).append("none" if number is None else f"{number:.4f}")
+    for measure, numbers in rows.items():
+        table.add_row(measure, *numbers)
+    first, trial = next(iter(trials.items()))
+    out.print(f"{trial.metrics.responses:,} responses held out")
+    out.print(table)
+    print_reliability(first, trial.reliability)
+
+
+def _measures(trial: Trial) -> dict[str, float | None]:
+    measured, ranked = trial.metrics, trial.rankings
+    return {
+        "AUC": measured.auc,
+        "log loss": measured.log_loss,
+        "Brier score": measured.brier,
+        "calibration error": measured.calibration_error,
+        "accuracy": measured.accuracy,
+        "NDCG@10": ranked.ndcg_at_10,
+        "recall@10": ranked.recall_at_10,
+    }
+
+
+def print_reliability(model: str, bins: Sequence[Bin]) -> None:
+    """Print the reliability diagram: bars of shares liked, that end at the mark where scores are right."""
+    table = Table(
+        "score", "responses", "mean score", "liked", f"{'':<{_BAR}}", title=f"reliability of {model}"
+    )
+    for one in bins:
+        if one.mean_score is None or one.mean_response is None:
+            continue
+        filled, mark = round(_BAR * one.mean_response), min(_BAR - 1, round(_BAR * one.mean_score))
+        bar = "█" * filled + " " * (_BAR - filled)
+        table.add_row(
+            f"{one.lower:.2f} to {one.upper:.2f}",
+            f"{one.responses:,}",
+            f"{one.mean_score:.3f}",
+            f"{one.mean_response:.3f}",
+            f"{bar[:mark]}┃{bar[mark + 1 :]}",
+        )
+    out.print(table)
 
 
 def print_catalog(catalog: CatalogSummary) -> None:

@@ -4,7 +4,7 @@ Both are measured on the same held-out responses: the serving training learned f
 trainer learns once more without these. Does not know how a trainer learns, nor what is published.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from models.holdout import Holdout
 from models.responses import BadResponsesError
 from models.trainer import DivergedError, Step, Trainer
 from models.trainers import make_trainer
-from models.trial import Split, Trial, run_trial
+from models.trial import Split, Trial, run_trial, try_item_means
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,22 @@ def judge(
     except (BadResponsesError, DivergedError):  # what serves could not be learned from these any more
         return Verdict(held_out, champion.id)
     return Verdict(held_out, champion.id, beaten.metrics.log_loss)
+
+
+def compare(
+    snapshot: Snapshot,
+    trainers: Mapping[str, Trainer],
+    holdout: Holdout,
+    seed: int,
+    report: Callable[[Step], None],
+) -> dict[str, Trial]:
+    """Try trainers on the same held-out responses, beside the movies' means; nothing is stored.
+
+    Raises as `models.trial.Split.of` and `models.trial.run_trial`.
+    """
+    split = Split.of(snapshot.responses, snapshot.timestamps, holdout, seed)
+    tried = {name: run_trial(trainer, split, seed, report) for name, trainer in trainers.items()}
+    return {**tried, "the movie's mean": try_item_means(split, seed)}
 
 
 def shown(trial: Trial) -> dict[str, Any]:

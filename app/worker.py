@@ -34,10 +34,6 @@ log = structlog.get_logger()
 
 _RELEARNED_AT_ONCE = 50
 
-# Below, an operation takes less time than threads that share busy cores need to meet: the class training
-# took seventy times as long with two.
-_WORTH_SEVERAL_THREADS = 200_000
-
 
 class StoppedError(Exception):
     """The worker was asked to stop while a training ran."""
@@ -186,7 +182,7 @@ class Worker:
             with self._database.reading() as connection:
                 snapshot = read_snapshot(connection, lease.catalog_id)
                 champion = find_champion(connection, lease.catalog_id)
-            threads = self._threads(snapshot)
+            threads = snapshot.responses.threads(self._settings.training_threads)
             torch.set_num_threads(threads)
             verdict = judge(lease, trainer, snapshot, champion, reporter.check)
             learned = trainer.fit(snapshot.responses, lease.seed, report)
@@ -196,11 +192,6 @@ class Worker:
             metrics = {**_counts(snapshot), "status": learned.status}
             publication.publish(self._database, lease, reporter.unwritten, metrics, provenance, verdict)
         log.info("training succeeded", training=lease.training)
-
-    def _threads(self, snapshot: Snapshot) -> int:
-        """Return how many threads are worth their meeting at the end of each operation."""
-        large = snapshot.responses.values.shape[0] >= _WORTH_SEVERAL_THREADS
-        return self._settings.training_threads if large else 1
 
     def _fail(self, lease: Lease, error: str) -> None:
         self._under(lease, lambda connection, held: leases.end(connection, held, "failed", error=error))

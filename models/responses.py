@@ -16,6 +16,11 @@ from torch import Tensor
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
 
 
+# Below, an operation takes less time than threads that share busy cores need to meet: the class training
+# took seventy times as long with two.
+_WORTH_SEVERAL_THREADS = 200_000
+
+
 class BadResponsesError(ValueError):
     """Nothing can be learned from these responses; the message says why."""
 
@@ -68,6 +73,10 @@ class Responses:
     def dimensions(self) -> int:
         """How many numbers an item's vector has."""
         return self.item_vectors.shape[1]
+
+    def threads(self, most: int) -> int:
+        """Return how many torch threads, up to ``most``, are worth their meeting after each operation."""
+        return most if self.values.shape[0] >= _WORTH_SEVERAL_THREADS else 1
 
     @cached_property
     def user_rows(self) -> Tensor:

@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping
 
+from pydantic import BaseModel
+
 from models.gradient_descent import GradientDescent, GradientDescentOptions
 from models.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
 from models.trainer import Trainer
+
+OPTIONS: Mapping[str, type[BaseModel]] = {
+    "gradient_descent": GradientDescentOptions,
+    "mixed_effects": MixedEffectsOptions,
+}
 
 
 def make_trainer(name: str, options: Mapping[str, object]) -> Trainer:

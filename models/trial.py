@@ -12,7 +12,6 @@ from torch import Tensor
 from models import scoring
 from models.evaluation import Bin, Metrics, Rankings, evaluate, evaluate_rankings, reliability
 from models.holdout import Holdout, held_out, kept
-from models.model import Model, Tastes
 from models.responses import BadResponsesError, Responses
 from models.trainer import Step, Trainer
 
@@ -55,16 +54,38 @@ def run_trial(trainer: Trainer, split: Split, seed: int, report: Callable[[Step]
     model = trainer.restore(learned.shared, split.seen.item_vectors, learned.items, known)
     unseen = split.unseen
     predicted = model.predict_pairs(learned.tastes, unseen.user_rows, unseen.item_rows)
-    scores = scoring.scores(predicted.logits)
-    return Trial(
-        evaluate(scores, unseen.values),
-        _rank(model, learned.tastes, split, seed),
-        reliability(scores, unseen.values),
-    )
+
+    def best(user: int, answered: Tensor) -> Tensor:
+        return model.best(learned.tastes[user], _DEPTH, answered, -torch.inf).rows
+
+    return _measured(split, scoring.scores(predicted.logits), best, seed)
 
 
-def _rank(model: Model, tastes: Tastes, split: Split, seed: int) -> Rankings:
-    """Rank what each user did not answer to, as recommendations do; of many users a sample by the seed."""
+def try_item_means(split: Split, seed: int) -> Trial:
+    """Measure what has to be beaten: each item's mean response, drawn to everybody's by one response more."""
+    seen, everybody = split.seen, split.seen.values.double().mean()
+    sums = torch.bincount(seen.item_rows, seen.values.double(), seen.items)
+    means = (sums + everybody) / (torch.bincount(seen.item_rows, minlength=seen.items) + 1)
+
+    def best(_: int, answered: Tensor) -> Tensor:
+        left = means.clone()
+        left[answered] = -torch.inf
+        order = torch.argsort(left, descending=True, stable=True)[:_DEPTH]
+        return order[left[order] >= 0]
+
+    return _measured(split, means[split.unseen.item_rows], best, seed)
+
+
+def _measured(split: Split, scores: Tensor, best: Callable[[int, Tensor], Tensor], seed: int) -> Trial:
+    values = split.unseen.values
+    return Trial(evaluate(scores, values), _rank(split, best, seed), reliability(scores, values))
+
+
+def _rank(split: Split, best: Callable[[int, Tensor], Tensor], seed: int) -> Rankings:
+    """Rank what each user did not answer to, as recommendations do; of many users a sample by the seed.
+
+    ``best`` returns a user's best rows without those that they answered.
+    """
     asked = torch.nonzero(split.unseen.offsets.diff() > 0)[:, 0]
     drawn = torch.randperm(len(asked), generator=torch.Generator().manual_seed(seed))[:_RANKED_USERS]
     users = asked[drawn].sort().values
@@ -72,8 +93,8 @@ def _rank(model: Model, tastes: Tastes, split: Split, seed: int) -> Rankings:
     offsets = split.seen.offsets.tolist()
     for line, user in enumerate(users.tolist()):
         answered = split.seen.item_rows[offsets[user] : offsets[user + 1]]
-        best = model.best(tastes[user], _DEPTH, answered, -torch.inf).rows
-        rankings[line, : len(best)] = best
+        rows = best(user, answered)
+        rankings[line, : len(rows)] = rows
     return evaluate_rankings(rankings, _only(split.unseen, users))
 
 

@@ -28,6 +28,8 @@ class Done:
 
 Run = Callable[..., Done]
 
+DESCENT = ("--trainer", "gradient_descent")
+
 
 @pytest.fixture
 def likely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
@@ -59,7 +61,7 @@ def test_the_demo_prints_the_published_table_also_the_second_time(likely: Run) -
 
 def test_the_demo_leaves_a_catalog_called_class_as_it_is(likely: Run) -> None:
     likely("demo")
-    retrained = likely("train", "class", "--seed", "1", "--epochs", "5")
+    retrained = likely("train", "class", *DESCENT, "--seed", "1", "--epochs", "5")
     assert retrained.out.startswith("training 2 of class succeeded after 5 steps: loss ")
     assert "training" not in likely("demo").out
     assert "0.70 │ 0.52 │ 0.47" not in likely("demo").out
@@ -71,7 +73,7 @@ def test_a_training_is_not_stuck_behind_one_that_nobody_runs(likely: Run, tmp_pa
     with database.writing() as connection:
         create_training(connection, "class", "gradient_descent", {"epochs": 3}, 1, serve=True)
     database.close()
-    done = likely("train", "class", "--epochs", "5", "--seed", "1")
+    done = likely("train", "class", *DESCENT, "--epochs", "5", "--seed", "1")
     assert done.out.startswith("training 3 of class succeeded after 5 steps: loss ")
 
 
@@ -93,10 +95,18 @@ def test_scores_are_printed_best_first_or_as_asked(likely: Run) -> None:
         (["scores", "0", "--movie", "m9"], {}, "likely: there is no movie 'm9' in catalog 'class'"),
         (["train", "nope"], {}, "likely: there is no catalog 'nope'"),
         (
-            ["train", "class", "--epochs", "0"],
+            ["train", "class", *DESCENT, "--epochs", "0"],
             {},
             "likely: epochs: Input should be greater than or equal to 1",
         ),
+        (
+            ["train", "class", "--epochs", "5"],
+            {},
+            "likely: --epochs is an option of gradient_descent, not of mixed_effects",
+        ),
+        (["train", "class", "--if-better"], {}, "likely: --if-better compares scores of responses held out"),
+        (["evaluate", "nope"], {}, "likely: there is no catalog 'nope'"),
+        (["evaluate", "class", "--fraction", "0.1"], {}, "likely: the holdout holds out nothing"),
         (["import", "movielens", ".", "--catalog", "a/b"], {}, "likely: 'a/b' is no id for a catalog"),
         (["import", "movielens", "/no/such/folder"], {}, "likely: /no/such/folder is no folder"),
         (
@@ -146,11 +156,37 @@ def test_a_port_in_use_is_said_so(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_training_says_what_it_scored_on_what_it_held_out(likely: Run) -> None:
+    likely("demo")
+    done = likely("train", "class", "--last-n", "1", "--by", "seed", "--if-better", "--seed", "1")
+    assert done.status == 0
+    first, second, third = done.out.splitlines()
+    assert first.startswith("training 2 of class succeeded after")
+    assert second.startswith("on 3 responses held out: AUC ")
+    assert third.startswith("it ")
+    assert "compared with training 1, which has log loss" in third
+
+
+def test_evaluating_prints_a_table_and_a_reliability_diagram_and_stores_nothing(likely: Run) -> None:
+    likely("demo")
+    done = likely("evaluate", "class", *DESCENT, "--trainer", "mixed_effects", "--last-n", "1")
+    assert done.status == 0
+    lines = done.out.splitlines()
+    assert lines[0] == "3 responses held out"
+    assert "gradient_descent │ mixed_effects │ the movie's mean" in lines[2].replace("┃", "│")
+    for measure in ("AUC", "log loss", "Brier score", "calibration error", "NDCG@10"):
+        [row] = [line for line in lines if line.startswith(f"│ {measure} ")]
+        assert row.count("0.") + row.count("1.") + row.count("none") >= 3
+    assert "reliability of gradient_descent" in done.out
+    assert likely("train", "class", *DESCENT, "--epochs", "5").out.startswith("training 2 of class")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["sreve"], "likely: No such command 'sreve'."),
         (["train"], "likely: Missing argument 'catalog'."),
+        (["train", "class", "--trainer", "foo"], "likely: Invalid value for '--trainer'"),
         (["train", "class", "--loss", "foo"], "likely: Invalid value for '--loss'"),
         (["serve", "--port", "abc"], "likely: Invalid value for '--port'"),
     ],
@@ -165,7 +201,7 @@ def test_a_wrong_command_is_one_line_too(likely: Run, arguments: list[str], sent
 
 def test_help_lists_the_commands(likely: Run) -> None:
     help_page = likely("--help").out
-    for command in ("serve", "worker", "migrate", "demo", "import", "train", "scores"):
+    for command in ("serve", "worker", "migrate", "demo", "import", "train", "evaluate", "scores"):
         assert f"│ {command} " in help_page
 
 

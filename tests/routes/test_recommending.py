@@ -113,7 +113,7 @@ def test_an_explanation_adds_up_to_the_logit(reading: TestClient, user: str) -> 
         assert [one["value"] for one in said["dimensions"]] == pytest.approx(vector, abs=1e-6)
         for one in said["dimensions"]:
             expected = said["damping"] * one["weight"] * one["value"]
-            assert one["contribution"] == pytest.approx(expected, abs=1e-12)
+            assert one["contribution"] == pytest.approx(expected, rel=1e-6)
         total = said["appeal"] + said["offset"] + said["learned"]
         total += sum(one["contribution"] for one in said["dimensions"])
         assert total == pytest.approx(score["logit"], abs=1e-6)
