@@ -8,6 +8,7 @@ users.py     the users' half-step: posteriors of e_u, given the items
 items.py     the items' half-step: posteriors of w_m, given the users
 trainer.py   the two in turn until the bound stands still
 reference.py one user as one reads it, beside the fast path
+relearning.py one user alone, to the end of the half-step
 predictor.py logits of what was learned, and users anew with the items held where they are
 model.py     what is kept of a training, and what can be asked of it
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from models.mixed_effects.items import Items
 from models.mixed_effects.priors import Prior
+from models.mixed_effects.relearning import learn
 from models.mixed_effects.standardisation import Standardisation
-from models.mixed_effects.users import Batch, settle
 from models.model import Prediction
 
 
@@ -49,17 +49,12 @@ class Predictor:
         The taste that they had makes the search shorter; its end is the same.
         """
         order = torch.argsort(rows, stable=True)  # whatever order the answers came in
-        halves = answers[order].double()[None] - 0.5
-        here = torch.arange(len(rows))[None]
-        batch = Batch(
-            torch.zeros(1, dtype=torch.int64), here, rows[order][None], halves.new_ones(halves.shape), halves
-        )
-        xi = torch.ones_like(halves)
+        items = self.items.gathered(rows[order])
+        xi = None
         if start is not None:  # ξ² = E[z²]
-            before = self.predict(start, self.items.gathered(batch.item_rows[0]))
-            xi = (before.variance + before.mean**2).sqrt()[None]
-        posterior, _ = settle(batch, self.items, self.population, xi)
-        return Gaussian(posterior.means[0], posterior.covariances[0])
+            before = self.predict(start, items)
+            xi = (before.variance + before.mean**2).sqrt()
+        return Gaussian(*learn(items, answers[order], self.population, xi))
 
     def predict(self, taste: Gaussian, items: Items) -> Prediction:
         """Return E[z] and var z of the taste for these items [n]."""

@@ -6,6 +6,7 @@ a needless dimension by 1/t, this one by a factor a step. Does not know what the
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -23,10 +24,16 @@ class Prior:
     mean: Tensor
     covariance: Tensor
 
-    @property
+    @cached_property
     def precision(self) -> Tensor:
         """The covariance's inverse [n, n]."""
-        return torch.cholesky_inverse(torch.linalg.cholesky(self.covariance))
+        return torch.cholesky_inverse(self.root)
+
+    @cached_property
+    def root(self) -> Tensor:
+        """The covariance's Cholesky factor [n, n]."""
+        root: Tensor = torch.linalg.cholesky(self.covariance)
+        return root
 
     def divergence(self, means: Tensor, covariances_sum: Tensor, log_determinants: float) -> float:
         """Return Σ KL(posterior ‖ prior) over rows, from means [rows, n] and the covariances' sums."""

@@ -14,6 +14,7 @@ from models.mixed_effects.items import Items
 from models.mixed_effects.predictor import Gaussian, Predictor
 from models.mixed_effects.priors import Prior, rescaled
 from models.mixed_effects.reference import learn_one
+from models.mixed_effects.relearning import learn
 from models.mixed_effects.trainer import Fit, MixedEffects, MixedEffectsOptions
 from models.responses import Responses
 from tests.models.problems import (
@@ -158,6 +159,32 @@ def test_relearning_ends_at_one_point_wherever_it_starts() -> None:
         again = predictor.relearn(everything[order], answers[order], taste_of(trained, user))
         torch.testing.assert_close(again.mean, fresh.mean, atol=1e-8, rtol=0)
         torch.testing.assert_close(again.covariance, fresh.covariance, atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("answer", [1.0, 0.5])
+def test_tastes_that_no_training_would_expect_are_found_too(answer: float) -> None:
+    # Far too wide a population, and nothing but likes: Newton's step goes too far from where it starts.
+    source = generator(22)
+    vectors = torch.randn(40, 3, generator=source, dtype=torch.float64)
+    sides = torch.randn(40, 2, generator=source, dtype=torch.float64)
+    items = Items(
+        torch.cat([torch.ones_like(vectors[:, :1]), vectors], dim=1),
+        sides,
+        0.1 * torch.eye(2, dtype=torch.float64).expand(40, -1, -1),
+    )
+    population = Prior(torch.full((5,), -4, dtype=torch.float64), 9 * torch.eye(5, dtype=torch.float64))
+    answers = torch.full((40,), answer)
+    mean, covariance = learn_one(items, answers, population)
+    found = learn(items, answers, population)
+    torch.testing.assert_close(found.mean, mean, atol=1e-8, rtol=0)
+    torch.testing.assert_close(found.covariance, covariance, atol=1e-8, rtol=0)
+
+
+def test_relearning_nothing_leaves_the_population_s_taste() -> None:
+    predictor = fit(random_responses(23)).predictor
+    taste = predictor.relearn(torch.zeros(0, dtype=torch.int64), torch.zeros(0))
+    torch.testing.assert_close(taste.mean, predictor.population.mean, atol=1e-12, rtol=0)
+    torch.testing.assert_close(taste.covariance, predictor.population.covariance, atol=1e-12, rtol=0)
 
 
 def test_the_order_of_the_responses_and_a_second_run_change_no_bit() -> None:
