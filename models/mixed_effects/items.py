@@ -37,41 +37,29 @@ class Items:
 
     @cached_property
     def moments(self) -> "Moments":
-        """What the users' half-step takes of each item."""
-        variances = self.covariances
-        upper = torch.triu_indices(variances.shape[-1] - 1, variances.shape[-1] - 1) + 1
+        """What the users' half-step takes of each item; for it [q, b] is the better order of a side."""
         return Moments(
-            self.features,
-            self.means[..., 0].contiguous(),
-            variances[..., 0, 0].contiguous(),
-            variances[..., 0, 1:].contiguous(),
-            variances[..., upper[0], upper[1]],
+            torch.cat([self.features, self.means[..., :1]], dim=-1),
+            self.covariances.roll((-1, -1), (-2, -1)).flatten(-2),
         )
 
     def gathered(self, rows: Tensor) -> "Items":
         """Return the items at these rows, in the rows' shape."""
-        return Items(*(_take(each, rows) for each in (self.constants, self.means, self.covariances)))
+        return Items(*(take(each, rows) for each in (self.constants, self.means, self.covariances)))
 
 
 class Moments(NamedTuple):
-    """Items' moments, each with the same first sizes.
+    """Items' moments: means E[φ̃] [..., P + 1], where φ̃ = [φ, b], and covariances of [q, b] [..., K²].
 
-    features E[φ] [..., P], appeals E[b] with appeal_variances [...], together: the covariances of b and q
-    [..., L], halves: those of q, their upper half row by row [..., L(L + 1)/2].
+    E[φ̃φ̃ᵀ] is E[φ̃]E[φ̃]ᵀ, and in its last K rows and columns the covariance besides.
     """
 
-    features: Tensor
-    appeals: Tensor
-    appeal_variances: Tensor
-    together: Tensor
-    halves: Tensor
-
-    def gathered(self, rows: Tensor) -> "Moments":
-        """Return the moments of the items at these rows, in the rows' shape."""
-        return Moments(*(_take(each, rows) for each in self))
+    means: Tensor
+    covariances: Tensor
 
 
-def _take(numbers: Tensor, rows: Tensor) -> Tensor:
+def take(numbers: Tensor, rows: Tensor) -> Tensor:
+    """Return the numbers [n, ...] at these rows, in the rows' shape."""
     return numbers.index_select(0, rows.flatten()).view(*rows.shape, *numbers.shape[1:])
 
 
@@ -121,17 +109,18 @@ def update(
     weights: Tensor,
     crossed: Tensor,
     tastes: Tensor,
-    tastes_squared: Tensor,
+    learned: Tensor,
 ) -> Items:
     """Return the items with new posteriors.
 
     halves r − ½, weights 2λ, both [responses]; crossed [responses, K] of `users.Posterior`; tastes E[ψ]
-    [users, K] and tastes_squared E[ψψᵀ] [users, K, K].
+    [users, K] and learned E[ggᵀ] [users, K²] of `users.Posterior`, with the constant last.
     """
     size = items.means.shape[1]
     precision = prior.precision
-    precisions = asked.sum_over_users(weights, tastes_squared.flatten(1)).view(-1, size, size) + precision
+    squared = learned.view(-1, size, size).roll((1, 1), (1, 2)).flatten(1)  # E[ψψᵀ]
+    precisions = asked.sum_over_users(weights, squared).view(-1, size, size).add_(precision)
     slopes = asked.sum_over_users(halves, tastes) - asked.sum_over_responses(weights[:, None] * crossed)
-    factors = torch.linalg.cholesky(precisions)
-    means = torch.cholesky_solve((slopes + prior.mean @ precision)[..., None], factors)[..., 0]
-    return replace(items, means=means, covariances=torch.cholesky_inverse(factors))
+    covariances = torch.cholesky_inverse(torch.linalg.cholesky(precisions))
+    means = (covariances @ (slopes + prior.mean @ precision)[..., None])[..., 0]
+    return replace(items, means=means, covariances=covariances)

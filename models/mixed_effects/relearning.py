@@ -120,11 +120,9 @@ class _Evidence:
         size = basis.shape[1]
         change = torch.zeros(len(mean) + 1, size + 1, dtype=basis.dtype)  # [e, 1] = change @ [s, 1]
         change[:-1, :-1], change[:-1, -1], change[-1, -1] = basis, mean, 1
-        # an item's sides are [b, q], and here b comes last
-        means = change.T @ torch.cat([items.features, items.means[:, :1]], dim=1).T
-        covariances = items.covariances.roll((-1, -1), (1, 2)).flatten(1)
+        means = change.T @ items.moments.means.T
         eye = torch.eye(size + 1, dtype=basis.dtype)
-        return cls(means, covariances, change[items.named :], means[:-1] @ halves, eye)
+        return cls(means, items.moments.covariances, change[items.named :], means[:-1] @ halves, eye)
 
     @property
     def prior(self) -> Normal:

@@ -63,7 +63,7 @@ class _Sums:
     """What the batches of one pass over the users leave behind."""
 
     means: Tensor  # [users, P]
-    tastes_squared: Tensor  # [users, K, K]
+    learned: Tensor  # E[ggᵀ] of g = [e_q, 1] [users, K²]
     covariances: Tensor  # [P, P], summed over users
     log_determinants: float
     logits: Tensor  # [responses]
@@ -155,27 +155,30 @@ def _pass_over_users(lined: list[Batch], state: _State, responses: Responses) ->
     double = torch.float64
     sums = _Sums(
         means=torch.empty(responses.users, size, dtype=double),
-        tastes_squared=torch.empty(responses.users, known, known, dtype=double),
+        learned=torch.empty(responses.users, known**2, dtype=double),
         covariances=torch.zeros(size, size, dtype=double),
         log_determinants=0.0,
         logits=torch.empty(count, dtype=double),
         xi=torch.empty(count, dtype=double),
         crossed=torch.empty(count, known, dtype=double),
     )
+    covariances = state.items.moments.covariances
+    spread = responses.sparse(users_.twice_lambda(state.xi)) @ covariances
     for batch in lined:
-        posterior = users_.update(batch, state.items, state.users_prior, state.xi[batch.positions])
+        xi = state.xi[batch.positions]
+        posterior = users_.update(batch, state.items, state.users_prior, xi, spread[batch.users])
         sums.means[batch.users] = posterior.means
-        tastes = _with_one(posterior.means[:, named:])
-        squared = tastes[:, :, None] * tastes[:, None, :]
-        squared[:, 1:, 1:] += posterior.covariances[:, named:, named:]
-        sums.tastes_squared[batch.users] = squared
+        sums.learned[batch.users] = posterior.learned(named)
         sums.covariances += posterior.covariances.sum(0)
         sums.log_determinants += float(posterior.log_determinants.sum())
-        present = batch.present > 0
-        at = batch.positions[present]
-        sums.logits[at] = posterior.logits[present]
-        sums.xi[at] = posterior.squares[present].clamp(min=0).sqrt()
-        sums.crossed[at] = posterior.crossed(named)[present]
+        for kept, found in (
+            (sums.logits, posterior.logits),
+            (sums.xi, posterior.squares),
+            (sums.crossed, posterior.crossed(named)),
+        ):
+            kept.index_copy_(0, batch.places_of_all, found.flatten(0, 1).index_select(0, batch.places))
+    squares = torch.sparse.sampled_addmm(responses.sparse(sums.xi), sums.learned, covariances.T).values()
+    sums.xi = squares.clamp(min=0).sqrt()
     return sums
 
 
@@ -207,7 +210,7 @@ def _advance(state: _State, sums: _Sums, asked: Asked, halves: Tensor) -> _State
         users_.twice_lambda(sums.xi),
         sums.crossed,
         _with_one(sums.means[:, named:]),
-        sums.tastes_squared,
+        sums.learned,
     )
     users_prior = _next_prior(state.users_prior, sums.means, sums.covariances / sums.means.shape[0])
     effects = _effects(items)

@@ -13,12 +13,13 @@ point wherever it starts. Does not know how the items' posteriors came about.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
+from math import isqrt
 
 import torch
 from torch import Tensor
 
-from models.mixed_effects.items import Items, Moments
+from models.mixed_effects.items import Items, take
 from models.mixed_effects.priors import Prior
 from models.responses import Responses
 
@@ -40,35 +41,52 @@ class Batch:
     present: Tensor
     halves: Tensor  # r − ½, 0 where padded
 
+    @cached_property
+    def places(self) -> Tensor:
+        """Where the responses stand among the flattened lines, int64 [responses]."""
+        return torch.nonzero(self.present.flatten())[:, 0]
+
+    @cached_property
+    def places_of_all(self) -> Tensor:
+        """Where the responses at `places` stand among all users': int64 [responses]."""
+        return self.positions.flatten()[self.places]
+
 
 @dataclass(frozen=True)
 class Posterior:
     """What is known of a batch's users after an update, and of their responses.
 
-    means [n, P], covariances [n, P, P], factors: the precisions' Cholesky factors; logits E[z] and squares
-    E[z²], each [n, most]. features E[φ], products E[eeᵀ]·E[φ] and parts E[e]·E[φ] are what these came from.
+    means [n, P], covariances [n, P, P], factors: the precisions' Cholesky factors; squares E[z²] [n, most],
+    the items' covariances left out.
+    items E[φ̃] [n, most, P + 1], moments E[ẽẽᵀ] [n, P + 1, P + 1] with ẽ = [e, 1], products: one times other.
     """
 
     means: Tensor
     covariances: Tensor
     factors: Tensor
-    logits: Tensor
     squares: Tensor
-    features: Tensor
+    items: Tensor
+    moments: Tensor
     products: Tensor
-    parts: Tensor
 
     @property
     def log_determinants(self) -> Tensor:
         """The covariances' log determinants [n]."""
         return -2 * self.factors.diagonal(dim1=1, dim2=2).log().sum(-1)
 
+    @property
+    def logits(self) -> Tensor:
+        """E[z] [n, most]."""
+        return self.products[..., -1]
+
+    def learned(self, named: int) -> Tensor:
+        """Return E[ggᵀ] [n, K²] of g = [e_q, 1], what an item's covariance of [q, b] meets."""
+        return self.moments[:, named:, named:].flatten(1)
+
     def crossed(self, named: int) -> Tensor:
         """Return E[(e · [1, x])·[1, e_q]] [n, most, K], which the items' half-step needs."""
-        learned, tastes = self.features[..., named:], self.means[:, named:]
-        squared = self.covariances[:, named:, named:] + tastes[:, :, None] * tastes[:, None, :]
-        plain = self.parts - (learned @ tastes[..., None])[..., 0]
-        return torch.cat([plain[..., None], self.products[..., named:] - learned @ squared], dim=-1)
+        learned = self.items[..., named:] @ self.moments[:, named:, named:]
+        return (self.products[..., named:] - learned).roll(1, -1)
 
 
 def batches(responses: Responses, size: int) -> Iterator[Batch]:
@@ -106,9 +124,13 @@ def twice_lambda(xi: Tensor) -> Tensor:
     return torch.tanh(bounded / 2) / (2 * bounded)
 
 
-def update(batch: Batch, items: Items, prior: Prior, xi: Tensor) -> Posterior:
-    """Update the batch's users once, given ξ [n, most] of their responses."""
-    return _update(batch, items.moments.gathered(batch.item_rows), prior, prior.precision, xi)
+def update(batch: Batch, items: Items, prior: Prior, xi: Tensor, spread: Tensor) -> Posterior:
+    """Update the batch's users once, given ξ [n, most] of their responses.
+
+    ``spread`` [n, K²] is Σ 2λ times the items' covariances of [q, b]. Their part in E[z²] is left out: both
+    are one sparse product for all users together.
+    """
+    return _update(batch, take(items.moments.means, batch.item_rows), spread, prior, xi)
 
 
 def settle(batch: Batch, items: Items, prior: Prior, xi: Tensor) -> tuple[Posterior, Tensor]:
@@ -116,11 +138,13 @@ def settle(batch: Batch, items: Items, prior: Prior, xi: Tensor) -> tuple[Poster
 
     Pairs of updates are extrapolated (squared extrapolation; Varadhan and Roland, 2008).
     """
-    there, precision = items.moments.gathered(batch.item_rows), prior.precision
+    there, covariances = (take(each, batch.item_rows) for each in items.moments)
 
     def once(xi: Tensor) -> tuple[Posterior, Tensor]:
-        posterior = _update(batch, there, prior, precision, xi)
-        return posterior, posterior.squares.clamp(min=0).sqrt() * batch.present
+        weights = twice_lambda(xi) * batch.present
+        posterior = _update(batch, there, (weights[:, None] @ covariances)[:, 0], prior, xi)
+        squares = posterior.squares + (covariances @ posterior.learned(items.named)[..., None])[..., 0]
+        return posterior, squares.clamp(min=0).sqrt() * batch.present
 
     posterior, first = once(xi)
     for _ in range(_MOST_UPDATES // 2):
@@ -140,36 +164,19 @@ def _largest(numbers: Tensor) -> float:
     return float(numbers.abs().max()) if numbers.numel() else 0.0
 
 
-def _update(batch: Batch, items: Moments, prior: Prior, precision: Tensor, xi: Tensor) -> Posterior:
-    features, appeals = items.features, items.appeals
-    learned = items.together.shape[-1]
-    named = features.shape[-1] - learned
-    rows, columns, times = _upper(learned)
-    rows, columns = rows + named, columns + named
+def _update(batch: Batch, there: Tensor, spread: Tensor, prior: Prior, xi: Tensor) -> Posterior:
+    """Update the users; ``there`` E[φ̃] [n, most, P + 1] are the items' means in the batch's places."""
+    sides = isqrt(spread.shape[1])
     weights = twice_lambda(xi) * batch.present
-    precisions = (features * weights[..., None]).mT @ features + precision
-    wanted = batch.halves - weights * appeals
-    slopes = (wanted[:, None, :] @ features)[:, 0] + precision @ prior.mean
-    half = (weights[:, None, :] @ items.halves)[:, 0]
-    precisions[:, rows, columns] += half
-    precisions[:, columns, rows] += half * (times - 1.0)
-    slopes[:, named:] -= (weights[:, None, :] @ items.together)[:, 0]
-    factors = torch.linalg.cholesky(precisions)
-    means = torch.cholesky_solve(slopes[..., None], factors)[..., 0]
-    covariances = torch.cholesky_inverse(factors)
-    moments = covariances + means[:, :, None] * means[:, None, :]
-    products = features @ moments
-    parts = (features @ means[..., None])[..., 0]
-    # E[z²] = E[b²] + 2·E[b·φ]·e + ⟨E[eeᵀ], E[φφᵀ]⟩
-    uncertain = items.appeal_variances + 2 * (items.together @ means[:, named:, None])[..., 0]
-    both = moments[:, rows, columns] * times
-    uncertain = uncertain + (items.halves @ both[..., None])[..., 0]
-    squares = appeals**2 + 2 * appeals * parts + (products * features).sum(-1) + uncertain
-    return Posterior(means, covariances, factors, appeals + parts, squares, features, products, parts)
-
-
-@lru_cache(maxsize=8)
-def _upper(size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the rows and columns of a square matrix's upper half, and how often each number stands in it."""
-    rows, columns = torch.triu_indices(size, size)
-    return rows, columns, torch.where(rows == columns, 1.0, 2.0).double()
+    sums = (there * weights[..., None]).mT @ there
+    sums[:, -sides:, -sides:] += spread.view(-1, sides, sides)
+    slopes = (batch.halves[:, None] @ there)[:, 0, :-1] - sums[:, :-1, -1] + prior.precision @ prior.mean
+    factors = torch.linalg.cholesky(sums[:, :-1, :-1] + prior.precision)
+    inverses = torch.cholesky_inverse(factors)
+    means = (inverses @ slopes[..., None])[..., 0]
+    with_one = torch.cat([means, means.new_ones(len(means), 1)], dim=1)
+    moments = with_one[:, :, None] * with_one[:, None, :]
+    moments[:, :-1, :-1] += inverses
+    products = there @ moments
+    squares = torch.linalg.vecdot(products, there)
+    return Posterior(means, inverses, factors, squares, there, moments, products)
