@@ -43,6 +43,11 @@ class Items:
             self.covariances.roll((-1, -1), (-2, -1)).flatten(-2),
         )
 
+    @cached_property
+    def narrow(self) -> Tensor:
+        """E[φ̃] [..., P + 1] in float32."""
+        return self.moments.means.float()
+
     def gathered(self, rows: Tensor) -> "Items":
         """Return the items at these rows, in the rows' shape."""
         return Items(*(take(each, rows) for each in (self.constants, self.means, self.covariances)))

@@ -176,7 +176,9 @@ def _pass_over_users(lined: list[Batch], state: _State, responses: Responses) ->
             (sums.xi, posterior.squares),
             (sums.crossed, posterior.crossed(named)),
         ):
-            kept.index_copy_(0, batch.places_of_all, found.flatten(0, 1).index_select(0, batch.places))
+            kept.index_copy_(
+                0, batch.places_of_all, found.flatten(0, 1).index_select(0, batch.places).double()
+            )
     squares = torch.sparse.sampled_addmm(responses.sparse(sums.xi), sums.learned, covariances.T).values()
     sums.xi = squares.clamp(min=0).sqrt()
     return sums

@@ -25,6 +25,7 @@ from models.responses import Responses
 
 _NUMBERS_AT_ONCE = 4_000_000  # float64, in the largest array of a batch
 _SETTLED, _MOST_UPDATES = 1e-9, 300
+_LONG = 10_000  # responses; their sums in float32 are known to 1e-6 of themselves or so
 _FLAT = 1e-4  # below, tanh(ξ/2) / (2ξ) is ¼ to the last digit but two
 
 
@@ -85,7 +86,7 @@ class Posterior:
 
     def crossed(self, named: int) -> Tensor:
         """Return E[(e · [1, x])·[1, e_q]] [n, most, K], which the items' half-step needs."""
-        learned = self.items[..., named:] @ self.moments[:, named:, named:]
+        learned = self.items[..., named:] @ self.moments[:, named:, named:].to(self.items.dtype)
         return (self.products[..., named:] - learned).roll(1, -1)
 
 
@@ -128,9 +129,11 @@ def update(batch: Batch, items: Items, prior: Prior, xi: Tensor, spread: Tensor)
     """Update the batch's users once, given ξ [n, most] of their responses.
 
     ``spread`` [n, K²] is Σ 2λ times the items' covariances of [q, b]. Their part in E[z²] is left out: both
-    are one sparse product for all users together.
+    are one sparse product for all users together. What is done a response is done in float32, but for users
+    so long that the rounding of their sums could be felt beside Σ⁻¹; `settle` has the last word in float64.
     """
-    return _update(batch, take(items.moments.means, batch.item_rows), spread, prior, xi)
+    means = items.moments.means if batch.positions.shape[1] > _LONG else items.narrow
+    return _update(batch, take(means, batch.item_rows), spread, prior, xi)
 
 
 def settle(batch: Batch, items: Items, prior: Prior, xi: Tensor) -> tuple[Posterior, Tensor]:
@@ -168,15 +171,19 @@ def _update(batch: Batch, there: Tensor, spread: Tensor, prior: Prior, xi: Tenso
     """Update the users; ``there`` E[φ̃] [n, most, P + 1] are the items' means in the batch's places."""
     sides = isqrt(spread.shape[1])
     weights = twice_lambda(xi) * batch.present
-    sums = (there * weights[..., None]).mT @ there
+    sums = ((there * weights.to(there.dtype)[..., None]).mT @ there).double()
     sums[:, -sides:, -sides:] += spread.view(-1, sides, sides)
-    slopes = (batch.halves[:, None] @ there)[:, 0, :-1] - sums[:, :-1, -1] + prior.precision @ prior.mean
+    slopes = (
+        (batch.halves[:, None].to(there.dtype) @ there)[:, 0, :-1].double()
+        - sums[:, :-1, -1]
+        + prior.precision @ prior.mean
+    )
     factors = torch.linalg.cholesky(sums[:, :-1, :-1] + prior.precision)
     inverses = torch.cholesky_inverse(factors)
     means = (inverses @ slopes[..., None])[..., 0]
     with_one = torch.cat([means, means.new_ones(len(means), 1)], dim=1)
     moments = with_one[:, :, None] * with_one[:, None, :]
     moments[:, :-1, :-1] += inverses
-    products = there @ moments
+    products = there @ moments.to(there.dtype)
     squares = torch.linalg.vecdot(products, there)
     return Posterior(means, inverses, factors, squares, there, moments, products)
