@@ -25,6 +25,7 @@ from models.responses import Responses
 
 _NUMBERS_AT_ONCE = 4_000_000  # float64, in the largest array of a batch
 _SETTLED, _MOST_UPDATES = 1e-9, 300
+_NEAR = 1e-2  # from here on the curvature stays what it was
 _LONG = 10_000  # responses; their sums in float32 are known to 1e-6 of themselves or so
 _FLAT = 1e-4  # below, tanh(ξ/2) / (2ξ) is ¼ to the last digit but two
 
@@ -137,38 +138,67 @@ def update(batch: Batch, items: Items, prior: Prior, xi: Tensor, spread: Tensor)
 
 
 def settle(batch: Batch, items: Items, prior: Prior, xi: Tensor) -> tuple[Posterior, Tensor]:
-    """Update the batch's users until their means stand still; return the posterior with its ξ.
+    """Update the batch's users until ξ [n, most] stands still; return the posterior with its ξ.
 
-    Pairs of updates are extrapolated (squared extrapolation; Varadhan and Roland, 2008).
+    The mean's step is Newton's, as in `relearning`, with the curvature of the first update that came near. A
+    batch where the changes grow has it no more: the half-step alone gets there too, later.
     """
     there, covariances = (take(each, batch.item_rows) for each in items.moments)
 
-    def once(xi: Tensor) -> tuple[Posterior, Tensor]:
+    def once(xi: Tensor, newton: tuple[Tensor, Tensor] | None) -> tuple[Posterior, Tensor]:
         weights = twice_lambda(xi) * batch.present
-        posterior = _update(batch, there, (weights[:, None] @ covariances)[:, 0], prior, xi)
+        posterior = _update(batch, there, (weights[:, None] @ covariances)[:, 0], prior, xi, newton)
         squares = posterior.squares + (covariances @ posterior.learned(items.named)[..., None])[..., 0]
         return posterior, squares.clamp(min=0).sqrt() * batch.present
 
-    posterior, first = once(xi)
-    for _ in range(_MOST_UPDATES // 2):
-        before = posterior.means
-        posterior, second = once(first)
-        if _largest(posterior.means - before) <= _SETTLED * (1 + _largest(before)):
+    inverse, before, farther = None, torch.inf, False
+    posterior, image = once(xi, None)
+    for _ in range(_MOST_UPDATES):
+        change = _largest((image - xi) * batch.present)
+        if change <= _SETTLED:
             break
-        step, bend = first - xi, second - 2 * first + xi
-        lengths = bend.norm(dim=1, keepdim=True).clamp(min=1e-300)
-        factor = (step.norm(dim=1, keepdim=True) / lengths).clamp(1.0, 8.0)
-        xi = (xi + 2 * factor * step + factor**2 * bend).clamp(min=0)
-        posterior, first = once(xi)
-    return posterior, second
+        farther = farther or change > 2 * before
+        if farther:
+            inverse = None
+        elif inverse is None or change > _NEAR:
+            inverse = _inverse_curvature(posterior, covariances, xi, batch.present)
+        xi, before = image, change
+        posterior, image = once(xi, None if inverse is None else (posterior.means, inverse))
+    return posterior, image
 
 
 def _largest(numbers: Tensor) -> float:
     return float(numbers.abs().max()) if numbers.numel() else 0.0
 
 
-def _update(batch: Batch, there: Tensor, spread: Tensor, prior: Prior, xi: Tensor) -> Posterior:
-    """Update the users; ``there`` E[φ̃] [n, most, P + 1] are the items' means in the batch's places."""
+def _inverse_curvature(
+    posterior: Posterior, covariances: Tensor, xi: Tensor, present: Tensor
+) -> Tensor | None:
+    """Return the inverse of the bound's curvature in the means as ξ follows [n, P, P], if it has one."""
+    half = (xi / 2).clamp(min=_FLAT)
+    tanh = torch.tanh(half)
+    factors = ((1 - tanh**2) - tanh / half) / (16 * half**2) * present
+    sides = isqrt(covariances.shape[-1])
+    learned = posterior.moments[:, -1, -sides:]
+    slopes = posterior.items * posterior.logits[..., None]
+    slopes[..., -sides:] += (covariances.view(*xi.shape, sides, sides) @ learned[:, None, :, None])[..., 0]
+    bend = ((slopes * factors[..., None]).mT @ slopes)[:, :-1, :-1]
+    factor, failed = torch.linalg.cholesky_ex(posterior.factors @ posterior.factors.mT + bend)
+    return None if bool(failed.any()) else torch.cholesky_inverse(factor)
+
+
+def _update(
+    batch: Batch,
+    there: Tensor,
+    spread: Tensor,
+    prior: Prior,
+    xi: Tensor,
+    newton: tuple[Tensor, Tensor] | None = None,
+) -> Posterior:
+    """Update the users; ``there`` E[φ̃] [n, most, P + 1] are the items' means in the batch's places.
+
+    With means [n, P] and the bound's inverse curvature there [n, P, P] the step is Newton's.
+    """
     sides = isqrt(spread.shape[1])
     weights = twice_lambda(xi) * batch.present
     sums = ((there * weights.to(there.dtype)[..., None]).mT @ there).double()
@@ -178,9 +208,15 @@ def _update(batch: Batch, there: Tensor, spread: Tensor, prior: Prior, xi: Tenso
         - sums[:, :-1, -1]
         + prior.precision @ prior.mean
     )
-    factors = torch.linalg.cholesky(sums[:, :-1, :-1] + prior.precision)
+    precisions = sums[:, :-1, :-1] + prior.precision
+    factors = torch.linalg.cholesky(precisions)
     inverses = torch.cholesky_inverse(factors)
-    means = (inverses @ slopes[..., None])[..., 0]
+    if newton is None:
+        means = (inverses @ slopes[..., None])[..., 0]
+    else:
+        before, inverse = newton
+        left = slopes[..., None] - precisions @ before[..., None]
+        means = before + (inverse @ left)[..., 0]
     with_one = torch.cat([means, means.new_ones(len(means), 1)], dim=1)
     moments = with_one[:, :, None] * with_one[:, None, :]
     moments[:, :-1, :-1] += inverses

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from models.evaluation import evaluate
+from models.mixed_effects import users
 from models.mixed_effects.items import Items
 from models.mixed_effects.predictor import Gaussian, Predictor
 from models.mixed_effects.priors import Prior, rescaled
@@ -205,6 +206,15 @@ def test_two_threads_learn_what_one_learns() -> None:
         torch.set_num_threads(threads)
         means.append(fit(responses, max_steps=8).predictor.items.means)
     torch.testing.assert_close(means[0], means[1], atol=1e-8, rtol=0)
+
+
+def test_users_too_long_for_float32_are_learned_as_the_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = random_responses(24, users=12, items=30, dimensions=3)
+    narrow = fit(data, max_steps=8)
+    monkeypatch.setattr(users, "_LONG", 0)
+    wide = fit(data, max_steps=8)
+    torch.testing.assert_close(narrow.tastes.means, wide.tastes.means, atol=1e-4, rtol=0)
+    assert not torch.equal(narrow.tastes.means, wide.tastes.means)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
