@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.mixed_effects.items import Items
-from models.mixed_effects.predictor import Gaussian, Predictor, covariance_factors
+from models.mixed_effects.predictor import Gaussian, Predictor
 from models.mixed_effects.priors import Prior
 from models.mixed_effects.standardisation import Standardisation
 from models.mixed_effects.users import twice_lambda
@@ -247,8 +247,8 @@ def rounded(items: Items) -> Items:
 
 
 def _kept(known: Gaussian) -> Taste:
-    factor = covariance_factors(torch.linalg.cholesky(torch.linalg.inv(known.covariance)))
-    return Taste(known.mean.float(), factor.float())
+    turned = torch.linalg.cholesky(known.covariance.flip(0, 1))  # upper triangular when turned back
+    return Taste(known.mean.float(), turned.flip(0, 1).float())
 
 
 def _gaussian(taste: Taste) -> Gaussian:

@@ -213,8 +213,8 @@ def test_users_too_long_for_float32_are_learned_as_the_others_are(monkeypatch: p
     narrow = fit(data, max_steps=8)
     monkeypatch.setattr(users, "_LONG", 0)
     wide = fit(data, max_steps=8)
-    torch.testing.assert_close(narrow.tastes.means, wide.tastes.means, atol=1e-4, rtol=0)
-    assert not torch.equal(narrow.tastes.means, wide.tastes.means)
+    torch.testing.assert_close(narrow.tastes.embeddings, wide.tastes.embeddings, atol=1e-4, rtol=0)
+    assert not torch.equal(narrow.tastes.embeddings, wide.tastes.embeddings)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
