@@ -7,6 +7,7 @@
 PYTHON ?= python3
 PORT ?=
 TORCH_INDEX ?=
+DATA ?=
 
 # HOST counts only when it is given to make: shells and compilers export a HOST that means something else.
 ifneq ($(origin HOST),command line)
@@ -20,10 +21,10 @@ PIP := .venv/bin/python -m pip -qq --disable-pip-version-check
 WHOLE := $(shell test "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" && .venv/bin/python -c 'import pip' 2>/dev/null && echo yes)
 
 .DELETE_ON_ERROR:
-.PHONY: help run test lint format setup readme migration constraints clean always
+.PHONY: help run test lint format setup readme migration constraints bench-accuracy clean always
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
 	@echo "variables: PYTHON=$(PYTHON) HOST=$(HOST) PORT=$(PORT) TORCH_INDEX=$(TORCH_INDEX)"
 
 run: $(READY) ## set up what is missing, train the class example and serve it
@@ -121,6 +122,12 @@ constraints: ## resolve every dependency anew and write constraints.txt
 	&& sed 's/+.*//' "$$folder/list.txt" >> "$$folder/new.txt" \
 	&& cp "$$folder/new.txt" constraints.txt
 
+# The peers that fit .venv come into it; the others get environments of their own, which the benchmark makes under .bench.
+bench-accuracy: $(READY) ## every model on held-out MovieLens, into docs/accuracy.md: make bench-accuracy DATA=ml-latest-small
+	@$(if $(DATA),,$(error name an unpacked MovieLens folder: make bench-accuracy DATA=path/to/ml-latest-small))
+	@$(PIP) install -c constraints.txt -e ".[bench]"
+	@TORCH_INDEX="$(TORCH_INDEX)" .venv/bin/python -m benchmarks.accuracy "$(DATA)"
+
 clean: ## remove .venv and every cache, never a database
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist ./*.egg-info
+	@rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist ./*.egg-info
 	@find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,105 @@
+"""The whole comparison, in one run: every model on the same tasks, one after the other, each with one thread.
+
+    python -m benchmarks.accuracy PATH        # an unpacked MovieLens folder; make bench-accuracy DATA=PATH
+
+Writes .bench/accuracy.json and the tables of docs/accuracy.md. Does not know how any model works.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from benchmarks.accuracy import judging, report, splits
+from benchmarks.accuracy.bootstrap import Users
+from benchmarks.accuracy.contestants import CONTESTANTS, LIKELY, Contestant
+from benchmarks.accuracy.environments import ROOT, Scored, ask, python
+from benchmarks.accuracy.folder import Folder
+from benchmarks.accuracy.likely_model import relearning_seconds
+from benchmarks.accuracy.machine import machine
+from benchmarks.accuracy.platt import Scaling
+from benchmarks.accuracy.results import ColdStart, Figure, Relearning, Results, Split
+from benchmarks.accuracy.splits import Question
+from benchmarks.accuracy.task import Floats, Task
+from models.evaluation import reliability
+
+_FEWEST, _MOST = 150, 260  # responses of the users who are relearned: 200, more or less
+_CONSOLE = Console()
+
+
+def main(path: Path) -> None:
+    """Measure everything and write it down."""
+    torch.set_num_threads(1)
+    for environment in dict.fromkeys(contestant.environment for contestant in CONTESTANTS):
+        _CONSOLE.print(f"environment {environment}")
+        python(environment)
+    folder = Folder.read(path)
+    versions: dict[str, str] = {}
+    results = Results(
+        machine(),
+        versions,
+        {name: _split(splits.split(folder, name), name, versions) for name in splits.SPLITS},
+        _cold_start(folder),
+        _relearning(folder),
+    )
+    results.save(ROOT / ".bench" / "accuracy.json")
+    report.write(ROOT / "docs" / "accuracy.md", results)
+
+
+def _ask(contestant: Contestant, task: Task, said: str) -> Scored:
+    scored = ask(contestant.environment, contestant.model, contestant.package, task)
+    _CONSOLE.print(f"{said:<8} {contestant.name:<46} {scored.seconds:7.2f} s")
+    return scored
+
+
+def _split(question: Question, name: str, versions: dict[str, str]) -> Split:
+    ranked: dict[str, Floats] = {}
+    said: dict[str, Floats] = {}
+    seconds: dict[str, float] = {}
+    scaling = splits.for_scaling(question.task)
+    for contestant in CONTESTANTS:
+        scored = _ask(contestant, question.task, name)
+        versions[contestant.package] = scored.version
+        seconds[contestant.name] = scored.seconds
+        ranked[contestant.name] = said[contestant.name] = scored.scores
+        if not contestant.probabilities:
+            learned = _ask(contestant, scaling.task, "scaling").scores
+            said[contestant.name] = Scaling.fit(learned, scaling.answers).probabilities(scored.scores)
+    users = Users.drawn(question.task.asked_users)
+    scores, answers = torch.from_numpy(said[LIKELY]), torch.from_numpy(question.answers)
+    return Split(
+        len(question.task.train.values),
+        len(question.answers),
+        users.counts.shape[1],
+        judging.rows(question.answers, users, ranked, said, seconds),
+        reliability(scores, answers),
+        judging.chance_calibration_error(said[LIKELY]),
+    )
+
+
+def _cold_start(folder: Folder) -> ColdStart:
+    found: dict[str, dict[int, Figure]] = {}
+    questions = splits.cold_start(folder)
+    for count, question in questions.items():
+        scores = {
+            contestant.name: _ask(contestant, question.task, f"{count} known").scores
+            for contestant in CONTESTANTS
+            if contestant.new_users != "not asked" and contestant.fewest <= count
+        }
+        users = Users.drawn(question.task.asked_users)
+        for name, figure in judging.auc_figures(question.answers, users, scores).items():
+            found.setdefault(name, {})[count] = figure
+    return ColdStart(users.counts.shape[1], len(question.answers), found)
+
+
+def _relearning(folder: Folder) -> Relearning:
+    milliseconds = 1000 * np.array(relearning_seconds(folder.responses, _FEWEST, _MOST))
+    return Relearning(
+        len(milliseconds), float(np.median(milliseconds)), float(np.percentile(milliseconds, 95))
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,108 @@
+"""Likely's own models, asked as the peers are; the only file here that knows how they are called.
+
+`mixed_effects` takes in new users without training again. Times are of `fit` alone, and of `relearn` alone.
+"""
+
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.accuracy.task import Floats, Task
+from models import scoring
+from models.gradient_descent import GradientDescent, GradientDescentOptions
+from models.mixed_effects.predictor import Taste
+from models.mixed_effects.trainer import Fit, MixedEffects, MixedEffectsOptions
+from models.responses import Responses
+from models.trainer import Step
+
+_DESCENT = GradientDescentOptions(loss="logistic", optimizer="adam", epochs=100)
+_SEED = 1
+
+
+def _unheard(_: Step) -> None:
+    pass
+
+
+class _Likely:
+    """Users with nothing to learn from are no part of the training; ``row`` has the others' rows in it."""
+
+    def __init__(self, task: Task) -> None:
+        torch.set_num_threads(1)
+        self.task = task
+        users, rows = np.unique(task.train.users, return_inverse=True)
+        self.row = {int(user): row for row, user in enumerate(users)}
+        self.responses = Responses.from_triples(
+            torch.from_numpy(task.vectors),
+            torch.from_numpy(rows),
+            torch.from_numpy(task.train.items),
+            torch.from_numpy(task.train.values),
+            len(users),
+        )
+
+    def scores(self) -> Floats:
+        found = [self.logits(user, torch.from_numpy(items)) for user, items in self.task.asked()]
+        return scoring.scores(torch.cat(found)).double().numpy()
+
+    def logits(self, user: int, items: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class WithLearnedDimensions(_Likely):
+    """`mixed_effects` as it comes, with eight learned dimensions."""
+
+    learned_dimensions = 8
+
+    def train(self) -> None:
+        """Fit."""
+        options = MixedEffectsOptions(learned_dimensions=self.learned_dimensions)
+        self.fit = MixedEffects(options).fit(self.responses, _SEED, _unheard)
+
+    def logits(self, user: int, items: Tensor) -> Tensor:
+        """Return the logits of one user's scores."""
+        predictor = self.fit.predictor
+        return predictor.predict(self._taste(user), predictor.items.gathered(items)).logits
+
+    def _taste(self, user: int) -> Taste:
+        if user in self.row:
+            return Taste(self.fit.tastes.means[self.row[user]], self.fit.tastes.covariances[self.row[user]])
+        items, values = self.task.known.of(user)
+        if len(items) == 0:
+            return self.fit.predictor.newcomer()
+        return self.fit.predictor.relearn(torch.from_numpy(items), torch.from_numpy(values))
+
+
+class NamedOnly(WithLearnedDimensions):
+    """`mixed_effects` without learned dimensions."""
+
+    learned_dimensions = 0
+
+
+class Descent(_Likely):
+    """`gradient_descent` with logistic loss and Adam, 100 epochs; it has nothing to say of a new user."""
+
+    def train(self) -> None:
+        """Fit."""
+        self.embeddings = GradientDescent(_DESCENT).fit(self.responses, _SEED, _unheard).embeddings
+
+    def logits(self, user: int, items: Tensor) -> Tensor:
+        """Return the logits of one user's scores."""
+        return scoring.logits(self.embeddings[self.row[user]], self.responses.item_vectors[items])
+
+
+def relearning_seconds(responses: Responses, fewest: int, most: int) -> list[float]:
+    """Return what a relearning takes with each user's last response, for users of so many responses."""
+    fit = MixedEffects(MixedEffectsOptions()).fit(responses, _SEED, _unheard)
+    counts = responses.offsets.diff()
+    users = torch.nonzero((counts >= fewest) & (counts <= most))[:, 0].tolist()
+    return [_relearning(fit, responses, user) for user in users]
+
+
+def _relearning(fit: Fit, responses: Responses, user: int) -> float:
+    own = slice(int(responses.offsets[user]), int(responses.offsets[user + 1]))
+    items, values = responses.item_rows[own], responses.values[own]
+    before = fit.predictor.relearn(items[:-1], values[:-1])
+    started = time.perf_counter()
+    fit.predictor.relearn(items, values, before)
+    return time.perf_counter() - started

@@ -1,0 +1,106 @@
+"""docs/accuracy.md: its tables, written anew from a run's results; the prose between them stays.
+
+A table stands between `<!-- table NAME -->` and `<!-- end -->`. Does not know how figures are measured.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from benchmarks.accuracy.claims import claims
+from benchmarks.accuracy.contestants import LIKELY
+from benchmarks.accuracy.results import ColdStart, Figure, Relearning, Results, Split
+from models.evaluation import Bin
+
+_WIDTH = 40  # characters from a score of 0 to one of 1
+
+
+def write(document: Path, results: Results) -> None:
+    """Put the run's tables in the place of those that the document has."""
+    document.write_text(replaced(document.read_text(), tables(results)))
+
+
+def replaced(text: str, tables: Mapping[str, str]) -> str:
+    """Return the text with each table between its marks. Raises `ValueError` for one without its marks."""
+    for name, table in tables.items():
+        marks = re.compile(rf"(<!-- table {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        places = list(marks.finditer(text))
+        if len(places) != 1:
+            raise ValueError(f"the document needs one place for the table {name}")
+        begin, end = places[0].end(1), places[0].start(2)
+        text = f"{text[:begin]}\n{table}\n{text[end:]}"
+    return text
+
+
+def tables(results: Results) -> dict[str, str]:
+    """Return every table by its name."""
+    found = {"claims": _claims(results), "cold-start": _cold_start(results.cold_start)}
+    for name, split in results.splits.items():
+        found[name] = _split(split)
+        found[f"reliability-{name}"] = _reliability(split.reliability)
+    found["relearning"] = _relearning(results.relearning)
+    found["machine"] = _table(["", ""], {**results.machine, **results.versions}.items())
+    return found
+
+
+def _table(heads: list[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _claims(results: Results) -> str:
+    rows = [[each.said, each.measured, "yes" if each.holds else "**no**"] for each in claims(results)]
+    return _table(["claim", "measured", "holds"], rows)
+
+
+def _split(split: Split) -> str:
+    heads = ["model", "AUC", "more than Likely's", "log loss", "more than Likely's"]
+    rows = [
+        [
+            row.name + (" †" if row.scaled else ""),
+            *_beside(row.auc, row.name),
+            *_beside(row.log_loss, row.name),
+            f"{row.brier:.4f}",
+            f"{row.calibration_error:.4f}",
+            f"{row.accuracy:.4f}",
+            f"{row.seconds:.2f}",
+        ]
+        for row in split.rows
+    ]
+    seen = f"{split.users:,} users, {split.learned_from:,} responses to learn from"
+    table = _table([*heads, "Brier", "calibration error", "accuracy", "seconds"], rows)
+    return f"{seen}, {split.asked:,} to score.\n\n{table}"
+
+
+def _beside(figure: Figure, name: str) -> list[str]:
+    difference = "" if name == LIKELY else f"{figure.more:+.4f} ± {figure.more_error:.4f}"
+    return [f"{figure.value:.4f} ± {figure.error:.4f}", difference]
+
+
+def _cold_start(cold: ColdStart) -> str:
+    counts = list(cold.aucs[LIKELY])
+    rows = [
+        [name, *(f"{found[count].value:.4f}" if count in found else "" for count in counts)]
+        for name, found in cold.aucs.items()
+    ]
+    sizes = f"{cold.new_users} new users, {cold.asked:,} responses to score.\n\n"
+    return sizes + _table(["model", *(f"{count} known" for count in counts)], rows)
+
+
+def _relearning(relearning: Relearning) -> str:
+    row = [str(relearning.users), f"{relearning.median:.2f} ms", f"{relearning.ninety_fifth:.2f} ms"]
+    return _table(["users", "median", "95th percentile"], [row])
+
+
+def _reliability(bins: list[Bin]) -> str:
+    lines = ["scores          responses   said   came"]
+    for each in bins:
+        if each.mean_score is None or each.mean_response is None:
+            continue
+        bar = list("█" * round(_WIDTH * each.mean_response) + " " * _WIDTH)[: _WIDTH + 1]
+        bar[round(_WIDTH * each.mean_score)] = "│"
+        lines.append(
+            f"{each.lower:.3f} to {each.upper:.3f}  {each.responses:9,}"
+            f"  {each.mean_score:.3f}  {each.mean_response:.3f}  {''.join(bar).rstrip()}"
+        )
+    return "```text\n" + "\n".join(lines) + "\n```\n"
