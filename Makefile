@@ -8,6 +8,7 @@ PYTHON ?= python3
 PORT ?=
 TORCH_INDEX ?=
 DATA ?=
+FOLDS ?= 1
 
 # HOST counts only when it is given to make: shells and compilers export a HOST that means something else.
 ifneq ($(origin HOST),command line)
@@ -123,10 +124,10 @@ constraints: ## resolve every dependency anew and write constraints.txt
 	&& cp "$$folder/new.txt" constraints.txt
 
 # The peers that fit .venv come into it; the others get environments of their own, which the benchmark makes under .bench.
-bench-accuracy: $(READY) ## every model on held-out MovieLens, into docs/accuracy.md: make bench-accuracy DATA=ml-latest-small
+bench-accuracy: $(READY) ## measure accuracy beside peers, into docs/accuracy.md: make bench-accuracy DATA=path
 	@$(if $(DATA),,$(error name an unpacked MovieLens folder: make bench-accuracy DATA=path/to/ml-latest-small))
 	@$(PIP) install -c constraints.txt -e ".[bench]"
-	@TORCH_INDEX="$(TORCH_INDEX)" .venv/bin/python -m benchmarks.accuracy "$(DATA)"
+	@TORCH_INDEX="$(TORCH_INDEX)" .venv/bin/python -m benchmarks.accuracy "$(DATA)" "$(FOLDS)"
 
 clean: ## remove .venv and every cache, never a database
 	@rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist ./*.egg-info

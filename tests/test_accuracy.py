@@ -13,7 +13,7 @@ from benchmarks.accuracy.contestants import LIKELY
 from benchmarks.accuracy.folder import Folder
 from benchmarks.accuracy.platt import Scaling
 from benchmarks.accuracy.results import ColdStart, Figure, Relearning, Results, Row, Split
-from benchmarks.accuracy.splits import KNOWN, cold_start, for_scaling, split
+from benchmarks.accuracy.splits import FOLDS, KNOWN, cold_start, for_scaling, split
 from benchmarks.accuracy.task import Floats, Rows, Task
 from models.evaluation import evaluate, reliability
 from models.responses import Responses
@@ -82,15 +82,15 @@ def test_scores_that_are_exactly_right_are_charged_with_chance_alone() -> None:
 
 def test_no_task_holds_what_it_asks() -> None:
     folder = _folder()
-    questions = [split(folder, "random"), split(folder, "time"), *cold_start(folder).values()]
-    questions.append(for_scaling(questions[0].task))
+    questions = [split(folder, "random"), split(folder, "time"), cold_start(folder, 10, 0)]
+    questions += [for_scaling(questions[0].task, "random"), for_scaling(questions[1].task, "time")]
     for question in questions:
         seen = question.task.everything
         assert not _pairs(question.task) & set(zip(seen.users.tolist(), seen.items.tolist(), strict=True))
 
 
 def test_new_users_are_asked_the_same_whatever_is_known_of_them() -> None:
-    questions = cold_start(_folder())
+    questions = {count: cold_start(_folder(), count, 0) for count in KNOWN}
     asked = [_pairs(question.task) for question in questions.values()]
     assert all(each == asked[0] for each in asked)
     for count, question in questions.items():
@@ -101,8 +101,14 @@ def test_new_users_are_asked_the_same_whatever_is_known_of_them() -> None:
         assert all(known.count(user) == count for user in new)
 
 
+def test_everybody_is_new_in_one_of_the_folds() -> None:
+    folder = _folder()
+    new = [cold_start(folder, 0, fold).task.asked_users for fold in range(FOLDS)]
+    assert sorted(user for users in new for user in set(users.tolist())) == list(range(25))
+
+
 def test_a_task_is_the_same_after_its_file(tmp_path: Path) -> None:
-    task = cold_start(_folder())[3].task
+    task = cold_start(_folder(), 3, 0).task
     task.save(tmp_path / "task.npz")
     back = Task.load(tmp_path / "task.npz")
     assert back.users == task.users
@@ -131,7 +137,9 @@ def _results(lead: float, error: float) -> Results:
     rows = [row(LIKELY, 0, 1), row("myFM", lead, 6)]
     cold = {each.name: dict.fromkeys(KNOWN, each.auc) for each in rows}
     one = Split(100, 50, 10, rows, bins, 0.01)
-    return Results({}, {}, {"random": one, "time": one}, ColdStart(5, 50, cold), Relearning(3, 1, 2))
+    return Results(
+        {"processor": "one"}, {}, {"random": one, "time": one}, ColdStart(5, 50, cold), Relearning(3, 1, 2)
+    )
 
 
 def test_a_lead_within_one_standard_error_refutes_nothing_but_being_ahead() -> None:

@@ -1,1 +1,1 @@
-"""Accuracy: Likely's models beside other libraries', on the same held-out responses in one run."""
+"""Accuracy of Likely's models beside other libraries', on the same held-out responses in one run."""

@@ -1,6 +1,6 @@
 """The whole comparison, in one run: every model on the same tasks, one after the other, each with one thread.
 
-    python -m benchmarks.accuracy PATH        # an unpacked MovieLens folder; make bench-accuracy DATA=PATH
+    make bench-accuracy DATA=PATH FOLDS=1        # an unpacked MovieLens folder; how many fifths are new users in turn
 
 Writes .bench/accuracy.json and the tables of docs/accuracy.md. Does not know how any model works.
 """
@@ -29,8 +29,8 @@ _FEWEST, _MOST = 150, 260  # responses of the users who are relearned: 200, more
 _CONSOLE = Console()
 
 
-def main(path: Path) -> None:
-    """Measure everything and write it down."""
+def main(path: Path, folds: int) -> None:
+    """Measure everything and write it down; ``folds`` of the five of users take their turn as new ones."""
     torch.set_num_threads(1)
     for environment in dict.fromkeys(contestant.environment for contestant in CONTESTANTS):
         _CONSOLE.print(f"environment {environment}")
@@ -41,7 +41,7 @@ def main(path: Path) -> None:
         machine(),
         versions,
         {name: _split(splits.split(folder, name), name, versions) for name in splits.SPLITS},
-        _cold_start(folder),
+        _cold_start(folder, folds),
         _relearning(folder),
     )
     results.save(ROOT / ".bench" / "accuracy.json")
@@ -58,7 +58,7 @@ def _split(question: Question, name: str, versions: dict[str, str]) -> Split:
     ranked: dict[str, Floats] = {}
     said: dict[str, Floats] = {}
     seconds: dict[str, float] = {}
-    scaling = splits.for_scaling(question.task)
+    scaling = splits.for_scaling(question.task, name)
     for contestant in CONTESTANTS:
         scored = _ask(contestant, question.task, name)
         versions[contestant.package] = scored.version
@@ -79,19 +79,22 @@ def _split(question: Question, name: str, versions: dict[str, str]) -> Split:
     )
 
 
-def _cold_start(folder: Folder) -> ColdStart:
+def _cold_start(folder: Folder, folds: int) -> ColdStart:
     found: dict[str, dict[int, Figure]] = {}
-    questions = splits.cold_start(folder)
-    for count, question in questions.items():
+    for count in splits.KNOWN:
+        questions = [splits.cold_start(folder, count, fold) for fold in range(folds)]
         scores = {
-            contestant.name: _ask(contestant, question.task, f"{count} known").scores
+            contestant.name: np.concatenate(
+                [_ask(contestant, question.task, f"{count} known").scores for question in questions]
+            )
             for contestant in CONTESTANTS
             if contestant.new_users != "not asked" and contestant.fewest <= count
         }
-        users = Users.drawn(question.task.asked_users)
-        for name, figure in judging.auc_figures(question.answers, users, scores).items():
+        answers = np.concatenate([question.answers for question in questions])
+        users = Users.drawn(np.concatenate([question.task.asked_users for question in questions]))
+        for name, figure in judging.auc_figures(answers, users, scores).items():
             found.setdefault(name, {})[count] = figure
-    return ColdStart(users.counts.shape[1], len(question.answers), found)
+    return ColdStart(users.counts.shape[1], len(answers), found)
 
 
 def _relearning(folder: Folder) -> Relearning:
@@ -102,4 +105,4 @@ def _relearning(folder: Folder) -> Relearning:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -14,6 +14,7 @@ def machine() -> dict[str, str]:
         "system": f"{_system()} on {platform.machine()}",
         "Python": platform.python_version(),
         "torch": torch.__version__,
+        "other work": f"a load of {os.getloadavg()[0]:.1f} when the run began",
     }
 
 

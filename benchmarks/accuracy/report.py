@@ -44,7 +44,10 @@ def tables(results: Results) -> dict[str, str]:
 
 
 def _table(heads: list[str], rows: Iterable[Iterable[str]]) -> str:
-    lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *rows]
+    """Return a table whose cells stand to the right where the first row has a number."""
+    cells = [list(row) for row in rows]
+    marks = ["---:" if cell[:1].isdigit() else "---" for cell in cells[0]]
+    lines = [heads, marks, *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 

@@ -20,9 +20,8 @@ SPLITS = {
     "time": Holdout(fraction=0.2, by="time"),
 }
 KNOWN = (0, 1, 3, 5, 10)  # responses of a new user
+FOLDS = 5  # of users
 _SEED = 1
-_NEW_USERS = 0.2  # of all users
-_FOR_SCALING = Holdout(fraction=0.1, by="seed")
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,9 @@ def split(folder: Folder, name: str) -> Question:
     return Question.of(folder.responses, held_out(folder.responses, folder.timestamps, SPLITS[name], _SEED))
 
 
-def for_scaling(task: Task) -> Question:
-    """Return a tenth of each user's training part as a question of its own, to scale scores by."""
+def for_scaling(task: Task, name: str) -> Question:
+    """Return a question within the training part, of as many responses as the split asks for, but random."""
+    holdout = SPLITS[name].model_copy(update={"by": "seed"})
     train = task.train
     responses = Responses.from_triples(
         torch.from_numpy(task.vectors),
@@ -57,32 +57,24 @@ def for_scaling(task: Task) -> Question:
         task.users,
     )
     unused = torch.zeros(len(train.values), dtype=torch.float64)  # times: the draw is by seed
-    return Question.of(responses, held_out(responses, unused, _FOR_SCALING, _SEED + 1))
+    return Question.of(responses, held_out(responses, unused, holdout, _SEED + 1))
 
 
-def cold_start(folder: Folder) -> dict[int, Question]:
-    """Return, for each number of known responses, a fifth of the users as new ones.
+def cold_start(folder: Folder, known: int, fold: int) -> Question:
+    """Return one fifth of the users as new ones, with ``known`` of a random ten responses known of each.
 
-    What is asked is the same in all: the new users' responses but a random ten, which become known in turn.
+    The others, which are asked, are the same however many are known. In the five folds everybody is new once.
     """
     everything = _answers(folder.responses)
     generator = np.random.default_rng(_SEED)
     users = folder.responses.users
     new = np.zeros(users, dtype=bool)
-    new[generator.permutation(users)[: int(_NEW_USERS * users)]] = True
-    theirs = new[everything.users]
-    place = _random_places(everything.users, generator)
+    new[np.array_split(generator.permutation(users), FOLDS)[fold]] = True
+    theirs, place = new[everything.users], _random_places(everything.users, generator)
     asked = _where(everything, theirs & (place >= max(KNOWN)))
-    train, vectors = _where(everything, ~theirs), folder.responses.item_vectors.double().numpy()
-    return {
-        count: Question(
-            Task(
-                users, vectors, train, _where(everything, theirs & (place < count)), asked.users, asked.items
-            ),
-            asked.values,
-        )
-        for count in KNOWN
-    }
+    train, answered = _where(everything, ~theirs), _where(everything, theirs & (place < known))
+    vectors = folder.responses.item_vectors.double().numpy()
+    return Question(Task(users, vectors, train, answered, asked.users, asked.items), asked.values)
 
 
 def _answers(responses: Responses) -> Answers:
