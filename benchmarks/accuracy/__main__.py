@@ -1,6 +1,6 @@
 """The whole comparison, in one run: every model on the same tasks, one after the other, each with one thread.
 
-    make bench-accuracy DATA=PATH FOLDS=1        # an unpacked MovieLens folder; how many fifths are new users in turn
+    python -m benchmarks.accuracy PATH FOLDS   # an unpacked MovieLens folder; how many fifths are new in turn
 
 Writes .bench/accuracy.json and the tables of docs/accuracy.md. Does not know how any model works.
 """

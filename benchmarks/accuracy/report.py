@@ -44,9 +44,11 @@ def tables(results: Results) -> dict[str, str]:
 
 
 def _table(heads: list[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a table whose cells stand to the right where the first row has a number."""
+    """Return a table whose columns stand to the right where they have no words."""
     cells = [list(row) for row in rows]
-    marks = ["---:" if cell[:1].isdigit() else "---" for cell in cells[0]]
+    marks = [
+        "---" if any(map(str.isalpha, "".join(column))) else "---:" for column in zip(*cells, strict=True)
+    ]
     lines = [heads, marks, *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
