@@ -4,6 +4,7 @@
 """
 
 import time
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -12,10 +13,10 @@ from torch import Tensor
 from benchmarks.accuracy.task import Floats, Task
 from models import scoring
 from models.gradient_descent import GradientDescent, GradientDescentOptions
-from models.mixed_effects.predictor import Taste
-from models.mixed_effects.trainer import Fit, MixedEffects, MixedEffectsOptions
+from models.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
+from models.model import Model, Taste
 from models.responses import Responses
-from models.trainer import Step
+from models.trainer import Learned, Step
 
 _DESCENT = GradientDescentOptions(loss="logistic", optimizer="adam", epochs=100)
 _SEED = 1
@@ -57,20 +58,21 @@ class WithLearnedDimensions(_Likely):
     def train(self) -> None:
         """Fit."""
         options = MixedEffectsOptions(learned_dimensions=self.learned_dimensions)
-        self.fit = MixedEffects(options).fit(self.responses, _SEED, _unheard)
+        self.learned = MixedEffects(options).fit(self.responses, _SEED, _unheard)
 
     def logits(self, user: int, items: Tensor) -> Tensor:
         """Return the logits of one user's scores."""
-        predictor = self.fit.predictor
-        return predictor.predict(self._taste(user), predictor.items.gathered(items)).logits
+        return self._model.predict(self._taste(user), items).logits
+
+    @cached_property
+    def _model(self) -> Model:
+        return _restored(self.learned, self.responses)
 
     def _taste(self, user: int) -> Taste:
         if user in self.row:
-            return Taste(self.fit.tastes.means[self.row[user]], self.fit.tastes.covariances[self.row[user]])
+            return self.learned.tastes[self.row[user]]
         items, values = self.task.known.of(user)
-        if len(items) == 0:
-            return self.fit.predictor.newcomer()
-        return self.fit.predictor.relearn(torch.from_numpy(items), torch.from_numpy(values))
+        return self._model.relearn(torch.from_numpy(items), torch.from_numpy(values), None, 0.0)
 
 
 class NamedOnly(WithLearnedDimensions):
@@ -93,16 +95,23 @@ class Descent(_Likely):
 
 def relearning_seconds(responses: Responses, fewest: int, most: int) -> list[float]:
     """Return what a relearning takes with each user's last response, for users of so many responses."""
-    fit = MixedEffects(MixedEffectsOptions()).fit(responses, _SEED, _unheard)
+    model = _restored(MixedEffects(MixedEffectsOptions()).fit(responses, _SEED, _unheard), responses)
     counts = responses.offsets.diff()
     users = torch.nonzero((counts >= fewest) & (counts <= most))[:, 0].tolist()
-    return [_relearning(fit, responses, user) for user in users]
+    return [_relearning(model, responses, user) for user in users]
 
 
-def _relearning(fit: Fit, responses: Responses, user: int) -> float:
+def _relearning(model: Model, responses: Responses, user: int) -> float:
     own = slice(int(responses.offsets[user]), int(responses.offsets[user + 1]))
     items, values = responses.item_rows[own], responses.values[own]
-    before = fit.predictor.relearn(items[:-1], values[:-1])
+    before = model.relearn(items[:-1], values[:-1], None, 0.0)
     started = time.perf_counter()
-    fit.predictor.relearn(items, values, before)
+    model.relearn(items, values, before, 0.0)
     return time.perf_counter() - started
+
+
+def _restored(learned: Learned, responses: Responses) -> Model:
+    """Return the model as the service has it: from what it keeps of a training."""
+    known = torch.ones(responses.items, dtype=torch.bool)
+    trainer = MixedEffects(MixedEffectsOptions())
+    return trainer.restore(learned.shared, responses.item_vectors, learned.items, known)
