@@ -5,7 +5,7 @@ import torch
 
 from models.responses import Responses
 from models.trainer import Step, Trainer
-from tests.models.problems import dense_responses, generator, model_of, rows_of
+from tests.models.problems import dense_responses, generator, masked_responses, model_of, rows_of
 
 
 def data_at_the_edge() -> dict[str, Responses]:
@@ -29,6 +29,9 @@ def data_at_the_edge() -> dict[str, Responses]:
         "one dimension of a million": dense_responses(vectors * torch.tensor([1e6, 1, 1]), table),
         "more dimensions than responses": dense_responses(wide, table),
         "users of 2,000 responses": dense_responses(many, many_answers),
+        "movies nobody answered": masked_responses(vectors, table, torch.arange(6).expand(4, 6) < 3),
+        "users with one response each": masked_responses(vectors, table, torch.eye(4, 6) > 0),
+        "two vectors alike": dense_responses(vectors[[0, 0, 1, 1, 2, 2]], table),
     }
 
 
