@@ -1,7 +1,7 @@
 """The items' half-step: the posterior of each w_m = [b_m, q_m] given the users.
 
-    precision_m = T⁻¹ + Σ_u 2λ·E[ψψᵀ],   ψ_u = [1, e_u's learned part]
-    precision_m · mean_m = T⁻¹·B·[1, x_m] + Σ_u (h·E[ψ] − 2λ·E[(e_u · [1, x_m])·ψ])
+    precision_m = T⁻¹ + Σ_u w·E[ψψᵀ],   ψ_u = [1, e_u's learned part]
+    precision_m · mean_m = T⁻¹·B·[1, x_m] + Σ_u (h·E[ψ] − w·E[(e_u · [1, x_m])·ψ])
 
 Sums over users are sparse products. Does not know how the users' posteriors came about.
 """
@@ -110,22 +110,24 @@ def update(
     items: Items,
     asked: Asked,
     prior: Prior,
-    halves: Tensor,
+    pulls: Tensor,
     weights: Tensor,
     crossed: Tensor,
     tastes: Tensor,
     learned: Tensor,
-) -> Items:
-    """Return the items with new posteriors.
+) -> tuple[Items, float]:
+    """Return the items with new posteriors, and the sum of their covariances' log determinants.
 
-    halves r − ½, weights 2λ, both [responses]; crossed [responses, K] of `users.Posterior`; tastes E[ψ]
-    [users, K] and learned E[ggᵀ] [users, K²] of `users.Posterior`, with the constant last.
+    pulls h and weights w of `logistic.evidence`, both [responses]; crossed [responses, K] of
+    `users.Posterior`; tastes E[ψ] [users, K] and learned E[ggᵀ] [users, K²] of it, with the constant last.
     """
     size = items.means.shape[1]
     precision = prior.precision
     squared = learned.view(-1, size, size).roll((1, 1), (1, 2)).flatten(1)  # E[ψψᵀ]
     precisions = asked.sum_over_users(weights, squared).view(-1, size, size).add_(precision)
-    slopes = asked.sum_over_users(halves, tastes) - asked.sum_over_responses(weights[:, None] * crossed)
-    covariances = torch.cholesky_inverse(torch.linalg.cholesky(precisions))
+    slopes = asked.sum_over_users(pulls, tastes) - asked.sum_over_responses(weights[:, None] * crossed)
+    factors = torch.linalg.cholesky(precisions)
+    covariances = torch.cholesky_inverse(factors)
     means = (covariances @ (slopes + prior.mean @ precision)[..., None])[..., 0]
-    return replace(items, means=means, covariances=covariances)
+    log_determinants = -2 * float(factors.diagonal(dim1=1, dim2=2).log().sum())
+    return replace(items, means=means, covariances=covariances), log_determinants

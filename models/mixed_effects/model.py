@@ -8,22 +8,22 @@ Does not know how they were learned, nor where they are kept.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import pi
 
 import torch
 from torch import Tensor
 
 from models.mixed_effects.items import Items
-from models.mixed_effects.predictor import Gaussian, Predictor
+from models.mixed_effects.logistic import evidence, expected
+from models.mixed_effects.predictor import Predictor
 from models.mixed_effects.priors import Prior
+from models.mixed_effects.relearning import Normal
+from models.mixed_effects.rough import RoughItems
 from models.mixed_effects.standardisation import Standardisation
-from models.mixed_effects.users import twice_lambda
 from models.model import Explanation, Prediction, Taste, Weights
-from models.scoring import FLOAT32_ROUNDING, Best, best_of, scores
+from models.scoring import Best, best_of, scores
 
 _NUMBERS_AT_ONCE = 4_000_000  # float64, in the largest array
 _NOTHING = 1e-300  # so that of no uncertainty nothing is to be learned
-_STEEPEST_DAMPING = pi / 16  # |dκ/dvar| is largest at var = 0
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class MixedEffectsModel:
 
     def best(self, taste: Taste, limit: int, excluded: Tensor, min_logit: float) -> Best:
         """Find the best by a float32 product with all items, given its rounding error."""
-        rough, error = self._rough.logits(taste)
+        rough, error = self._rough.logits(taste.embedding, _factor(taste))
         return best_of(
             rough, error, lambda rows: self.predict(taste, rows).logits, limit, excluded, min_logit
         )
@@ -104,13 +104,13 @@ class MixedEffectsModel:
         targets: Tensor,
         others_squared_norm: float = 0.0,  # noqa: ARG002 - as in `relearn`
     ) -> Tensor:
-        """Take each answer's share out of the posterior's precision, the other answers' ξ held."""
+        """Take each answer's share out of the posterior's precision, the other answers' weights held."""
         own, known = self.predictor.items.gathered(rows), _gaussian(taste)
         precision = torch.linalg.inv(known.covariance)
         found = self.predict(taste, rows)
-        weights = twice_lambda((found.variance + found.mean**2).sqrt())
+        weights, pulls, _ = evidence(answers.double(), found.mean, found.variance)
         features, named = own.features, own.named
-        slopes = (answers.double() - 0.5 - weights * own.means[:, 0])[:, None] * features
+        slopes = (pulls - weights * own.means[:, 0])[:, None] * features
         slopes[:, named:] -= weights[:, None] * own.covariances[:, 0, 1:]
         moved = torch.empty(len(targets), len(rows), dtype=torch.float64)
         shown = self.predictor.items.gathered(targets).features
@@ -125,8 +125,8 @@ class MixedEffectsModel:
     def lessons(self, taste: Taste) -> Tensor:
         """Expect of each item's answer which share of the scores' variances it would take away.
 
-        An answer adds 1/(1/(2λ) + v) to the precision along φ, v what is not known of the item itself, and so
-        takes (φᵀCφₒ)² / (1/(2λ) + v + φᵀCφ) from var z of an item φₒ. A score moves with σ(1 − σ) times z.
+        An answer adds 1/(1/w + v) to the precision along φ, v what is not known of the item itself, and so
+        takes (φᵀCφₒ)² / (1/w + v + φᵀCφ) from var z of an item φₒ. A score moves with σ(1 − σ) times z.
         Not everybody has an answer: it counts as often as people had one.
         """
         items, known = self.predictor.items, _gaussian(taste)
@@ -136,57 +136,14 @@ class MixedEffectsModel:
         slopes = (probable * (1.0 - probable)).square()
         spread = features @ known.covariance
         own = (spread * features).sum(-1)
-        noise = 1.0 / twice_lambda((found.variance + found.mean**2).sqrt()) + found.variance - own
+        noise = 1.0 / expected(found.mean, found.variance).slope + found.variance - own
         everywhere = features.T @ (slopes[:, None] * features)
         uncertain = (slopes * own).sum().clamp(min=_NOTHING)
         return self.chances * ((spread @ everywhere) * spread).sum(-1) / (noise + own) / uncertain
 
     @cached_property
-    def _rough(self) -> "_Rough":
-        return _Rough.of(self.predictor.items)
-
-
-@dataclass(frozen=True)
-class _Rough:
-    """Items in float32, for one product with all of them, and the norms that bound its rounding error."""
-
-    features: Tensor  # [items, P]
-    appeals: Tensor  # [items]
-    halves: Tensor  # [items, K(K + 1)/2]: the covariances' upper halves, off the diagonal doubled
-    largest_feature: float
-    largest_appeal: float
-    largest_half: float
-
-    @classmethod
-    def of(cls, items: Items) -> "_Rough":
-        size = items.means.shape[1]
-        rows, columns = torch.triu_indices(size, size)
-        halves = items.covariances[:, rows, columns] * torch.where(rows == columns, 1.0, 2.0)
-        norms = [part.square().sum(-1).sqrt() for part in (items.features, items.means[:, :1], halves)]
-        largest = [float(norm.max()) if norm.numel() else 0.0 for norm in norms]
-        return cls(items.features.float(), items.means[:, 0].float(), halves.float(), *largest)
-
-    def logits(self, taste: Taste) -> tuple[Tensor, float]:
-        """Return all items' logits float32 [items], and how far they may be off."""
-        embedding, factor = taste.embedding, _factor(taste)
-        size = (self.halves.shape[1] * 8 + 1) ** 0.5 // 2  # K, from K(K + 1)/2
-        learned = len(embedding) + 1 - round(size)
-        side = torch.cat([embedding.new_ones(1), embedding[learned:]])
-        both = torch.outer(side, side)
-        both[1:, 1:] += factor[learned:] @ factor[learned:].T
-        rows, columns = torch.triu_indices(len(side), len(side))
-        means = self.appeals + self.features @ embedding
-        variances = (self.features @ factor).square().sum(-1) + self.halves @ both[rows, columns]
-        logits = means / torch.sqrt(1.0 + pi / 8.0 * variances.clamp(min=0.0))
-        return logits, self._error(embedding.double(), factor.double(), both.double())
-
-    def _error(self, embedding: Tensor, factor: Tensor, both: Tensor) -> float:
-        """Bound the rounding: of n products' sum by (n + 2)·2⁻²⁴ times the product of the norms."""
-        terms = (len(embedding) + self.halves.shape[1] + 8) * FLOAT32_ROUNDING
-        reach = self.largest_appeal + self.largest_feature * float(embedding.norm())
-        variance = 4.0 * self.largest_feature**2 * float(factor.square().sum())
-        variance += 2.0 * self.largest_half * float(both.norm())
-        return terms * reach * (2.0 + _STEEPEST_DAMPING * variance)
+    def _rough(self) -> RoughItems:
+        return RoughItems.of(self.predictor.items)
 
 
 def item_states(items: Items, counts: Tensor) -> Tensor:
@@ -246,14 +203,14 @@ def rounded(items: Items) -> Items:
     return Items(items.constants, items.means.float().double(), upper + upper.triu(1).mT)
 
 
-def _kept(known: Gaussian) -> Taste:
+def _kept(known: Normal) -> Taste:
     turned = torch.linalg.cholesky(known.covariance.flip(0, 1))  # upper triangular when turned back
     return Taste(known.mean.float(), turned.flip(0, 1).float())
 
 
-def _gaussian(taste: Taste) -> Gaussian:
+def _gaussian(taste: Taste) -> Normal:
     factor = _factor(taste).double()
-    return Gaussian(taste.embedding.double(), factor @ factor.T)
+    return Normal(taste.embedding.double(), factor @ factor.T)
 
 
 def _factor(taste: Taste) -> Tensor:

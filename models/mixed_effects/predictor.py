@@ -1,27 +1,19 @@
 """Logits of what was learned, with their uncertainty: E[z] and var z follow from the two posteriors.
 
-Relearning a user is the users' half-step to its end with the items held where
-they are, and equals what the training ended with. Does not know how the training went.
+Relearning a user is the users' half-step to its end with the items held where they are, and equals what the
+training ended with. Does not know how the training went.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from models.mixed_effects.items import Items
 from models.mixed_effects.priors import Prior
-from models.mixed_effects.relearning import learn
+from models.mixed_effects.relearning import Normal, learn
 from models.mixed_effects.standardisation import Standardisation
 from models.model import Prediction
-
-
-class Gaussian(NamedTuple):
-    """What is known of one user's e_u: mean [P] and covariance [P, P], float64."""
-
-    mean: Tensor
-    covariance: Tensor
 
 
 @dataclass(frozen=True)
@@ -34,29 +26,26 @@ class Predictor:
     spread: Tensor
     effects: Tensor
 
-    def newcomer(self) -> Gaussian:
+    def newcomer(self) -> Normal:
         """Return what is known of somebody who has answered nothing: the population's taste."""
-        return Gaussian(self.population.mean, self.population.covariance)
+        return Normal(self.population.mean, self.population.covariance)
 
     def unseen(self, vectors: Tensor) -> Items:
         """Return what is known of items that no training saw, from their vectors [n, dimensions]."""
         constants = self.scale.constants(vectors)
         return Items(constants, constants @ self.effects.T, self.spread.expand(len(constants), -1, -1))
 
-    def relearn(self, rows: Tensor, answers: Tensor, start: Gaussian | None = None) -> Gaussian:
+    def relearn(self, rows: Tensor, answers: Tensor, start: Normal | None = None) -> Normal:
         """Learn one user's taste from all their answers [n], to the items at ``rows`` [n].
 
         The taste that they had makes the search shorter; its end is the same.
         """
         order = torch.argsort(rows, stable=True)  # whatever order the answers came in
         items = self.items.gathered(rows[order])
-        xi = None
-        if start is not None:  # ξ² = E[z²]
-            before = self.predict(start, items)
-            xi = (before.variance + before.mean**2).sqrt()
-        return Gaussian(*learn(items, answers[order], self.population, xi))
+        near = None if start is None else self.predict(start, items)
+        return learn(items, answers[order], self.population, near)
 
-    def predict(self, taste: Gaussian, items: Items) -> Prediction:
+    def predict(self, taste: Normal, items: Items) -> Prediction:
         """Return E[z] and var z of the taste for these items [n]."""
         features, named, mean = items.features, items.named, taste.mean
         learned = mean[named:]

@@ -15,6 +15,7 @@ from models.mixed_effects import items as items_
 from models.mixed_effects import model as model_
 from models.mixed_effects import users as users_
 from models.mixed_effects.items import Asked, Items
+from models.mixed_effects.logistic import Evidence, evidence
 from models.mixed_effects.model import MixedEffectsModel
 from models.mixed_effects.predictor import Predictor, covariance_factors
 from models.mixed_effects.priors import Prior, rescaled
@@ -49,13 +50,14 @@ class Fit:
 
 @dataclass(frozen=True)
 class _State:
-    """Everything that a step moves; xi [responses]."""
+    """Everything that a step moves."""
 
     items: Items
+    log_determinants: float  # of the items' covariances, summed
     users_prior: Prior
     items_prior: Prior
     effects: Tensor  # B [K, A]
-    xi: Tensor
+    evidence: Evidence  # of the responses
 
 
 @dataclass
@@ -66,8 +68,8 @@ class _Sums:
     learned: Tensor  # E[ggᵀ] of g = [e_q, 1] [users, K²]
     covariances: Tensor  # [P, P], summed over users
     log_determinants: float
-    logits: Tensor  # [responses]
-    xi: Tensor  # [responses]
+    logits: Tensor  # E[z] [responses]
+    squares: Tensor  # E[z²] [responses]
     crossed: Tensor  # [responses, K]
 
 
@@ -105,18 +107,18 @@ class MixedEffects:
         The penalty is the divergence of the posteriors from the priors. ``report`` may raise to stop.
         """
         scale = Standardisation.of(responses.item_vectors)
-        state = self._start(scale.constants(responses.item_vectors), responses.values.shape[0], seed)
+        state = self._start(scale.constants(responses.item_vectors), responses.values, seed)
         lined = list(batches(responses, state.items.features.shape[1]))
         asked = Asked.of(responses)
-        halves = responses.values.double() - 0.5
         before, status = -torch.inf, f"stopped after max_steps = {self.options.max_steps} steps"
         for number in range(1, self.options.max_steps + 1):
             sums = _pass_over_users(lined, state, responses)
-            step = _step(number, sums, state, halves)
+            said = evidence(*(each.float() for each in (responses.values, sums.logits, _variances(sums))))
+            step = _step(number, sums, state, said)
             report(step)
             change = (-step.loss - before) / max(1.0, abs(step.loss))
             before = -step.loss
-            state = _advance(state, sums, asked, halves)
+            state = _advance(state, sums, asked, Evidence(*(each.double() for each in said)))
             if number > _STEPS_BEFORE_STOPPING and abs(change) < self.options.tolerance:
                 status = f"the bound changed by less than {self.options.tolerance:g} after {number} steps"
                 break
@@ -127,7 +129,7 @@ class MixedEffects:
         )
         return Fit(predictor, _settled(lined, state, responses), status)
 
-    def _start(self, constants: Tensor, responses: int, seed: int) -> _State:
+    def _start(self, constants: Tensor, answers: Tensor, seed: int) -> _State:
         learned, (count, named) = self.options.learned_dimensions, constants.shape
         generator = torch.Generator().manual_seed(seed)
         means = torch.zeros(count, 1 + learned, dtype=torch.float64)
@@ -138,12 +140,15 @@ class MixedEffects:
         size = named + learned
         return _State(
             items=Items(constants, means, known.expand(count, -1, -1)),
+            log_determinants=count * float(torch.logdet(known)),
             users_prior=Prior(
                 torch.zeros(size, dtype=torch.float64), _FIRST_VARIANCE * torch.eye(size, dtype=torch.float64)
             ),
             items_prior=Prior(torch.zeros_like(means), spread),
             effects=torch.zeros(1 + learned, named, dtype=torch.float64),
-            xi=torch.ones(responses, dtype=torch.float64),
+            evidence=evidence(
+                answers.double(), *(torch.full_like(answers, at).double() for at in (0.0, 1.0))
+            ),
         )
 
 
@@ -159,57 +164,58 @@ def _pass_over_users(lined: list[Batch], state: _State, responses: Responses) ->
         covariances=torch.zeros(size, size, dtype=double),
         log_determinants=0.0,
         logits=torch.empty(count, dtype=double),
-        xi=torch.empty(count, dtype=double),
+        squares=torch.empty(count, dtype=double),
         crossed=torch.empty(count, known, dtype=double),
     )
     covariances = state.items.moments.covariances
-    spread = responses.sparse(users_.twice_lambda(state.xi)) @ covariances
+    weights, pulls = state.evidence.weights, state.evidence.pulls
+    spread = responses.sparse(weights) @ covariances
     for batch in lined:
-        xi = state.xi[batch.positions]
-        posterior = users_.update(batch, state.items, state.users_prior, xi, spread[batch.users])
+        at, of = batch.positions, batch.users
+        posterior = users_.update(batch, state.items, state.users_prior, weights[at], pulls[at], spread[of])
         sums.means[batch.users] = posterior.means
         sums.learned[batch.users] = posterior.learned(named)
         sums.covariances += posterior.covariances.sum(0)
         sums.log_determinants += float(posterior.log_determinants.sum())
-        for kept, found in (
+        for into, found in (
             (sums.logits, posterior.logits),
-            (sums.xi, posterior.squares),
+            (sums.squares, posterior.squares),
             (sums.crossed, posterior.crossed(named)),
         ):
-            kept.index_copy_(
+            into.index_copy_(
                 0, batch.places_of_all, found.flatten(0, 1).index_select(0, batch.places).double()
             )
-    squares = torch.sparse.sampled_addmm(responses.sparse(sums.xi), sums.learned, covariances.T).values()
-    sums.xi = squares.clamp(min=0).sqrt()
+    without = responses.sparse(sums.squares)  # what the items' covariances add
+    sums.squares = torch.sparse.sampled_addmm(without, sums.learned, covariances.T).values()
     return sums
+
+
+def _variances(sums: _Sums) -> Tensor:
+    return (sums.squares - sums.logits**2).clamp(min=0)
 
 
 def _with_one(tastes: Tensor) -> Tensor:
     return torch.cat([tastes.new_ones(tastes.shape[0], 1), tastes], dim=1)
 
 
-def _step(number: int, sums: _Sums, state: _State, halves: Tensor) -> Step:
-    """Return the step with the bound's two parts, measured where ξ² = E[z²]."""
-    # h·E[z] − log(2·cosh(ξ/2)), written so that no ξ overflows
-    likelihood = (halves * sums.logits).sum() - (sums.xi / 2 + torch.log1p(torch.exp(-sums.xi))).sum()
+def _step(number: int, sums: _Sums, state: _State, said: Evidence) -> Step:
+    """Return the step with the bound's two parts."""
     covariances = state.items.covariances
     penalty = state.users_prior.divergence(sums.means, sums.covariances, sums.log_determinants)
-    penalty += state.items_prior.divergence(
-        state.items.means, covariances.sum(0), float(torch.linalg.slogdet(covariances).logabsdet.sum())
-    )
-    data_loss = -float(likelihood)
+    penalty += state.items_prior.divergence(state.items.means, covariances.sum(0), state.log_determinants)
+    data_loss = -float(said.likelihood.sum(dtype=torch.float64))
     return Step(number, data_loss + penalty, data_loss, penalty)
 
 
-def _advance(state: _State, sums: _Sums, asked: Asked, halves: Tensor) -> _State:
+def _advance(state: _State, sums: _Sums, asked: Asked, said: Evidence) -> _State:
     """Move the items, then what users have in common, and items."""
     named = state.items.named
-    items = items_.update(
+    items, log_determinants = items_.update(
         state.items,
         asked,
         state.items_prior,
-        halves,
-        users_.twice_lambda(sums.xi),
+        said.pulls,
+        said.weights,
         sums.crossed,
         _with_one(sums.means[:, named:]),
         sums.learned,
@@ -223,7 +229,7 @@ def _advance(state: _State, sums: _Sums, asked: Asked, halves: Tensor) -> _State
         items.covariances.mean(0),
         deviations.T @ deviations / deviations.shape[0],
     )
-    return _State(items, users_prior, Prior(expected, spread), effects, sums.xi)
+    return _State(items, log_determinants, users_prior, Prior(expected, spread), effects, said)
 
 
 def _next_prior(prior: Prior, means: Tensor, posterior: Tensor) -> Prior:
@@ -247,7 +253,8 @@ def _settled(lined: list[Batch], state: _State, responses: Responses) -> Tastes:
     embeddings = torch.empty(responses.users, size)
     factors = torch.empty(responses.users, size * (size + 1) // 2)
     for batch in lined:
-        posterior, _ = users_.settle(batch, state.items, state.users_prior, state.xi[batch.positions])
+        weights, pulls = state.evidence.weights[batch.positions], state.evidence.pulls[batch.positions]
+        posterior = users_.settled(batch, state.items, state.users_prior, weights, pulls)
         embeddings[batch.users] = posterior.means.float()
         factors[batch.users] = packed(covariance_factors(posterior.factors)).float()
     return Tastes(embeddings, factors)

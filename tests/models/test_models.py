@@ -16,6 +16,7 @@ from models.responses import Responses
 from models.trainer import Learned
 from models.trainers import make_trainer
 from tests.models.problems import generator, model_of, random_responses, rows_of, unheard
+from tests.models.test_logistic import integrated
 
 CHOICES: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "logistic": ("gradient_descent", {"loss": "logistic", "epochs": 200}),
@@ -196,9 +197,9 @@ def test_a_lesson_is_the_share_of_the_variance_that_an_answer_takes_away(choice:
     assert float((noise - model.predict(sure, everything).variance).min()) > -1e-9
     counts = torch.bincount(one.responses.item_rows, minlength=ITEMS).double()
     for row in range(0, ITEMS, 13):
-        xi = float((before.mean[row] ** 2 + before.variance[row]).sqrt())
+        [weight] = integrated("slope", before.mean[row, None], before.variance[row, None]).tolist()
         precision = torch.linalg.inv(covariance)
-        gained = 1 / (2 * xi / float(torch.tanh(torch.tensor(xi / 2))) + float(noise[row]))
+        gained = 1 / (1 / weight + float(noise[row]))
         precision += gained * torch.outer(features[row], features[row])
         after = torch.einsum("ip,pq,iq->i", features, torch.linalg.inv(precision), features)
         fallen = float((weights * (own - after)).sum() / (weights * own).sum())
