@@ -54,7 +54,8 @@ def main() -> None:
         prefix = "LIKELY_" if error.title == Settings.__name__ else ""
         for one in error.errors():
             name = ".".join(str(part) for part in one["loc"])
-            _say(f"{(prefix + name).upper() if prefix else name}: {one['msg']}")
+            said = one["msg"].removeprefix("Value error, ")
+            _say(f"{(prefix + name).upper() if prefix else name}: {said}" if name else said)
     except Problem as error:
         _say(error.detail)
         for place in error.places[:10]:

@@ -29,6 +29,11 @@ class Place:
     line: int | None = None
 
 
+def pointer(*parts: str | int) -> str:
+    """Return the JSON pointer (RFC 6901) that leads through these names and indices."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
     """A mistake with an HTTP status, a stable type and a sentence that says what would be right."""
 

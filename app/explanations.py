@@ -3,7 +3,7 @@
 Does not know whether the answers are stored or only supposed.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,6 +87,24 @@ class Person:
     others_squared_norm: float = 0.0
 
 
+def check_include(
+    trained: TrainedModel, movies: int, include: Collection[Include], place: Callable[[str], Place]
+) -> None:
+    """Raise when something cannot be included with scores of so many movies; ``place`` says where it stands.
+
+    `Conflict` for intervals of a model that knows none, `BadInput` for influences on too many movies.
+    """
+    if "interval" in include and not trained.model.uncertain:
+        raise Conflict(
+            f"training {trained.id} is of {trained.trainer}, which does not know how sure it is; "
+            "scores of a mixed_effects training have intervals",
+            [place("no intervals with the training that serves")],
+        )
+    if "influences" in include and movies > _MOVIES_WITH_INFLUENCES:
+        said = f"influences are shown for up to {_MOVIES_WITH_INFLUENCES} movies at once, not {movies}"
+        raise BadInput(f"{said}: name fewer movies, or give a smaller limit", [place(said)])
+
+
 def details(
     trained: TrainedModel,
     dimensions: Sequence[str],
@@ -94,10 +112,7 @@ def details(
     rows: Tensor,
     include: Collection[Include],
 ) -> list[Details]:
-    """Return what is to be included with the scores of the movies at ``rows`` [n].
-
-    Raises `Conflict` for intervals of a model that knows none, `BadInput` for influences on too many movies.
-    """
+    """Return what is to be included with the scores of the movies at ``rows`` [n]; see `check_include`."""
     count = len(rows)
     intervals = _intervals(trained, person.taste, rows) if "interval" in include else [None] * count
     sums = (
@@ -108,12 +123,6 @@ def details(
 
 
 def _intervals(trained: TrainedModel, taste: Taste, rows: Tensor) -> list[Interval]:
-    if not trained.model.uncertain:
-        raise Conflict(
-            f"training {trained.id} is of {trained.trainer}, which does not know how sure it is; "
-            "scores of a mixed_effects training have intervals",
-            [Place("no intervals with the training that serves", parameter="include")],
-        )
     lower, upper = (
         scoring.scores(bound).tolist() for bound in trained.model.predict(taste, rows).interval(LEVEL)
     )
@@ -126,7 +135,7 @@ def _explanations(
     found = trained.model.explain(taste, rows)
     damping = found.damping
     weights = found.weights.tolist()
-    contributions = damping[:, None] * found.weights * found.values
+    contributions = damping[:, None] * found.weights * found.values + 0.0  # no -0.0
     values = [to_numbers(row) for row in found.values.float().numpy()]
     numbers = zip(
         damping.tolist(),
@@ -150,11 +159,6 @@ def _explanations(
 
 
 def _influences(trained: TrainedModel, person: Person, rows: Tensor) -> list[list[Influence]]:
-    if len(rows) > _MOVIES_WITH_INFLUENCES:
-        detail = f"influences are shown for up to {_MOVIES_WITH_INFLUENCES} movies at once, not {len(rows)}"
-        raise BadInput(
-            f"{detail}: name fewer with movie=, or give a smaller limit", [Place(detail, parameter="include")]
-        )
     given = person.answers
     if len(given.rows) == 0:
         return [[] for _ in rows]

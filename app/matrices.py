@@ -6,7 +6,9 @@ Does not know users.
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from sqlalchemy import Connection, select
@@ -16,15 +18,53 @@ from app import vectors
 from app.catalogs import CatalogRow
 from app.tables import Movie
 
-_CATALOGS_KEPT = 16
+_KEPT = 16
+
+Thing = TypeVar("Thing")
+
+
+class Newest(Generic[Thing]):
+    """The newest version of each of the things used last, by key; made by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[int, tuple[int, Thing]] = OrderedDict()
+        self._looking, self._making = threading.Lock(), threading.Lock()
+
+    def of(self, key: int, version: int, make: Callable[[], Thing]) -> Thing:
+        """Return the thing at this version; a version older than the newest is made and not kept."""
+        found = self._find(key, version)
+        if found is not None:
+            return found
+        with self._making:  # whoever waited here finds it made
+            found = self._find(key, version)
+            if found is None:
+                found = make()
+                self._keep(key, version, found)
+        return found
+
+    def _find(self, key: int, version: int) -> Thing | None:
+        with self._looking:
+            kept = self._kept.get(key)
+            if kept is None or kept[0] != version:
+                return None
+            self._kept.move_to_end(key)
+            return kept[1]
+
+    def _keep(self, key: int, version: int, made: Thing) -> None:
+        with self._looking:
+            if key not in self._kept or self._kept[key][0] < version:
+                self._kept[key] = (version, made)
+                self._kept.move_to_end(key)
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
 
 
 @dataclass(frozen=True)
 class MovieMatrix:
     """One version of a catalog's movies, in the order of their ids.
 
-    ``vectors`` is float32 [movies, dimensions] and ``largest_norm`` bounds the norms of its rows; ``rows``
-    finds a movie by the caller's id, ``rows_by_key`` by the database's.
+    ``vectors`` is float32 [movies, dimensions]; ``rows`` finds a movie by the caller's id, ``rows_by_key`` by
+    the database's.
     """
 
     version: int
@@ -33,31 +73,17 @@ class MovieMatrix:
     rows: dict[str, int]
     rows_by_key: dict[int, int]
     vectors: Tensor
-    largest_norm: float
 
 
 class MovieMatrices:
     """The matrices of the catalogs used last."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[int, MovieMatrix] = OrderedDict()
-        self._lock = threading.Lock()
+        self._newest: Newest[MovieMatrix] = Newest()
 
     def of(self, connection: Connection, catalog: CatalogRow) -> MovieMatrix:
         """Return the catalog's movies as the connection's transaction sees them."""
-        with self._lock:
-            kept = self._kept.get(catalog.id)
-            if kept is not None and kept.version == catalog.movies_version:
-                self._kept.move_to_end(catalog.id)
-                return kept
-        matrix = _read(connection, catalog)
-        with self._lock:
-            if kept is None or kept.version < matrix.version:
-                self._kept[catalog.id] = matrix
-                self._kept.move_to_end(catalog.id)
-            while len(self._kept) > _CATALOGS_KEPT:
-                self._kept.popitem(last=False)
-        return matrix
+        return self._newest.of(catalog.id, catalog.movies_version, lambda: _read(connection, catalog))
 
 
 def _read(connection: Connection, catalog: CatalogRow) -> MovieMatrix:
@@ -68,7 +94,6 @@ def _read(connection: Connection, catalog: CatalogRow) -> MovieMatrix:
     ).all()
     stacked = vectors.stack((row.vector for row in found), len(catalog.dimensions))
     matrix = torch.from_numpy(stacked.reshape(len(found), len(catalog.dimensions)))
-    norms = torch.linalg.vector_norm(matrix, dim=1, dtype=torch.float64)
     return MovieMatrix(
         version=catalog.movies_version,
         movies=[row.movie for row in found],
@@ -76,5 +101,4 @@ def _read(connection: Connection, catalog: CatalogRow) -> MovieMatrix:
         rows={row.movie: index for index, row in enumerate(found)},
         rows_by_key={row.id: index for index, row in enumerate(found)},
         vectors=matrix,
-        largest_norm=float(norms.max()) if found else 0.0,
     )

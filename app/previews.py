@@ -9,15 +9,15 @@ from sqlalchemy import Connection
 
 from app.catalogs import find_catalog
 from app.embeddings import Basis, find_serving
-from app.errors import Conflict, NotFound, Place
-from app.explanations import Include, Person
+from app.errors import Conflict, NotFound, Place, pointer
+from app.explanations import Include, Person, check_include
 from app.movies import unknown_movie
 from app.questions import Question, check_uncertain, choose_question
 from app.relearning import Answers, others_squared_norm
 from app.scores import Score, listed, named_rows
 from app.trained_models import TrainedModel, TrainedModels
 
-PreviewInclude = Include | Literal["next_question"]
+PreviewInclude = Literal["interval", "explanation", "influences", "next_question"]
 
 _BEST = 10
 
@@ -49,7 +49,7 @@ def preview_scores(
     """Score movies for somebody who would give these responses; the best ones leave out what they answer.
 
     Raises `NotFound` for catalog or movies, `Conflict` when nothing is trained yet or the model knows nothing
-    of somebody without responses, and what `app.explanations.details` raises.
+    of somebody without responses, and what `app.explanations.check_include` raises.
     """
     found = find_catalog(connection, catalog)
     trained = find_serving(connection, models, found)
@@ -70,6 +70,7 @@ def preview_scores(
     if "next_question" in asked.include:
         question = choose_question(trained, person.taste, answered)
     include = [one for one in get_args(Include) if one in asked.include]
+    check_include(trained, len(rows), include, lambda said: Place(said, pointer="/include"))
     scores = listed(trained, found.dimensions, person, rows, logits, include)
     basis: Basis = "learned" if responses else "population"
     return Preview(trained.id, len(responses), basis, scores, question)
@@ -94,12 +95,12 @@ def _check_movies(
 ) -> None:
     known = trained.movies.rows
     places = [
-        Place(unknown_movie(catalog, movie).detail, pointer=f"/responses/{movie}")
+        Place(unknown_movie(catalog, movie).detail, pointer=pointer("responses", movie))
         for movie in responses
         if movie not in known
     ]
     places += [
-        Place(unknown_movie(catalog, movie).detail, pointer=f"/movies/{index}")
+        Place(unknown_movie(catalog, movie).detail, pointer=pointer("movies", index))
         for index, movie in enumerate(movies)
         if movie not in known
     ]

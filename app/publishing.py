@@ -156,8 +156,9 @@ def _serve(connection: Connection, lease: Lease, verdict: Verdict | None) -> dic
     One that must be better than what serves does not take the place of what was promoted meanwhile.
     """
     promoted = lease.serve
-    if lease.if_better and verdict is not None:
-        promoted = verdict.better and _still_there(connection, lease).serving == verdict.over
+    if lease.if_better:
+        stands = verdict is not None and _still_there(connection, lease).serving == verdict.over
+        promoted = stands and verdict is not None and verdict.better
     if promoted:
         serve(connection, lease.catalog_id, lease.training)
     if verdict is None:

@@ -54,8 +54,8 @@ def find_next_question(
     """
     found = find_catalog(connection, catalog)
     trained = find_serving(connection, models, found)
-    known = read_taste(connection, found, trained, user)
     check_uncertain(trained)
+    known = read_taste(connection, found, trained, user)
     answers = NO_ANSWERS if known.user_id is None else read_answers(connection, trained, known.user_id)
     left_out = [*answers.rows.tolist(), *named_rows(trained.movies, exclude)]
     question = choose_question(trained, known.taste, left_out)

@@ -15,7 +15,7 @@ from app import vectors
 from app.catalogs import CatalogRow, find_catalog
 from app.embeddings import Basis, CurrentTaste, find_serving, read_taste, read_tastes, unknown_user
 from app.errors import NotFound, Place
-from app.explanations import Explanation, Include, Influence, Interval, Person, details
+from app.explanations import Explanation, Include, Influence, Interval, Person, check_include, details
 from app.matrices import MovieMatrix
 from app.movies import unknown_movie
 from app.relearning import others_squared_norm, read_answers
@@ -83,7 +83,7 @@ def score_movies(
     """Return the user's scores for the named movies, in this order; all movies when none is named.
 
     Raises `NotFound` for catalog, user or movie, `Conflict` when nothing is trained yet, and what
-    `app.explanations.details` raises.
+    `app.explanations.check_include` raises.
     """
     found = find_catalog(connection, catalog)
     trained = find_serving(connection, models, found)
@@ -107,7 +107,7 @@ def recommend(
     """Return the movies that the user has not answered, most likely liked first.
 
     Raises `NotFound` for catalog or user, `Conflict` when nothing is trained yet, and what
-    `app.explanations.details` raises.
+    `app.explanations.check_include` raises.
     """
     found = find_catalog(connection, catalog)
     trained = find_serving(connection, models, found)
@@ -129,10 +129,11 @@ def score_pairs(
     _check_pairs(catalog, pairs, known, trained.movies)
     if not pairs:
         return PairScores(trained.id, [])
-    positions = {user: index for index, user in enumerate(known)}
+    tastes = {id(one.taste): one.taste for one in known.values()}  # strangers share theirs
+    positions = {key: index for index, key in enumerate(tastes)}
     predicted = trained.model.predict_pairs(
-        [one.taste for one in known.values()],
-        torch.tensor([positions[user] for user, _ in pairs]),
+        list(tastes.values()),
+        torch.tensor([positions[id(known[user].taste)] for user, _ in pairs]),
         torch.tensor([trained.movies.rows[movie] for _, movie in pairs]),
     )
     return PairScores(trained.id, scoring.scores(predicted.logits).tolist())
@@ -199,6 +200,7 @@ def _user_scores(
     logits: Tensor,
     include: Collection[Include],
 ) -> UserScores:
+    check_include(trained, len(rows), include, lambda said: Place(said, parameter="include"))
     person = Person(known.taste)
     if "influences" in include and known.user_id is not None:
         answers = read_answers(connection, trained, known.user_id)

@@ -12,6 +12,7 @@ from rich.table import Table
 from app.catalogs import CatalogSummary
 from app.database import Database
 from app.errors import Conflict
+from app.measures import Comparison, HeldOut
 from app.scores import UserScores, score_movies
 from app.settings import Settings
 from app.trained_models import TrainedModels
@@ -101,20 +102,26 @@ def print_training(training: TrainingRow) -> None:
         f"loss {training.loss:.4f}, seed {training.seed}",
         markup=False,
     )
-    metrics = training.metrics or {}
-    if "held_out" in metrics:
-        measured = metrics["held_out"]
-        auc = "none" if measured["auc"] is None else f"{measured['auc']:.4f}"
-        out.print(
-            f"on {measured['responses']:,} responses held out: AUC {auc}, "
-            f"log loss {measured['log_loss']:.4f}, calibration error {measured['calibration_error']:.4f}"
-        )
-    if "compared_with" in metrics:
-        other = metrics["compared_with"]
-        than = "nothing served before" if other["training"] is None else f"training {other['training']}"
-        against = "" if other["log_loss"] is None else f", which has log loss {other['log_loss']:.4f}"
-        serves = "serves" if other["promoted"] else "does not serve"
-        out.print(f"it {serves}: compared with {than}{against}")
+    if training.metrics is not None and training.metrics.held_out is not None:
+        _print_held_out(training.metrics.held_out)
+    if training.metrics is not None and training.metrics.compared_with is not None:
+        _print_comparison(training.metrics.compared_with)
+
+
+def _print_held_out(measured: HeldOut) -> None:
+    auc = "none" if measured.auc is None else f"{measured.auc:.4f}"
+    out.print(
+        f"on {measured.responses:,} responses held out: AUC {auc}, "
+        f"log loss {measured.log_loss:.4f}, calibration error {measured.calibration_error:.4f}",
+        soft_wrap=True,
+    )
+
+
+def _print_comparison(other: Comparison) -> None:
+    than = "nothing served before" if other.training is None else f"training {other.training}"
+    against = "" if other.log_loss is None else f", which has log loss {other.log_loss:.4f}"
+    serves = "serves" if other.promoted else "does not serve"
+    out.print(f"it {serves}: compared with {than}{against}")
 
 
 def print_trials(trials: Mapping[str, Trial]) -> None:

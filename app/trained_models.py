@@ -4,8 +4,6 @@ A model is restored again when its catalog's ``movies_version`` has moved; what 
 Does not know users, nor which training serves.
 """
 
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,13 +14,12 @@ from torch import Tensor
 
 from app import vectors
 from app.catalogs import CatalogRow
-from app.matrices import MovieMatrices, MovieMatrix
+from app.matrices import MovieMatrices, MovieMatrix, Newest
 from app.tables import Movie, MovieEmbedding, Training, TrainingState
 from models.model import Model
 from models.trainer import Learned, Trainer
 from models.trainers import make_trainer
 
-_MODELS_KEPT = 16
 _ROWS_AT_ONCE = 10_000
 
 
@@ -41,8 +38,7 @@ class TrainedModels:
 
     def __init__(self) -> None:
         self._matrices = MovieMatrices()
-        self._kept: OrderedDict[int, TrainedModel] = OrderedDict()
-        self._lock = threading.Lock()
+        self._newest: Newest[TrainedModel] = Newest()
 
     def movies(self, connection: Connection, catalog: CatalogRow) -> MovieMatrix:
         """Return the catalog's movies as the connection's transaction sees them."""
@@ -50,19 +46,8 @@ class TrainedModels:
 
     def of(self, connection: Connection, catalog: CatalogRow, training: int) -> TrainedModel:
         """Return the model of a training of the catalog that succeeded."""
-        with self._lock:
-            kept = self._kept.get(training)
-            if kept is not None and kept.movies.version == catalog.movies_version:
-                self._kept.move_to_end(training)
-                return kept
-        restored = _read(connection, self.movies(connection, catalog), training)
-        with self._lock:
-            if kept is None or kept.movies.version < restored.movies.version:
-                self._kept[training] = restored
-                self._kept.move_to_end(training)
-            while len(self._kept) > _MODELS_KEPT:
-                self._kept.popitem(last=False)
-        return restored
+        movies = self.movies(connection, catalog)
+        return self._newest.of(training, movies.version, lambda: _read(connection, movies, training))
 
 
 def restore(

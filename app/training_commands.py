@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from app.database import Database
-from app.errors import BadInput, Conflict
+from app.errors import BadInput
 from app.logs import configure_logs
 from app.settings import Settings
 
 if TYPE_CHECKING:
     from models.holdout import Holdout
-    from models.trainer import Trainer
 
 
 class TrainerName(StrEnum):
@@ -26,7 +25,11 @@ class TrainerName(StrEnum):
 
 FractionOption = Annotated[float | None, typer.Option(help="share of each user's responses to hold out")]
 LastOption = Annotated[int | None, typer.Option(help="or so many of each user's responses")]
-ByOption = Annotated[Literal["time", "seed"], typer.Option(help="hold out each user's last, or random ones")]
+ByOption = Annotated[
+    Literal["time", "seed"] | None,
+    typer.Option(help="each user's last (as it is), or random ones"),
+]
+SeedOption = Annotated[int | None, typer.Option(min=0, max=2**53 - 1, help="drawn at random if left out")]
 
 
 def train(  # noqa: PLR0913, PLR0917 - the trainers have so many options
@@ -45,10 +48,10 @@ def train(  # noqa: PLR0913, PLR0917 - the trainers have so many options
     learning_rate: Annotated[float | None, typer.Option()] = None,
     epochs: Annotated[int | None, typer.Option()] = None,
     optimizer: Annotated[Literal["sgd", "adam"] | None, typer.Option()] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="drawn at random if left out")] = None,
+    seed: SeedOption = None,
     fraction: FractionOption = None,
     last_n: LastOption = None,
-    by: ByOption = "time",
+    by: ByOption = None,
     *,
     serve: Annotated[bool, typer.Option(help="let scores come from it")] = True,
     if_better: Annotated[bool, typer.Option("--if-better", help="only if it scores no worse")] = False,
@@ -71,6 +74,8 @@ def train(  # noqa: PLR0913, PLR0917 - the trainers have so many options
     options, holdout = _checked_options(trainer, chosen), _holdout(fraction, last_n, by)
     if if_better and holdout is None:
         raise BadInput("--if-better compares scores of responses held out: give --fraction or --last-n too")
+    if if_better and not serve:
+        raise BadInput("--no-serve and --if-better contradict each other: give one of them")
     settings = Settings()
     configure_logs("error")
     drawn = secrets.randbelow(2**31) if seed is None else seed
@@ -95,50 +100,40 @@ def evaluate(
     ] = None,
     fraction: FractionOption = None,
     last_n: LastOption = None,
-    by: ByOption = "time",
-    seed: Annotated[int, typer.Option(min=0)] = 1,
+    by: ByOption = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**53 - 1)] = 1,
 ) -> None:
     """Print how good trainers' scores are on responses that they did not see; a fifth of them by default."""
-    import torch
-
     from app import terminal
-    from app.catalogs import find_catalog
-    from app.snapshots import read_snapshot
     from app.trials import compare
     from models.holdout import Holdout
-    from models.responses import BadResponsesError
-    from models.trainers import make_trainer
 
     settings = Settings()
     configure_logs("error")
     database = Database.migrated(settings.database_url, settings.busy_seconds)
-    with database.reading() as connection:
-        key = find_catalog(connection, catalog).id
-        try:
-            snapshot = read_snapshot(connection, key)
-            torch.set_num_threads(snapshot.responses.threads(settings.training_threads))
-            holdout = _holdout(fraction, last_n, by) or Holdout(fraction=0.2, by=by)
-            trainers: dict[str, Trainer] = {
-                name: make_trainer(name, {}) for name in dict.fromkeys(trainer or [TrainerName.MIXED_EFFECTS])
-            }
-            with terminal.progress_bar() as progress:
-                task = progress.add_task(f"evaluating on {catalog}", total=None)
-                trials = compare(
-                    snapshot,
-                    trainers,
-                    holdout,
-                    seed,
-                    lambda step: progress.update(task, completed=step.step),
-                )
-        except BadResponsesError as error:
-            raise Conflict(str(error)) from error
+    holdout = _holdout(fraction, last_n, by if fraction or last_n else None) or Holdout(
+        fraction=0.2, by=by or "time"
+    )
+    with terminal.progress_bar() as progress:
+        task = progress.add_task(f"evaluating on {catalog}", total=None)
+        names = list(dict.fromkeys(trainer or [TrainerName.MIXED_EFFECTS]))
+        threads = settings.training_threads
+        trials = compare(database, catalog, names, holdout, seed, threads, lambda: progress.advance(task))
     terminal.print_trials(trials)
 
 
-def _holdout(fraction: float | None, last_n: int | None, by: Literal["time", "seed"]) -> "Holdout | None":
+def _holdout(
+    fraction: float | None, last_n: int | None, by: Literal["time", "seed"] | None
+) -> "Holdout | None":
     from models.holdout import Holdout
 
-    return None if fraction is None and last_n is None else Holdout(fraction=fraction, last_n=last_n, by=by)
+    if fraction is not None and last_n is not None:
+        raise BadInput("--fraction and --last-n contradict each other: give one of them")
+    if fraction is None and last_n is None:
+        if by is not None:
+            raise BadInput("--by says which responses are held out: give --fraction or --last-n too")
+        return None
+    return Holdout(fraction=fraction, last_n=last_n, by=by or "time")
 
 
 def _checked_options(trainer: TrainerName, chosen: Mapping[str, object]) -> dict[str, object]:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from app.catalogs import find_catalog, mark_behind
 from app.database import now
 from app.errors import BadInput, Conflict, NotFound, Place
+from app.measures import METRICS, PROVENANCE, Metrics, Provenance
 from app.tables import Serving, Training, TrainingStep
 from models.trainers import make_trainer
 
@@ -38,8 +39,8 @@ class TrainingRow:
     steps_done: int
     steps_total: int
     loss: float | None
-    metrics: dict[str, Any] | None
-    provenance: dict[str, Any] | None
+    metrics: Metrics | None
+    provenance: Provenance | None
     error: str | None
     created_at: datetime
     started_at: datetime | None
@@ -187,8 +188,8 @@ def _shown(catalog: str, row: Row[Any]) -> TrainingRow:
         steps_done=row.steps_done,
         steps_total=row.steps_total,
         loss=row.loss,
-        metrics=row.metrics,
-        provenance=row.provenance,
+        metrics=METRICS.validate_python(row.metrics),
+        provenance=PROVENANCE.validate_python(row.provenance),
         error=row.error,
         created_at=datetime.fromtimestamp(row.created_at, UTC),
         started_at=_time(row.started_at),

@@ -4,19 +4,22 @@ Both are measured on the same held-out responses: the serving training learned f
 trainer learns once more without these. Does not know how a trainer learns, nor what is published.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
 from sqlalchemy import Connection, select
 
-from app.catalogs import find_catalog_by_key
+from app.catalogs import find_catalog, find_catalog_by_key
+from app.database import Database
+from app.errors import Conflict
 from app.leases import Lease
-from app.snapshots import Snapshot
+from app.snapshots import Snapshot, read_snapshot
 from app.tables import Training
 from models.holdout import Holdout
 from models.responses import BadResponsesError
-from models.trainer import DivergedError, Step, Trainer
+from models.trainer import DivergedError, Trainer
 from models.trainers import make_trainer
 from models.trial import Split, Trial, run_trial, try_item_means
 
@@ -67,39 +70,45 @@ def judge(
 ) -> Verdict | None:
     """Try the training on what it holds out, and the champion too if it must be beaten; None without holdout.
 
-    ``check`` is called after each step and may raise to stop. Raises as `models.trial.run_trial`.
+    ``check`` is called again and again and may raise to stop. Raises as `models.trial.run_trial`.
     """
     if lease.holdout is None:
         return None
 
-    def report(_: Step) -> None:
-        check()
-
     holdout = Holdout.model_validate(lease.holdout)
     split = Split.of(snapshot.responses, snapshot.timestamps, holdout, lease.seed)
-    held_out = shown(run_trial(trainer, split, lease.seed, report))
+    held_out = shown(run_trial(trainer, split, lease.seed, check))
     if champion is None or not lease.if_better:
         return Verdict(held_out)
     try:
-        beaten = run_trial(champion.trainer, split, champion.seed, report)
+        beaten = run_trial(champion.trainer, split, champion.seed, check)
     except (BadResponsesError, DivergedError):  # what serves could not be learned from these any more
         return Verdict(held_out, champion.id)
     return Verdict(held_out, champion.id, beaten.metrics.log_loss)
 
 
 def compare(
-    snapshot: Snapshot,
-    trainers: Mapping[str, Trainer],
+    database: Database,
+    catalog: str,
+    trainers: Sequence[str],
     holdout: Holdout,
     seed: int,
-    report: Callable[[Step], None],
+    threads: int,
+    check: Callable[[], None],
 ) -> dict[str, Trial]:
-    """Try trainers on the same held-out responses, beside the movies' means; nothing is stored.
+    """Try trainers on the same held-out responses of a catalog, beside the movies' means; stores nothing.
 
-    Raises as `models.trial.Split.of` and `models.trial.run_trial`.
+    ``threads`` are the most that torch may use. Raises `NotFound`, and `Conflict` when nothing can be learned
+    or measured.
     """
-    split = Split.of(snapshot.responses, snapshot.timestamps, holdout, seed)
-    tried = {name: run_trial(trainer, split, seed, report) for name, trainer in trainers.items()}
+    try:
+        with database.reading() as connection:
+            snapshot = read_snapshot(connection, find_catalog(connection, catalog).id)
+        torch.set_num_threads(snapshot.responses.threads(threads))
+        split = Split.of(snapshot.responses, snapshot.timestamps, holdout, seed)
+        tried = {str(name): run_trial(make_trainer(name, {}), split, seed, check) for name in trainers}
+    except (BadResponsesError, DivergedError) as error:
+        raise Conflict(str(error)) from error
     return {**tried, "the movie's mean": try_item_means(split, seed)}
 
 

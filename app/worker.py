@@ -6,15 +6,16 @@ the training was cancelled. Does not know HTTP, nor how a trainer learns.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Self
 
 import structlog
 import torch
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Update, select, update
 
 from app import leases
-from app.catalogs import find_catalog_by_key
+from app.catalogs import CatalogRow, find_catalog_by_key
 from app.database import Database
 from app.errors import Unavailable
 from app.leases import Lease, LeaseLostError
@@ -121,19 +122,28 @@ class Worker:
         if lease is None:
             return False
         log.info("training started", training=lease.training, trainer=lease.trainer)
-        try:
-            self._train(lease, watch)
-        except LeaseLostError:
-            log.info("training was cancelled or taken over", training=lease.training)
-        except (StoppedError, Unavailable):
-            self._under(lease, leases.give_back)
-            log.info("training given back", training=lease.training)
-        except (BadResponsesError, DivergedError) as error:
-            self._fail(lease, str(error))
-        except Exception as error:
-            log.exception("training failed", training=lease.training)
-            self._fail(lease, f"internal error: {type(error).__name__}")
+        with self._surviving("training", lambda error: self._fail(lease, f"internal error: {error}")):
+            try:
+                self._train(lease, watch)
+            except LeaseLostError:
+                log.info("training was cancelled or taken over", training=lease.training)
+            except (StoppedError, Unavailable):
+                self._under(lease, leases.give_back)
+                log.info("training given back", training=lease.training)
+            except (BadResponsesError, DivergedError) as error:
+                self._fail(lease, str(error))
         return True
+
+    @contextmanager
+    def _surviving(self, what: str, failed: Callable[[str], None]) -> Iterator[None]:
+        """Let a bug end what the worker does, not the worker; ``failed`` is told its name."""
+        try:
+            yield
+        except Unavailable:
+            raise
+        except Exception as error:
+            log.exception("%s failed", what)
+            failed(type(error).__name__)
 
     def relearn_some(self) -> bool:
         """Store some embeddings that bulk changes left behind; return whether there were any."""
@@ -144,14 +154,23 @@ class Worker:
             catalog = None if key is None else find_catalog_by_key(connection, key)
             if catalog is None:
                 return False
+        # Who cannot be relearned here is by whoever reads them, and told there.
+        with self._surviving("relearning", lambda _: self._stop_looking(catalog.id)):
+            self._relearn_in(catalog)
+        return True
+
+    def _relearn_in(self, catalog: CatalogRow) -> None:
+        with self._database.reading() as connection:
             relearned = relearn_behind(connection, self._models, catalog, _RELEARNED_AT_ONCE)
         with self._database.writing() as connection:
             if relearned is not None:
                 keep_if_current(connection, *relearned)
             elif self._nobody_is_behind(connection, catalog.id):
-                done = update(Catalog).where(Catalog.id == catalog.id).values(embeddings_behind=False)
-                connection.execute(done)
-        return True
+                connection.execute(_not_behind(catalog.id))
+
+    def _stop_looking(self, catalog_id: int) -> None:
+        with self._database.writing() as connection:
+            connection.execute(_not_behind(catalog_id))
 
     def _nobody_is_behind(self, connection: Connection, catalog_id: int) -> bool:
         catalog = find_catalog_by_key(connection, catalog_id)
@@ -205,6 +224,10 @@ class Worker:
             log.info("training was cancelled or taken over", training=lease.training)
         except Unavailable:
             log.warning("training waits until its lease ends", training=lease.training)
+
+
+def _not_behind(catalog_id: int) -> Update:
+    return update(Catalog).where(Catalog.id == catalog_id).values(embeddings_behind=False)
 
 
 def _counts(snapshot: Snapshot) -> dict[str, object]:

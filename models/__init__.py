@@ -3,6 +3,7 @@
 responses.py          the problem's data: who answered what, as a sparse matrix, and the items' vectors
 objective.py          the problem: loss and penalty, with the gradient by hand and by autograd
 newton.py             a solver for small smooth problems
+options.py            options that are refused with their range
 trainer.py            what every trainer does, and what it reports
 model.py              what a training leaves behind to score with, and what can be asked of it
 gradient_descent.py   the class model: user embeddings by full-batch gradient descent

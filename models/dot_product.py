@@ -13,11 +13,9 @@ from torch import Tensor
 
 from models import scoring
 from models.model import Explanation, Prediction, Taste, Weights
-from models.newton import Curvature
+from models.objective import Objective
 from models.scoring import Best
 
-# (embedding, vectors [n, D], answers [n], others' squared norm), all float64 → the user's objective there
-ForOneUser = Callable[[Tensor, Tensor, Tensor, float], Curvature]
 Relearn = Callable[[Tensor, Tensor, Tensor | None, float], Tensor]
 
 _NO_CURVATURE = 1e-6
@@ -33,7 +31,7 @@ class DotProduct:
 
     vectors: Tensor
     search: Relearn
-    objective: ForOneUser
+    objective: Objective
     coupled: bool
     uncertain: bool = False
 
@@ -86,17 +84,12 @@ class DotProduct:
         Source: Cook and Weisberg, Residuals and Influence in Regression, 1982.
         """
         vectors, embedding = self.vectors[rows].double(), taste.embedding.double()
-        whole = self.objective(embedding, vectors, answers.double(), others_squared_norm)
-        each = torch.stack(
-            [
-                self.objective(embedding, vectors[one], answers[one].double(), others_squared_norm).gradient
-                for one in torch.arange(len(rows))[:, None]
-            ]
-        )
-        nothing = self.objective(embedding, vectors[:0], answers[:0].double(), others_squared_norm).gradient
+        answers = answers.double()
+        whole = self.objective.for_one_user(embedding, vectors, answers, others_squared_norm)
+        each = self.objective.slopes(vectors @ embedding, answers)[:, None] * vectors
         # Where the squared loss curves down there is no Newton step; these are candidates only.
         values, axes = torch.linalg.eigh(whole.hessian)
-        moves = (each - nothing) @ (axes / values.abs().clamp(min=_NO_CURVATURE)) @ axes.T
+        moves = each @ (axes / values.abs().clamp(min=_NO_CURVATURE)) @ axes.T
         moved: Tensor = -(self.vectors[targets].double() @ moves.T)
         return moved
 

@@ -9,21 +9,20 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from models.dot_product import DotProduct
 from models.model import Tastes
 from models.newton import Curvature, minimise
 from models.objective import LossName, Objective, PenaltyName
+from models.options import Options
 from models.responses import BadResponsesError, Responses
 from models.trainer import DivergedError, Learned, Step
 
 
-class GradientDescentOptions(BaseModel):
+class GradientDescentOptions(Options):
     """The choices of the class model; the defaults are the notebook's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     loss: LossName = Field("squared", description="squared error of the score, or logistic loss")
     penalty: PenaltyName = Field("norm", description="norm of all embeddings together, or its square")
@@ -76,7 +75,7 @@ class GradientDescent:
     ) -> DotProduct:
         """Return the model over the items of ``vectors``; see `models.trainer.Trainer.restore`."""
         coupled = self.options.penalty == "norm" and self.options.penalty_weight > 0
-        return DotProduct(vectors, self.relearn, self._objective.for_one_user, coupled)
+        return DotProduct(vectors, self.relearn, self._objective, coupled)
 
     def relearn(
         self, vectors: Tensor, answers: Tensor, start: Tensor | None, others_squared_norm: float

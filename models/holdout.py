@@ -9,9 +9,10 @@ scored, or what is done with the two parts.
 from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 from torch import Tensor
 
+from models.options import Options
 from models.responses import Responses
 
 # So that 0.29 of 100 is 29, as it is written, although the nearest binary number to 0.29 lies below it.
@@ -22,14 +23,10 @@ _A_NUMBER: JsonValue = {"type": "number"}
 _NONE: JsonValue = {"type": "null"}
 
 
-class Holdout(BaseModel):
+class Holdout(Options):
     """How much of each user's responses is held out, and which of them."""
 
     model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
         json_schema_extra={
             "oneOf": [
                 {"required": ["fraction"], "properties": {"fraction": _A_NUMBER, "last_n": _NONE}},

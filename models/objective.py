@@ -105,6 +105,10 @@ class Objective:
             hessian = hessian + 2.0 * self.penalty_weight * identity
         return Curvature(float(losses.sum()) + self.penalty_weight * penalty, gradient, hessian)
 
+    def slopes(self, logits: Tensor, answers: Tensor) -> Tensor:
+        """Return the derivative of each response's loss by its logit, both [responses]."""
+        return self._losses(logits, answers)[1]
+
     def _losses(self, logits: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
         """Return each response's loss and its derivative by the logit."""
         # By float64, because the last digit of a float32 sigmoid depends on how many threads share the work.

@@ -13,7 +13,7 @@ from models import scoring
 from models.evaluation import Bin, Metrics, Rankings, evaluate, evaluate_rankings, reliability
 from models.holdout import Holdout, held_out, kept
 from models.responses import BadResponsesError, Responses
-from models.trainer import Step, Trainer
+from models.trainer import Trainer
 
 _RANKED_USERS = 2000
 _DEPTH = 10
@@ -47,15 +47,19 @@ class Split:
         return cls(kept(responses, ~mask), kept(responses, mask))
 
 
-def run_trial(trainer: Trainer, split: Split, seed: int, report: Callable[[Step], None]) -> Trial:
-    """Learn from what is seen and measure on what is not; raises and reports as `Trainer.fit`."""
-    learned = trainer.fit(split.seen, seed, report)
+def run_trial(trainer: Trainer, split: Split, seed: int, check: Callable[[], None]) -> Trial:
+    """Learn from what is seen and measure on what is not; raises what `Trainer.fit` raises.
+
+    ``check`` is called after each step and each ranking, and may raise to stop.
+    """
+    learned = trainer.fit(split.seen, seed, lambda _: check())
     known = torch.ones(split.seen.items, dtype=torch.bool)
     model = trainer.restore(learned.shared, split.seen.item_vectors, learned.items, known)
     unseen = split.unseen
     predicted = model.predict_pairs(learned.tastes, unseen.user_rows, unseen.item_rows)
 
     def best(user: int, answered: Tensor) -> Tensor:
+        check()
         return model.best(learned.tastes[user], _DEPTH, answered, -torch.inf).rows
 
     return _measured(split, scoring.scores(predicted.logits), best, seed)

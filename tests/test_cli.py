@@ -97,7 +97,7 @@ def test_scores_are_printed_best_first_or_as_asked(likely: Run) -> None:
         (
             ["train", "class", *DESCENT, "--epochs", "0"],
             {},
-            "likely: epochs: Input should be greater than or equal to 1",
+            "likely: epochs: expected a number from 1 to 100,000",
         ),
         (
             ["train", "class", "--epochs", "5"],
@@ -105,6 +105,10 @@ def test_scores_are_printed_best_first_or_as_asked(likely: Run) -> None:
             "likely: --epochs is an option of gradient_descent, not of mixed_effects",
         ),
         (["train", "class", "--if-better"], {}, "likely: --if-better compares scores of responses held out"),
+        (["train", "class", "--no-serve", "--if-better", "--last-n", "1"], {}, "likely: --no-serve and --if"),
+        (["train", "class", "--by", "seed"], {}, "likely: --by says which responses are held out"),
+        (["evaluate", "class", "--fraction", "0.2", "--last-n", "2"], {}, "likely: --fraction and --last-n"),
+        (["evaluate", "class", "--fraction", "2"], {}, "likely: fraction: expected a number above 0 to 0.9"),
         (["evaluate", "nope"], {}, "likely: there is no catalog 'nope'"),
         (["evaluate", "class", "--fraction", "0.1"], {}, "likely: the holdout holds out nothing"),
         (["import", "movielens", ".", "--catalog", "a/b"], {}, "likely: 'a/b' is no id for a catalog"),
@@ -188,6 +192,7 @@ def test_evaluating_prints_a_table_and_a_reliability_diagram_and_stores_nothing(
         (["train"], "likely: Missing argument 'catalog'."),
         (["train", "class", "--trainer", "foo"], "likely: Invalid value for '--trainer'"),
         (["train", "class", "--loss", "foo"], "likely: Invalid value for '--loss'"),
+        (["train", "class", "--seed", "9" * 30], "likely: Invalid value for '--seed'"),
         (["serve", "--port", "abc"], "likely: Invalid value for '--port'"),
     ],
 )

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from app import publishing
 from app.database import Database
 from app.responses import put_response
 from app.scores import score_movies
 from app.settings import Settings
-from app.tables import Response
+from app.tables import Catalog, Response, User
 from app.trained_models import TrainedModels
 from app.trainings import TrainingRow, create_training, read_training
 from app.worker import Worker
@@ -129,3 +129,25 @@ def worker_that_sees_changes_late(monkeypatch: pytest.MonkeyPatch) -> bool:
     """Let no user be caught up before the write lock is taken, as if all had answered just then."""
     monkeypatch.setattr(publishing.Publication, "_catch_up", lambda *_: None)
     return True
+
+
+@pytest.mark.usefixtures("class_catalog")
+def test_a_relearning_that_cannot_end_well_does_not_end_the_worker(
+    database: Database, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue(database, epochs=10)
+    assert worker.run_next()
+    with database.writing() as connection:
+        connection.execute(update(User).values(version=User.version + 1))
+        connection.execute(update(Catalog).values(embeddings_behind=True))
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret of the inside")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GradientDescent, "relearn", broken)
+        assert worker.relearn_some()
+        assert not worker.relearn_some(), "it does not come back to the same again and again"
+    second = enqueue(database, epochs=10)
+    assert worker.run_next()
+    assert read(database, second).status == "succeeded"

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from app.errors import BadInput, Place, Problem, TooLarge, Unavailable, UnsupportedMedia
+from app.errors import BadInput, Place, Problem, TooLarge, Unavailable, UnsupportedMedia, pointer
 from app.routes.requests import request_id
 
 log = structlog.get_logger()
@@ -217,7 +217,7 @@ def _pointer(path: Sequence[str | int], body: object, *, missing: bool) -> str:
             parts.append(part)
         elif missing and part is path[-1]:
             parts.append(part)
-    return "".join("/" + _escape(str(part)) for part in parts)
+    return pointer(*(str(part).encode("utf-8", "replace").decode() for part in parts))
 
 
 _BRANCHES = ("union_tag_invalid", "union_tag_not_found")
@@ -235,11 +235,6 @@ _EXPLANATIONS = {
 def _sentence(place: Place) -> str:
     where = place.parameter or place.pointer or "the body"
     return f"{where}: {place.detail}"
-
-
-def _escape(part: str) -> str:
-    part = part.encode("utf-8", "replace").decode()
-    return part.replace("~", "~0").replace("/", "~1")
 
 
 async def _answer_nobody(request: Request, _error: Exception) -> Response:

@@ -36,8 +36,16 @@ class MixedEffectsModel:
     predictor: Predictor
     vectors: Tensor
     chances: Tensor
-    uncertain: bool = True
-    coupled: bool = False
+
+    @property
+    def uncertain(self) -> bool:
+        """Tastes have factors."""
+        return True
+
+    @property
+    def coupled(self) -> bool:
+        """The items held, no user depends on another."""
+        return False
 
     def newcomer(self) -> Taste:
         """Return the population's taste."""
@@ -92,7 +100,7 @@ class MixedEffectsModel:
             appeals=items.means[:, 0],
             offset=shown.offset,
             weights=shown.weights,
-            values=self.vectors[rows].double(),
+            values=self.predictor.scale.bounded(self.vectors[rows]),
             learned=items.means[:, 1:] @ shown.learned,
         )
 
@@ -180,14 +188,13 @@ def restored(
     size = len(predictor.spread)
     unseen = predictor.unseen(vectors)
     rows, columns = torch.triu_indices(size, size)
-    numbers = states[known].double()
     means, covariances = unseen.means.clone(), unseen.covariances.clone()
-    means[known] = numbers[:, :size]
-    kept = numbers.new_zeros(len(numbers), size, size)
-    kept[:, rows, columns] = kept[:, columns, rows] = numbers[:, size:-1]
-    covariances[known] = kept
     counts = torch.zeros(len(vectors), dtype=torch.float64)
-    counts[known] = numbers[:, -1]
+    if bool(known.any()):  # else nothing says how wide a state is
+        numbers = states[known].double()
+        kept = numbers.new_zeros(len(numbers), size, size)
+        kept[:, rows, columns] = kept[:, columns, rows] = numbers[:, size:-1]
+        means[known], covariances[known], counts[known] = numbers[:, :size], kept, numbers[:, -1]
     chances = (counts + 1.0) / (float(shared["users"]) + 2.0)
     items = Items(unseen.constants, means, covariances)
     return MixedEffectsModel(

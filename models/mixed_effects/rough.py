@@ -22,6 +22,7 @@ class RoughItems:
     features: Tensor  # [items, P]
     appeals: Tensor  # [items]
     halves: Tensor  # [items, K(K + 1)/2]: the covariances' upper halves, off the diagonal doubled
+    learned: int  # K - 1
     largest_feature: float
     largest_appeal: float
     largest_half: float
@@ -34,15 +35,14 @@ class RoughItems:
         halves = items.covariances[:, rows, columns] * torch.where(rows == columns, 1.0, 2.0)
         norms = [part.square().sum(-1).sqrt() for part in (items.features, items.means[:, :1], halves)]
         largest = [float(norm.max()) if norm.numel() else 0.0 for norm in norms]
-        return cls(items.features.float(), items.means[:, 0].float(), halves.float(), *largest)
+        return cls(items.features.float(), items.means[:, 0].float(), halves.float(), size - 1, *largest)
 
     def logits(self, embedding: Tensor, factor: Tensor) -> tuple[Tensor, float]:
         """Return all items' logits float32 [items], and how far they may be off, for a user's taste.
 
         embedding float32 [P] and factor float32 [P, P] are as in `models.model.Taste`.
         """
-        size = (self.halves.shape[1] * 8 + 1) ** 0.5 // 2  # K, from K(K + 1)/2
-        learned = len(embedding) + 1 - round(size)
+        learned = len(embedding) - self.learned
         side = torch.cat([embedding.new_ones(1), embedding[learned:]])
         both = torch.outer(side, side)
         both[1:, 1:] += factor[learned:] @ factor[learned:].T

@@ -9,6 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+_FARTHEST = 1e4  # standard deviations
+
 
 @dataclass(frozen=True)
 class Standardisation:
@@ -27,7 +29,16 @@ class Standardisation:
         varies = deviation > 1e-12 * numbers.abs().amax(0)
         return cls(shift, torch.where(varies, deviation, 1.0))
 
+    def bounded(self, vectors: Tensor) -> Tensor:
+        """Return vectors float64 [items, dimensions], drawn in where they lie beyond all sense.
+
+        No number of n items lies farther than √n standard deviations from their mean; one of an item that
+        came later may, and would leave float64 with nothing but itself.
+        """
+        reach = _FARTHEST * self.scale
+        return torch.minimum(torch.maximum(vectors.double(), self.shift - reach), self.shift + reach)
+
     def constants(self, vectors: Tensor) -> Tensor:
         """Return [1, x] inside: float64 [items, 1 + dimensions]."""
-        inside = (vectors.double() - self.shift) / self.scale
+        inside = (self.bounded(vectors) - self.shift) / self.scale
         return torch.cat([inside.new_ones(inside.shape[0], 1), inside], dim=1)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from models.mixed_effects import items as items_
@@ -22,6 +22,7 @@ from models.mixed_effects.priors import Prior, rescaled
 from models.mixed_effects.standardisation import Standardisation
 from models.mixed_effects.users import Batch, batches
 from models.model import Tastes, packed
+from models.options import Options
 from models.responses import Responses
 from models.trainer import Learned, Step
 
@@ -29,10 +30,8 @@ _FIRST_VARIANCE = 0.1  # of everything but the learned dimensions, which start a
 _STEPS_BEFORE_STOPPING = 5
 
 
-class MixedEffectsOptions(BaseModel):
+class MixedEffectsOptions(Options):
     """The choices there are; nothing needs to be chosen."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     learned_dimensions: int = Field(8, ge=0, le=64, description="dimensions learned beside the named ones")
     tolerance: float = Field(1e-4, gt=0, le=0.1, description="least relative change of the bound to go on")

@@ -91,3 +91,19 @@ def test_a_trainer_of_no_known_name_is_refused(name: str) -> None:
 def test_a_trainer_s_options_are_checked_when_it_is_made() -> None:
     with pytest.raises(ValueError, match="epochs"):
         make_trainer("gradient_descent", {"epochs": 0})
+
+
+@pytest.mark.parametrize(
+    ("trainer", "field", "value", "range_"),
+    [
+        ("mixed_effects", "learned_dimensions", 65, "from 0 to 64"),
+        ("mixed_effects", "learned_dimensions", -1, "from 0 to 64"),
+        ("mixed_effects", "tolerance", 0, "above 0 to 0.1"),
+        ("gradient_descent", "epochs", 0, "from 1 to 100,000"),
+    ],
+)
+def test_an_option_outside_its_range_is_refused_with_the_range(
+    trainer: str, field: str, value: object, range_: str
+) -> None:
+    with pytest.raises(ValidationError, match=f"expected a number {range_}"):
+        make_trainer(trainer, {field: value})

@@ -28,7 +28,7 @@ def test_what_is_held_out_is_not_seen_and_nothing_is_lost() -> None:
 
 def test_scores_and_rankings_are_those_of_a_model_that_learned_from_the_rest(trainer: Trainer) -> None:
     split = split_of(random_responses(2, users=8, items=25, dimensions=4))
-    trial = run_trial(trainer, split, 5, unheard)
+    trial = run_trial(trainer, split, 5, lambda: None)
     learned = trainer.fit(split.seen, 5, unheard)
     model = model_of(trainer, learned, split.seen)
     scores = []
@@ -56,7 +56,7 @@ def test_of_many_users_a_sample_is_ranked(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("models.trial._RANKED_USERS", 5)
     split = split_of(random_responses(4, users=30, items=20))
     trainer = make_trainer("mixed_effects", {"learned_dimensions": 0})
-    first, second = (run_trial(trainer, split, 1, unheard) for _ in range(2))
+    first, second = (run_trial(trainer, split, 1, lambda: None) for _ in range(2))
     assert 0 < first.rankings.users <= 5
     assert first == second
 

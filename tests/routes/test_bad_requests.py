@@ -122,7 +122,8 @@ def test_what_does_not_exist_is_named(refusing: Refusing, operation: Operation) 
             operation.path.endswith(f"{{{parameter}}}") and "responses" not in operation.path
         )
         makes_user = operation.method == "PUT" and parameter == "user"  # the first response makes a user
-        if makes_it or makes_user:
+        anybody = operation.path.endswith("/next-question") and parameter == "user"
+        if makes_it or makes_user or anybody:
             continue
         unknown = "999999" if parameter == "training" else "nobody knows ünknown"
         path = filled(operation.path, **{parameter: unknown})

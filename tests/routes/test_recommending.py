@@ -282,10 +282,13 @@ def test_a_movie_that_came_after_the_training_is_scored_by_its_vector(client: Te
 
 def test_a_deleted_movie_is_gone_from_what_was_learned(client: TestClient, films: str) -> None:
     before = get(client, "users/u0/scores", movie=["f02"])["scores"]
-    assert client.delete(f"{films}/movies/f03").status_code == 204
+    unanswered = {f"f{row:02}" for row in range(MOVIES)}
+    unanswered -= {one["movie"] for one in get(client, "users/u0/responses")["items"]}
+    gone = min(unanswered - {"f02"})
+    assert client.delete(f"{films}/movies/{gone}").status_code == 204
     assert len(get(client, "users/u0/scores")["scores"]) == MOVIES - 1
     after = get(client, "users/u0/scores", movie=["f02"])["scores"]
-    assert after[0]["score"] == pytest.approx(before[0]["score"], abs=0.2)
+    assert after[0]["score"] == pytest.approx(before[0]["score"], abs=1e-9)
 
 
 def test_an_answer_that_is_behind_is_relearned_and_stored_by_workers(
@@ -330,3 +333,54 @@ def test_the_class_model_explains_and_previews_too(published: TestClient) -> Non
     assert previewed["scores"][0]["score"] > 0.5 > previewed["scores"][1]["score"]
     problem = check_problem(published.post(path, json={"responses": {}}))
     assert (problem["status"], problem["errors"][0]["pointer"]) == (409, "/responses")
+
+
+@pytest.mark.parametrize("new", [False, True], ids=["none are left", "others came"])
+def test_when_every_movie_that_was_learned_from_is_gone_the_rest_works(
+    client: TestClient, worker: Worker, films: str, *, new: bool
+) -> None:
+    for row in range(MOVIES):
+        assert client.delete(f"{films}/movies/f{row:02}").status_code == 204
+    if new:
+        assert client.put(f"{films}/movies/new", json={"vector": [1.0, 0.0]}).status_code == 201
+        answer(client, films, "u0", "new", 1)
+    assert len(get(client, "users/u0/scores", include="interval")["scores"]) == int(new)
+    assert len(preview(client)["scores"]) == int(new)
+    asked = client.get(f"{films}/users/somebody/next-question")
+    assert asked.status_code == (200 if new else 404)
+    while worker.relearn_some():
+        pass
+
+
+def test_a_movie_beyond_all_sense_can_be_answered_and_scored(client: TestClient, worker: Worker) -> None:
+    client.put(FILMS, json={"dimensions": ["a", "b"]})
+    for row in range(8):
+        client.put(f"{FILMS}/movies/m{row}", json={"vector": [1e-12 * row, 1e-12 * (row % 3)]})
+        for user in "xyz":
+            answer(client, FILMS, user, f"m{row}", int((row + ord(user)) % 2))
+    train(client, worker, FILMS, trainer="mixed_effects")
+    client.put(f"{FILMS}/movies/far", json={"vector": [1e9, -1e9]})
+    answer(client, FILMS, "x", "far", 1)
+    body = "user,movie,response\ny,far,0\n"
+    assert client.post(f"{FILMS}/responses:import", content=body, headers=CSV).status_code == 200
+    for user in "xyz":
+        for score in get(client, f"users/{user}/scores", include="interval,explanation")["scores"]:
+            said = score["explanation"]
+            total = said["appeal"] + said["offset"] + said["learned"]
+            total += sum(one["contribution"] for one in said["dimensions"])
+            assert total == pytest.approx(score["logit"], abs=1e-6)
+
+
+def test_many_strangers_are_scored_alike(reading: TestClient) -> None:
+    pairs = [[f"stranger {number}", "f03"] for number in range(5000)]
+    scores = reading.post(f"{FILMS}/scores", json={"pairs": pairs}).json()["scores"]
+    assert len(set(scores)) == 1
+
+
+def test_what_a_preview_cannot_include_is_said_of_the_body(client: TestClient, films: str) -> None:
+    body: dict[str, Any] = {"movies": [f"f{row:02}" for row in range(21)], "include": ["influences"]}
+    problem = check_problem(client.post(f"{films}/scores:preview", json=body))
+    assert (problem["status"], problem["errors"][0]["pointer"]) == (422, "/include")
+    body = {"responses": {"a~b": 1}}
+    problem = check_problem(client.post(f"{films}/scores:preview", json=body))
+    assert problem["errors"][0]["pointer"] == "/responses/a~0b"

@@ -1,0 +1,53 @@
+"""Options of trainers and splits: strict, frozen, and refused with the whole range where one is outside.
+
+Does not know which options there are.
+"""
+
+from typing import Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+
+_BOUNDS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}"}
+_OUTSIDE = {"greater_than_equal", "greater_than", "less_than_equal", "less_than"}
+
+
+class Options(BaseModel):
+    """Choices that are checked when they are made: nothing unknown, nothing converted, nothing infinite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _say_the_range(
+        cls,
+        value: Any,  # noqa: ANN401 - any field's
+        handler: ValidatorFunctionWrapHandler,
+        info: ValidationInfo,
+    ) -> Any:  # noqa: ANN401 - likewise
+        try:
+            return handler(value)
+        except ValidationError as error:
+            if error.errors()[0]["type"] not in _OUTSIDE or info.field_name is None:
+                raise
+            raise PydanticCustomError(
+                "outside_range", "expected a number {range}", {"range": cls._range(info.field_name)}
+            ) from error
+
+    @classmethod
+    def _range(cls, name: str) -> str:
+        """Return a field's bounds in words, for example "above 0 to 0.1"."""
+        bounds = {
+            bound: getattr(one, bound)
+            for one in cls.model_fields[name].metadata
+            for bound in _BOUNDS
+            if hasattr(one, bound)
+        }
+        return " ".join(said.format(f"{bounds[name]:,}") for name, said in _BOUNDS.items() if name in bounds)
