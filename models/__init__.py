@@ -13,5 +13,6 @@ trainers.py           the trainers by name
 scoring.py            logits, scores and the best items for an embedding
 influence.py          which of a user's own answers moved a score most
 holdout.py            which responses a training is to be judged on
+tensor_language/      programs that read like the class notebook, run from a fixed table of operations
 evaluation.py         how good scores are on responses that nothing was learned from
 """

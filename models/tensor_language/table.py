@@ -1,0 +1,78 @@
+"""The form of a line in the table of operations.
+
+A line says how its operation is called, what it allocates, reckoned from the arguments alone, and what
+computes it. Does not know any operation.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+
+from models.tensor_language.calls import Call
+from models.tensor_language.errors import OperationError
+from models.tensor_language.limits import Shape
+from models.tensor_language.signature import Signature
+from models.tensor_language.values import Value
+
+Extent = Callable[[Call], Iterable[Shape]]
+
+
+@dataclass(frozen=True)
+class Specification:
+    """An operation.
+
+    extent   the shapes of all that it allocates, or bounds of them, before anything is allocated
+    compute  the value; what torch refuses is raised as it comes
+    """
+
+    name: str
+    signature: Signature
+    description: str
+    example: str
+    extent: Extent
+    compute: Callable[[Call], Value]
+
+
+def operation(
+    name: str,
+    signature: str,
+    description: str,
+    example: str,
+    extent: Extent,
+    compute: Callable[[Call], Value],
+) -> Specification:
+    """Write a line of the table."""
+    return Specification(name, Signature.read(signature), description, example, extent, compute)
+
+
+def nothing(_: Call) -> Iterable[Shape]:
+    """Allocate nothing: a number, or a view of what is there."""
+    return ()
+
+
+def like(name: str) -> Extent:
+    """Allocate as many elements as an argument has, at most."""
+    return lambda call: (call.extent(name),)
+
+
+def shaped(name: str) -> Extent:
+    """Allocate the shape that an argument says."""
+    return lambda call: (call.shape(name),)
+
+
+def broadcast(left: str, right: str) -> Extent:
+    """Allocate the shape that two arguments have together."""
+
+    def extent(call: Call) -> Iterable[Shape]:
+        return (broadcast_shape(call.extent(left), call.extent(right)),)
+
+    return extent
+
+
+def broadcast_shape(left: Shape, right: Shape) -> tuple[int, ...]:
+    """Return the shape of two shapes together; raises `OperationError` when they do not fit."""
+    try:
+        return tuple(torch.broadcast_shapes(tuple(left), tuple(right)))  # type: ignore[no-untyped-call]
+    except RuntimeError:
+        raise OperationError(f"shapes {tuple(left)} and {tuple(right)} do not match") from None
