@@ -3,7 +3,7 @@
 Does not know which operation it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -38,8 +38,8 @@ class Machine:
         if not isinstance(value, bool | int | float | Listing):
             raise OperationError(f"no tensor can be made of {kind_of(value)}")
         inside = list(numbers_in(value))
-        if dtype is None and any(isinstance(item, float) for item in inside):
-            dtype = self.float_dtype(style)
+        if dtype is None and any(isinstance(item, float | Tensor) for item in inside):
+            dtype = _common_dtype(inside, self.float_dtype(style))
         if any(isinstance(item, Tensor) and item.requires_grad for item in inside):
             return _stacked(value, dtype or self.dtype)
         if not all(isinstance(item, bool | int | float | Tensor) for item in inside):
@@ -148,6 +148,17 @@ def number_in(tensor: Tensor, name: str) -> Number:
         raise OperationError(f"{name} takes the number out of its tensor, and no gradient follows it there")
     number: Number = tensor.item()
     return number
+
+
+def _common_dtype(inside: Iterable[Value], floats: torch.dtype) -> torch.dtype:
+    """Return the dtype that torch gives a list of numbers and of tensors with one element."""
+    common = torch.bool
+    for item in inside:
+        if isinstance(item, Tensor):
+            common = torch.promote_types(common, item.dtype)
+        elif not isinstance(item, bool):
+            common = torch.promote_types(common, floats if isinstance(item, float) else torch.int64)
+    return common
 
 
 def _stacked(value: Value, dtype: torch.dtype) -> Tensor:

@@ -124,28 +124,39 @@ def _normal_extent(call: Call) -> Iterable[Shape]:
     return (broadcast_shape(call.extent("mean"), call.extent("std")),)
 
 
+def _drawn_dtype(call: Call) -> torch.dtype:
+    """Return the dtype to draw in: torch draws other float64 numbers than float32 ones from the same seed.
+
+    So a program that is run again in float64, to check its gradients, gets the numbers that it had.
+    """
+    return call.dtype() or (torch.float64 if call.style == "numpy" else torch.float32)
+
+
 def _normal(call: Call) -> Tensor:
     generator = call.machine.generator
     spread = call.arguments["std"]
     if not isinstance(spread, Tensor) and call.number("std") < 0:
         raise OperationError("normal takes a standard deviation of 0 or more")
     if call.given("size"):
-        empty = torch.empty(call.shape("size"), dtype=_float_dtype(call))
-        return empty.normal_(float(call.number("mean")), float(call.number("std")), generator=generator)
+        empty = torch.empty(call.shape("size"), dtype=_drawn_dtype(call))
+        drawn = empty.normal_(float(call.number("mean")), float(call.number("std")), generator=generator)
+        return drawn.to(_float_dtype(call))
     mean, std = (
-        call.machine.tensor(call.arguments[name], None, call.style).to(_float_dtype(call))
+        call.machine.tensor(call.arguments[name], None, call.style).to(_drawn_dtype(call))
         for name in ("mean", "std")
     )
     shape = broadcast_shape(mean.shape, std.shape)
-    return torch.normal(mean.expand(shape), std.expand(shape), generator=generator)
+    return torch.normal(mean.expand(shape), std.expand(shape), generator=generator).to(_float_dtype(call))
 
 
 def _rand(call: Call) -> Tensor:
-    return torch.rand(call.shape("size"), generator=call.machine.generator, dtype=_float_dtype(call))
+    drawn = torch.rand(call.shape("size"), generator=call.machine.generator, dtype=_drawn_dtype(call))
+    return drawn.to(_float_dtype(call))
 
 
 def _randn(call: Call) -> Tensor:
-    return torch.randn(call.shape("size"), generator=call.machine.generator, dtype=_float_dtype(call))
+    drawn = torch.randn(call.shape("size"), generator=call.machine.generator, dtype=_drawn_dtype(call))
+    return drawn.to(_float_dtype(call))
 
 
 def _range(call: Call) -> Value:

@@ -7,8 +7,6 @@ computes it. Does not know any operation.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import torch
-
 from models.tensor_language.calls import Call
 from models.tensor_language.errors import OperationError
 from models.tensor_language.limits import Shape
@@ -72,7 +70,15 @@ def broadcast(left: str, right: str) -> Extent:
 
 def broadcast_shape(left: Shape, right: Shape) -> tuple[int, ...]:
     """Return the shape of two shapes together; raises `OperationError` when they do not fit."""
-    try:
-        return tuple(torch.broadcast_shapes(tuple(left), tuple(right)))  # type: ignore[no-untyped-call]
-    except RuntimeError:
-        raise OperationError(f"shapes {tuple(left)} and {tuple(right)} do not match") from None
+    width = max(len(left), len(right))
+    pairs = zip(
+        (1,) * (width - len(left)) + tuple(left), (1,) * (width - len(right)) + tuple(right), strict=True
+    )
+    shape = tuple(a if b == 1 else b for a, b in pairs)  # not max: a size of 0 stays 0
+    if any(
+        size not in {1, whole}
+        for part in (left, right)
+        for size, whole in zip(part[::-1], shape[::-1], strict=False)
+    ):
+        raise OperationError(f"shapes {tuple(left)} and {tuple(right)} do not match")
+    return shape
