@@ -57,7 +57,7 @@ class Asked:
 class Check:
     """Central differences, float64, in the shapes of what they check.
 
-    largest_disagreement   of |autograd − difference| / max(1, |difference|) over all elements; nan if one is nan
+    largest_disagreement   of |autograd − difference| / max(1, |difference|) of all elements; nan if one is
     """
 
     gradients: Table

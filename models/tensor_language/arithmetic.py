@@ -83,6 +83,14 @@ def _product_extent(call: Call) -> Iterable[Shape]:
         yield (*front, *columns[-2:])
 
 
+def _dot_extent(call: Call) -> Iterable[Shape]:
+    """Yield what `_product_extent` does; torch's dot takes vectors only."""
+    left, right = len(call.extent("input")), len(call.extent("other"))
+    if call.style != "numpy" and (left, right) != (1, 1):
+        raise OperationError(f"dot: 1D tensors expected, but got {left}D and {right}D tensors")
+    return _product_extent(call)
+
+
 def _factors(call: Call) -> tuple[Tensor, Tensor]:
     """Return both factors; NumPy's functions bring them to one element type, torch refuses unlike ones."""
     left, right = call.tensor("input"), call.tensor("other")
@@ -141,7 +149,7 @@ OPERATIONS: tuple[Specification, ...] = (
         "input, other",
         "dot product of two vectors; np.dot multiplies matrices too",
         "torch.dot(tensor([3, 1, 4]), tensor([5, 2, 3]))",
-        _product_extent,
+        _dot_extent,
         _dot,
     ),
     operation(

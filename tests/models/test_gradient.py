@@ -1,0 +1,129 @@
+"""Gradients and Hessians are those of calculus; central differences and the order of backward are seen."""
+
+import math
+
+import pytest
+import torch
+
+from models.gradient import Asked, differentiate
+from models.tensor_language import LimitError, Limits, OperationError, UnknownNameError
+from tests.models.generated_programs import smooth
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_generated_gradients_agree_with_central_differences(seed: int) -> None:
+    expression, variables = smooth(seed)
+    check = differentiate(expression, variables, asked=Asked(order=2, check=True)).check
+    assert check is not None
+    assert check.largest_disagreement < 1e-4
+
+
+def test_the_hessian_of_a_product_has_the_mixed_derivatives() -> None:
+    found = differentiate("x**2 * y", {"x": 3.0, "y": 5.0}, asked=Asked(order=2, check=True))
+    assert found.hessian is not None
+    table = {
+        first: {last: float(value) for last, value in row.items()} for first, row in found.hessian.items()
+    }
+    assert table == {"x": {"x": 10.0, "y": 6.0}, "y": {"x": 6.0, "y": 0.0}}
+    assert found.check is not None
+    assert found.check.largest_disagreement < 1e-6
+
+
+def test_the_hessian_of_a_quadratic_form_is_its_matrix_doubled() -> None:
+    found = differentiate(
+        "x @ A @ x", {"x": [1.0, 2.0], "A": [[2.0, 1.0], [1.0, 3.0]]}, asked=Asked(("x",), 2)
+    )
+    assert found.hessian is not None
+    assert found.hessian["x"]["x"].tolist() == [[4.0, 2.0], [2.0, 6.0]]
+
+
+def test_of_a_linear_expression_the_hessian_is_zero() -> None:
+    found = differentiate("sum(x)", {"x": [1.0, 2.0]}, asked=Asked(order=2))
+    assert found.hessian is not None
+    assert found.hessian["x"]["x"].tolist() == [[0.0, 0.0], [0.0, 0.0]]
+
+
+def test_a_variable_that_is_not_in_the_expression_has_gradient_zero() -> None:
+    found = differentiate("w**2", {"w": 3.0, "v": [1.0, 2.0]})
+    assert found.gradients["v"].tolist() == [0.0, 0.0]
+
+
+def test_float32_is_torch_s_and_float64_is_there_to_choose() -> None:
+    assert float(differentiate("sin(w)", {"w": math.pi}).value) == pytest.approx(-8.74e-8, rel=1e-3)
+    precise = differentiate("sin(w)", {"w": math.pi}, asked=Asked(dtype="float64"))
+    assert float(precise.value) == pytest.approx(1.22e-16, rel=1e-2)
+    assert precise.gradients["w"].dtype == torch.float64
+
+
+def test_random_draws_are_the_same_in_the_check() -> None:
+    found = differentiate("(x * torch.randn(40)).sum()", {"x": [1.0] * 40}, seed=3, asked=Asked(check=True))
+    assert found.check is not None
+    assert found.check.largest_disagreement < 1e-6
+
+
+def test_variables_in_a_list_keep_their_gradients() -> None:
+    found = differentiate("sum(tensor([w, 2 * v]) ** 2)", {"w": 1.0, "v": 2.0}, asked=Asked(check=True))
+    assert {name: float(value) for name, value in found.gradients.items()} == {"w": 2.0, "v": 16.0}
+    assert found.check is not None
+    assert found.check.largest_disagreement < 1e-6
+
+
+def test_the_graph_is_in_the_order_in_which_backward_visits_it() -> None:
+    graph = differentiate("y = w**3 + w**2\ny * sin(w)", {"w": 2.0}, asked=Asked(graph=True)).graph
+    assert graph is not None
+    # The engine takes what was computed last first: sin after the sum; the square after the cube.
+    assert [(node.operation, node.line, node.column) for node in graph.nodes] == [
+        ("*", 2, 3),
+        ("sin", 2, 5),
+        ("+", 1, 10),
+        ("**", 1, 13),
+        ("**", 1, 6),
+        ("w", None, None),
+    ]
+    assert {(edge.source, edge.target) for edge in graph.edges} == {
+        (0, 1),
+        (0, 2),
+        (1, 5),
+        (2, 3),
+        (2, 4),
+        (3, 5),
+        (4, 5),
+    }
+    assert 'n5 [label="5: w", shape=ellipse];' in graph.dot
+    assert "n0 -> n1;" in graph.dot
+
+
+def test_the_graph_of_what_does_not_depend_on_the_variables_is_empty() -> None:
+    graph = differentiate("3", {"w": 2.0}, asked=Asked(graph=True)).graph
+    assert graph is not None
+    assert graph.nodes == ()
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("x", "one number"),
+        ("y = 3", "one number"),
+        ("[x]", "one number"),
+        ("x[0].item() ** 2", "no gradient follows"),
+        ("x[0] = 3\nsum(x)", "in-place"),
+        ("y = x * 1\nz = y**2\ny[0] = 3\nsum(z)", "modified"),
+    ],
+)
+def test_what_autograd_refuses_is_refused(expression: str, words: str) -> None:
+    with pytest.raises(OperationError, match=words):
+        differentiate(expression, {"x": [1.0, 2.0]})
+
+
+def test_too_large_a_hessian_or_check_is_refused() -> None:
+    with pytest.raises(LimitError, match="Hessian"):
+        differentiate("sum(x)", {"x": [1.0] * 5}, asked=Asked(order=2), limits=Limits(elements=24))
+    with pytest.raises(LimitError, match="check"):
+        differentiate("sum(x)", {"x": [1.0] * 5}, asked=Asked(check=True), limits=Limits(operations=4))
+
+
+def test_a_variable_to_differentiate_by_must_be_there() -> None:
+    with pytest.raises(UnknownNameError, match="there is no variable v"):
+        differentiate("w", {"w": 1.0}, asked=Asked(("v",)))
+    with pytest.raises(UnknownNameError):
+        differentiate("3", {})
