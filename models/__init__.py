@@ -15,6 +15,7 @@ influence.py          which of a user's own answers moved a score most
 holdout.py            which responses a training is to be judged on
 tensor_language/      programs that read like the class notebook, run from a fixed table of operations
 gradient.py           value, gradient and Hessian of a scalar program, checked by central differences
+differences.py        central differences
 computation_graph.py  what backward visits, in its order
 evaluation.py         how good scores are on responses that nothing was learned from
 """

@@ -1,14 +1,11 @@
 """Value, gradient and Hessian of a scalar expression of the tensor language, by torch's autograd.
 
 The expression is a program whose last expression is one number. It is computed in float32 as torch does, or
-in float64 on request. A check compares the gradient with central differences,
-
-    f'(x) ≈ (f(x + h) − f(x − h)) / 2h,   h = ε^(1/3) · max(1, |x|)
-
+in float64 on request. A check compares the gradient with central differences
 of the same program computed in float64, one element at a time. Does not know where the expression comes from.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +13,7 @@ import torch
 from torch import Tensor
 
 from models.computation_graph import Graph, Trace
+from models.differences import Table, differences, disagreement
 from models.tensor_language import (
     Given,
     LimitError,
@@ -30,9 +28,6 @@ from models.tensor_language import (
 )
 from models.tensor_language.interpreter import Watch
 from models.tensor_language.values import kind_of, meaning
-
-Table = Mapping[str, Tensor]
-_STEP = torch.finfo(torch.float64).eps ** (1 / 3)
 
 
 @dataclass(frozen=True)
@@ -236,43 +231,11 @@ def _check(
         leaves = _leaves(at, torch.float64)
         return _backward(function(leaves), leaves)
 
-    slopes = {name: _differences(value, points, name)[""] for name in points}
+    slopes = {name: differences(value, points, name)[""] for name in points}
     pairs = [(gradients[name], slopes[name]) for name in points]
     curvatures = None
     if hessian is not None:
-        by_last = {name: _differences(gradient, points, name) for name in points}
+        by_last = {name: differences(gradient, points, name) for name in points}
         curvatures = {first: {last: by_last[last][first] for last in points} for first in points}
         pairs += [(hessian[first][last], curvatures[first][last]) for first in points for last in points]
-    return Check(slopes, curvatures, max((_disagreement(*pair) for pair in pairs), default=0.0))
-
-
-def _differences(function: Callable[[Table], Table], points: Table, name: str) -> Table:
-    """Return central differences of all that a function gives, by each element of one variable.
-
-    Each is in the shape of what the function gives and then the variable's.
-    """
-    point = points[name]
-    collected: dict[str, list[Tensor]] = {}
-    for position in range(point.numel()):
-        step = _STEP * max(1.0, abs(float(point.reshape(-1)[position])))
-        ends = []
-        for sign in (1.0, -1.0):
-            moved = point.clone()
-            moved.view(-1)[position] += sign * step
-            ends.append((moved, function({**points, name: moved})))
-        (right, upper), (left, lower) = ends
-        width = float(right.reshape(-1)[position] - left.reshape(-1)[position])  # what rounding left of 2h
-        for each, high in upper.items():
-            collected.setdefault(each, []).append((high - lower[each]) / width)
-    if not collected:
-        return {each: value.new_zeros(value.shape + point.shape) for each, value in function(points).items()}
-    return {
-        each: torch.stack(values, dim=-1).reshape(values[0].shape + point.shape)
-        for each, values in collected.items()
-    }
-
-
-def _disagreement(found: Tensor, differences: Tensor) -> float:
-    if not found.numel():
-        return 0.0
-    return float(((found.double() - differences).abs() / differences.abs().clamp(min=1.0)).max())
+    return Check(slopes, curvatures, max((disagreement(*pair) for pair in pairs), default=0.0))

@@ -10,6 +10,7 @@ no attribute of Python's own, no string; time and memory are bounded before they
 grammar.py         the grammar, and the parser made of it
 parsing.py         text to a program, statement by statement
 lowering.py        expressions to operations
+trees.py           the nodes of the tree between the two
 program.py         what a program is: operations, loops, references
 names.py           constants, dtypes and the prefixes torch. and np.
 operations.py      the table of all operations
@@ -17,7 +18,8 @@ operations.py      the table of all operations
   arithmetic.py      operators and matrix products
   elementwise.py     exp, sigmoid and the like
   reductions.py      sums, extremes, norms
-  shaping.py         shapes, and between tensors and numbers
+  shaping.py         shapes, and what is asked without brackets
+  conversions.py     between tensors and plain numbers, and element types
 table.py           the form of a line of the table
 signature.py       an operation's parameters
 calls.py           one call's arguments, and what a run shares

@@ -4,7 +4,7 @@ Does not know which operations exist, nor what a statement is.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from lark import Token, Tree
 
@@ -27,15 +27,10 @@ from models.tensor_language.program import (
     Subscript,
     Variable,
 )
+from models.tensor_language.trees import Node, check_name, place_of, token_of, tree_of
 
-Node = Tree[Token] | Token | None
-
+_DIGITS = 19  # of the largest integer of 64 bits
 _NOTHING = Constant(None)
-
-
-class _Place(NamedTuple):
-    line: int
-    column: int
 
 
 class Lowering:
@@ -227,39 +222,11 @@ class Lowering:
         return self.value(tree.children[0])
 
 
-def check_name(name: Token) -> None:
-    """Refuse the names that Python keeps for itself."""
-    if name.startswith("__"):
-        raise UnknownNameError("names that begin with two underscores are not there", *place_of(name))
-
-
-def place_of(node: Node) -> tuple[int, int]:
-    """Return line and column of a word or a tree."""
-    if isinstance(node, Token):
-        return _Place(node.line or 1, node.column or 1)
-    if node is None or node.meta.empty:
-        return _Place(1, 1)
-    return _Place(node.meta.line, node.meta.column)
-
-
-def tree_of(node: Node) -> Tree[Token]:
-    """Return a node that the grammar says is a tree."""
-    if not isinstance(node, Tree):
-        raise TypeError(f"the grammar and its reader disagree about {node!r}")
-    return node
-
-
-def token_of(node: Node) -> Token:
-    """Return a node that the grammar says is a word."""
-    if not isinstance(node, Token):
-        raise TypeError(f"the grammar and its reader disagree about {node!r}")
-    return node
-
-
 def _integer(tree: Tree[Token]) -> Constant:
     token = token_of(tree.children[0])
     try:
-        return Constant(check_integer(int(token)))
+        # Python's int() has a bound of its own on digits, and refuses with another error.
+        return Constant(check_integer(int(token) if len(token) <= _DIGITS else 1 << 64))
     except LimitError as error:
         raise error.at(*place_of(token)) from None
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from models.tensor_language import arithmetic, creation, elementwise, reductions, shaping
+from models.tensor_language import arithmetic, conversions, creation, elementwise, reductions, shaping
 from models.tensor_language.table import Specification
 
 TABLE: Mapping[str, Specification] = MappingProxyType(
     {
         specification.name: specification
-        for group in (creation, arithmetic, elementwise, reductions, shaping)
+        for group in (creation, arithmetic, elementwise, reductions, shaping, conversions)
         for specification in group.OPERATIONS
     }
 )

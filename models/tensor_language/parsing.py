@@ -10,9 +10,10 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 from models.tensor_language.errors import LimitError, ProgramSyntaxError
 from models.tensor_language.grammar import parser
 from models.tensor_language.limits import Limits
-from models.tensor_language.lowering import Lowering, check_name, place_of, token_of, tree_of
+from models.tensor_language.lowering import Lowering
 from models.tensor_language.names import RESERVED
 from models.tensor_language.program import AssignPart, Print, Program, Reference, Store
+from models.tensor_language.trees import check_name, place_of, token_of, tree_of
 
 
 def parse(program: str, limits: Limits) -> Program:
