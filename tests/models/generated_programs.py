@@ -25,7 +25,7 @@ UNARY: dict[str, Callable[[Array], Array]] = {
     "sin({})": np.sin,
     "torch.cos({})": np.cos,
     "np.tanh({})": np.tanh,
-    "({}).sigmoid()": lambda a: 1 / (1 + np.exp(-a)),
+    "({}).sigmoid()": lambda a: np.exp(-np.logaddexp(0, -a)),
     "relu({})": lambda a: np.maximum(a, 0),
     "torch.abs({})": np.abs,
     "exp(tanh({}))": lambda a: np.exp(np.tanh(a)),
@@ -36,7 +36,7 @@ UNARY: dict[str, Callable[[Array], Array]] = {
     "pow({}, 3)": lambda a: a**3,
     "({}).T": np.transpose,
     "({}).reshape(-1)": lambda a: a.reshape(-1),
-    "softmax({}, dim=-1)": lambda a: np.exp(a) / np.exp(a).sum(-1, keepdims=True),
+    "softmax({}, dim=-1)": lambda a: np.exp(a - np.logaddexp.reduce(a, axis=-1, keepdims=True)),
     "({})[::2]": lambda a: a[::2],
     "({})[-1:]": lambda a: a[-1:],
     "({})[..., 0:1]": lambda a: a[..., 0:1],
@@ -56,6 +56,7 @@ REDUCTIONS: dict[str, Callable[[Array, int], Array]] = {
     "({}).min(dim={}).values": lambda a, axis: a.min(axis),
     "norm({}, dim={})": lambda a, axis: np.sqrt((a * a).sum(axis)),
 }
+_LARGE = 50.0
 SHAPES = ((), (3,), (2, 3), (3, 3), (2, 1, 3))
 
 
@@ -84,6 +85,14 @@ def generate(seed: int) -> Generated:
 
 
 def _expression(source: random.Random, values: dict[str, Array], depth: int) -> tuple[str, Array]:
+    """Write an expression; a large value is brought back, as powers of powers would leave the finite numbers."""
+    text, value = _operation(source, values, depth)
+    if value.size and np.abs(value).max() > _LARGE:
+        return f"tanh({text})", np.tanh(value)
+    return text, value
+
+
+def _operation(source: random.Random, values: dict[str, Array], depth: int) -> tuple[str, Array]:
     if depth == 0 or source.random() < 0.1:
         name = source.choice(sorted(values))
         return name, values[name]
