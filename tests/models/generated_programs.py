@@ -85,7 +85,7 @@ def generate(seed: int) -> Generated:
 
 
 def _expression(source: random.Random, values: dict[str, Array], depth: int) -> tuple[str, Array]:
-    """Write an expression; a large value is brought back, as powers of powers would leave the finite numbers."""
+    """Write an expression; a large value is brought back: powers of powers leave the finite numbers."""
     text, value = _operation(source, values, depth)
     if value.size and np.abs(value).max() > _LARGE:
         return f"tanh({text})", np.tanh(value)
