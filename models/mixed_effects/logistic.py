@@ -63,8 +63,8 @@ def _expected(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     below = torch.special.ndtr(inside)
     density = (inside * inside).mul_(-0.5).exp_()
     score, slope = shares @ below, densities @ (density / spread)
-    below.mul_(inside).mul_(spread)
-    return score, slope, torch.addmv(shares @ below, density.mul_(spread).T, densities)
+    # t·x is the mean: Σ p·t·(x·Φ(x) + φ(x)) = mean·E σ(z) + Σ p·t·φ(x)
+    return score, slope, torch.addcmul(densities @ density.mul_(spread), mean, score)
 
 
 class Evidence(NamedTuple):
