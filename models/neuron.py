@@ -2,9 +2,9 @@
 
     loss = (sigmoid(w · x) − target)²,   w ← w − learning_rate · ∂loss/∂w
 
-in float32 by torch's autograd and `torch.optim.SGD`, with the notebook's own operations, so that it ends at
-the notebook's figures. Source: its sections "Backpropagation" (``layer="weights"``) and "Proper PyTorch model
-with a fully-connected layer" (``layer="linear"``). Does not know networks of several neurons: `models.mlp` does.
+in float32 by torch's autograd and the step of `torch.optim.SGD`, with the notebook's own operations, so that
+it ends at the notebook's figures. Source: its sections "Backpropagation" (``layer="weights"``) and "Proper
+PyTorch model with a fully-connected layer" (``layer="linear"``). Does not know networks of several neurons.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from typing import Literal, Self
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from torch.optim.sgd import sgd
 
 from models.networks import BadNetworkError, NetworkProblem, Number
 
@@ -92,17 +93,14 @@ def train_neuron(problem: NeuronProblem) -> TrainedNeuron:
     traced = _traced(problem)
     inputs = torch.tensor(problem.inputs, dtype=torch.float32)
     weights, weigh = _layer(problem)
-    # One tensor: `foreach` would only gather it. Setting grad to None is what zero_grad() does, at a tenth of
-    # its time.
-    optimizer = torch.optim.SGD([weights], lr=problem.learning_rate, foreach=False)
     losses, trace = [], []
     for epoch in range(1, problem.epochs + 1):
-        weights.grad = None
+        weights.grad = None  # what optimizer.zero_grad() does
         output = torch.sigmoid(weigh(inputs))
         loss = torch.pow(output - problem.target, 2)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's
         losses.append(loss.item())
-        optimizer.step()
+        _step(weights, problem.learning_rate)
         if traced(epoch):
             trace.append(_epoch(epoch, weights, output, losses[-1]))
     with torch.no_grad():
@@ -134,6 +132,30 @@ def _layer(problem: NeuronProblem) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     linear = nn.Linear(len(problem.inputs), 1, bias=False, device="meta")
     linear.weight = nn.Parameter(weights)  # of one dimension, as in the notebook: the output is a number
     return linear.weight, linear
+
+
+def _step(weights: Tensor, rate: float) -> None:
+    """Do what optimizer.step() does for `torch.optim.SGD([weights], lr=rate)`.
+
+    The class adds hooks, which take a third of an epoch's time, and on first use a second to import torch's
+    compiler.
+    """
+    gradient = weights.grad
+    if gradient is None:
+        return
+    with torch.no_grad():
+        sgd(
+            [weights],
+            [gradient],
+            [None],
+            weight_decay=0,
+            momentum=0,
+            lr=rate,
+            dampening=0,
+            nesterov=False,
+            maximize=False,
+            foreach=False,
+        )
 
 
 def _epoch(epoch: int, weights: Tensor, output: Tensor, loss: float) -> NeuronEpoch:

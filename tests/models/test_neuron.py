@@ -43,6 +43,23 @@ def test_every_figure_that_the_notebook_prints_comes_out_to_its_last_digit(layer
     assert trace == list(PRINTED)
 
 
+def test_the_steps_are_those_of_torch_s_own_optimizer_bit_for_bit() -> None:
+    x = torch.tensor([2.0, -1.0, 3.0])
+    w = torch.tensor([4.0, 2.0, -1.0], requires_grad=True)
+    optimizer = torch.optim.SGD([w], lr=0.1)
+    losses, weights = [], []
+    for _ in range(100):  # the notebook's loop
+        optimizer.zero_grad()
+        loss = torch.pow(torch.sigmoid(torch.sum(x * w)) - 0.65, 2)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's
+        losses.append(loss.item())
+        optimizer.step()
+        weights.append(w.tolist())
+    neuron = trained(trace="all")
+    assert neuron.losses == losses
+    assert [row.weights for row in neuron.trace] == weights
+
+
 @pytest.mark.parametrize("layer", LAYERS)
 def test_the_neuron_ends_at_its_target_with_a_loss_an_epoch(layer: str) -> None:
     neuron = trained(layer=layer)
