@@ -1,0 +1,63 @@
+"""Steps against a gradient by torch.optim: with Nesterov's momentum, without any, or Adam's.
+
+Which learning rates are there by default was measured on task 6 of the notebook: docs/experiments.md. Does not
+know the network.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.optim.sgd import sgd
+
+from models.mlp.network import Activation
+
+OptimizerName = Literal["nesterov", "sgd", "adam"]
+
+_MOMENTUM = 0.9
+# By optimizer: for sigmoid and tanh, and for relu, whose neurons die of steps that are long.
+_RATES: Mapping[OptimizerName, tuple[float, float]] = MappingProxyType(
+    {"nesterov": (0.1, 0.02), "sgd": (0.3, 0.1), "adam": (0.03, 0.01)}
+)
+
+
+def default_rate(optimizer: OptimizerName, activation: Activation) -> float:
+    """Return the learning rate where none is given."""
+    smooth, bent = _RATES[optimizer]
+    return bent if activation == "relu" else smooth
+
+
+def stepper(
+    optimizer: OptimizerName, parameters: Tensor, gradient: Tensor, rate: float
+) -> Callable[[], object]:
+    """Return what moves the parameters in place by one step against the gradient that is then there."""
+    if optimizer == "adam":
+        leaf = parameters.detach().requires_grad_()  # the same memory
+        leaf.grad = gradient
+        return torch.optim.Adam([leaf], lr=rate, foreach=False).step
+    return _descent(parameters, gradient, rate, _MOMENTUM if optimizer == "nesterov" else 0.0)
+
+
+def _descent(parameters: Tensor, gradient: Tensor, rate: float, momentum: float) -> Callable[[], None]:
+    """Return what `torch.optim.SGD` does at each step(), by its own function and without the class's hooks."""
+    # torch puts the momentum here at the first step, and changes it in place from then on.
+    momenta: list[Tensor | None] = [None]
+
+    def step() -> None:
+        with torch.no_grad():
+            sgd(
+                [parameters],
+                [gradient],
+                momenta,
+                weight_decay=0,
+                momentum=momentum,
+                lr=rate,
+                dampening=0,
+                nesterov=momentum > 0,
+                maximize=False,
+                foreach=False,
+            )
+
+    return step

@@ -1,0 +1,70 @@
+r"""Single weights by name, as the class notebook's task 6 writes them: w_{1, 2}^{(1)}.
+
+    w_12^(1)    from input 2 to neuron 1 of layer 1; the input layer is not counted
+    w_1,12^(2)  with a comma, where a number has more than one digit
+    b_1^(1)     the bias of neuron 1 of layer 1
+
+Braces are LaTeX's and may be there or not. Does not know the weights' values.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from models.networks import BadNetworkError
+
+_NUMBER = r"[1-9][0-9]{0,3}"
+_BELOW = rf"(?P<{{}}>[1-9][1-9]|{_NUMBER} *, *{_NUMBER}|{_NUMBER})"
+_NAME = re.compile(
+    rf"(?P<kind>[wb])_(?:\{{ *{_BELOW.format('braced')} *\}}|{_BELOW.format('bare')})"
+    rf"\^(?:\{{ *\((?P<upper>{_NUMBER})\) *\}}|\((?P<bare_upper>{_NUMBER})\))"
+)
+
+
+class Place(NamedTuple):
+    """Where a weight is, all counted from 0; ``input`` is None for a bias."""
+
+    layer: int
+    neuron: int
+    input: int | None
+
+
+def find(name: str) -> Place | None:
+    """Return where the weight of this name is, or None if it is no name."""
+    match = _NAME.fullmatch(name.strip())
+    if match is None:
+        return None
+    below = match["braced"] or match["bare"]
+    layer = int(match["upper"] or match["bare_upper"]) - 1
+    if match["kind"] == "b":
+        return None if "," in below else Place(layer, int(below) - 1, None)
+    parts = below.split(",") if "," in below else list(below)
+    if len(parts) != 2:  # noqa: PLR2004 - a weight has two ends
+        return None
+    neuron, source = (int(part) - 1 for part in parts)
+    return Place(layer, neuron, source)
+
+
+def check_name(name: str, layers: Sequence[int], position: int) -> None:
+    """Refuse a name that no weight of the network has, with what there is: `BadNetworkError`."""
+    place = find(name)
+    if place is None:
+        raise BadNetworkError(
+            f"{name} is no weight's name: w_12^(1) is the weight from input 2 to neuron 1 of layer 1, w_1,12^(2) "
+            "with a comma where a number has two digits, b_1^(1) a bias",
+            "weights",
+            position,
+        )
+    if place.layer >= len(layers) - 1:
+        raise BadNetworkError(
+            f"there is no layer {place.layer + 1} for {name}: the layers with weights are 1 to {len(layers) - 1}",
+            "weights",
+            position,
+        )
+    inputs, neurons = layers[place.layer], layers[place.layer + 1]
+    if place.neuron >= neurons or (place.input is not None and place.input >= inputs):
+        raise BadNetworkError(
+            f"there is no {name}: layer {place.layer + 1} has neurons 1 to {neurons} with inputs 1 to {inputs}",
+            "weights",
+            position,
+        )
