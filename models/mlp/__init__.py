@@ -1,4 +1,4 @@
-"""Fully connected networks, trained on points and targets: task 6 of the class notebook, and others of its kind.
+"""Fully connected networks, trained on points and their targets: task 6 of the class notebook, generalised.
 
     h ← activation(W h + b) a hidden layer,   output = W h + b,   loss = mean of (output − target)²
 

@@ -1,7 +1,7 @@
 """A fully connected network: its layers as `torch.nn.Linear` draws them, and the forward pass.
 
-All weights and biases lie in one tensor, and so do their gradients; a layer's are views of both. One step of an
-optimizer is then a step of one tensor, however many layers there are. Does not know what is learned.
+All weights and biases lie in one tensor, and so do their gradients; a layer's are views of both. So a step of
+an optimizer is a step of one tensor, however many layers there are. Does not know what is learned.
 """
 
 import math

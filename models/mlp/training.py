@@ -1,7 +1,7 @@
 """Trains a fully connected network on all points at once, and says what it has become.
 
-Source: task 6 of the class notebook, "PyTorch advanced operations tasks". Does not know how points and targets
-are checked: `models.mlp.problem` does.
+Source: task 6 of the class notebook, in its section "PyTorch advanced operations tasks". Does not know how
+points and targets are checked.
 """
 
 import math
@@ -92,7 +92,7 @@ def train_mlp(
     """Run all epochs, calling ``report(epoch, loss)`` after each; it may raise to stop the training.
 
     ``limits`` are the target expression's, ``largest`` bounds the number of parameters. Raises
-    `BadNetworkError` with the place, `LanguageError` of the expression, `DivergedError` when numbers overflow.
+    `BadNetworkError` with the place, the expression's `LanguageError`, `DivergedError` when numbers overflow.
     """
     check(problem, largest)
     wanted = _wanted(problem, limits)
