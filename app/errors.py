@@ -2,14 +2,16 @@
 
     Problem                       a caller's mistake, or a state that the caller can change
     ├── BadInput            422   the body or a parameter says something impossible
-    │   └── BadRows         422   an import: up to 100 bad rows, by line and reason
+    │   ├── BadRows         422   an import: up to 100 bad rows, by line and reason
+    │   └── OverBudget      422   a computation that takes more time or memory than it has
     ├── NotFound            404   no such catalog, movie, user or training
     ├── Conflict            409   right in itself, but not in the present state
     ├── NotAcceptable       406   no format on offer is one that the caller accepts
     ├── TooLarge            413   more bytes or rows than the settings allow
     ├── UnsupportedMedia    415   a Content-Type that this resource does not take
-    └── Unavailable         503   the database cannot be used at present; nothing was stored
-        └── Busy            503   it is locked by other writers; try again
+    └── Unavailable         503   cannot be done at present; nothing was stored
+        ├── Busy            503   the database is locked by other writers; try again
+        └── Overloaded      503   more computations wait than can be done soon; try again
 
 The command line prints the same sentences. Does not know which routes exist.
 """
@@ -21,12 +23,16 @@ from http import HTTPStatus
 
 @dataclass(frozen=True)
 class Place:
-    """One mistake and where it stands: a JSON pointer into the body, a parameter's name, or a line."""
+    """One mistake and where it stands: a JSON pointer into the body, a parameter's name, or a line.
+
+    A column is there where the line is one of a program; both count from 1.
+    """
 
     detail: str
     pointer: str | None = None
     parameter: str | None = None
     line: int | None = None
+    column: int | None = None
 
 
 def pointer(*parts: str | int) -> str:
@@ -57,6 +63,12 @@ class BadRows(BadInput):
     """An import with bad rows; nothing of it was stored."""
 
     type = "bad-rows"
+
+
+class OverBudget(BadInput):
+    """A computation that was ended because it took more time or memory than it has."""
+
+    type = "over-budget"
 
 
 class NotFound(Problem):
@@ -95,7 +107,7 @@ class UnsupportedMedia(Problem):
 
 
 class Unavailable(Problem):
-    """The database cannot be used at present."""
+    """The database, or a process that is needed, cannot be used at present."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     type = "unavailable"
@@ -105,3 +117,9 @@ class Busy(Unavailable):
     """The write was not accepted because the database did not become free in time."""
 
     type = "busy"
+
+
+class Overloaded(Unavailable):
+    """The computation was not begun, because too many others wait."""
+
+    type = "overloaded"

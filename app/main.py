@@ -9,10 +9,12 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 
+from app.compute.limits import ComputeLimits
+from app.compute.pool import ComputePool
 from app.database import Database
 from app.logs import configure_logs
 from app.resources import Resources
-from app.routes import catalogs, imports, movies, probes, responses, scores, trainings, users
+from app.routes import catalogs, compute, imports, movies, probes, responses, scores, trainings, users
 from app.routes.parameters import refuse_unknown_parameters
 from app.routes.problems import RESPONSES, handle_problems
 from app.routes.requests import BodyLimit, Measured, RequestIds
@@ -27,19 +29,31 @@ ROUTERS = [
     users.router,
     scores.router,
     trainings.router,
+    compute.router,
     probes.router,
 ]
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Return the application for these settings; a new database is migrated when it starts."""
-    resources = Resources(settings, Database(settings.database_url, settings.busy_seconds))
+def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
+    """Return the application for these settings; a new database is migrated when it starts.
+
+    ``warm`` starts its compute processes with it, and not with the first request that needs one.
+    """
+    resources = Resources(
+        settings,
+        Database(settings.database_url, settings.busy_seconds),
+        ComputePool(settings.compute_processes, settings.compute_waiting, ComputeLimits.of(settings)),
+    )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         torch.set_num_threads(1)  # requests are small and many; they share the cores as they come
         resources.database.migrate()
+        resources.compute.open()
+        if warm:
+            resources.compute.warm()
         yield
+        await resources.compute.close()
         resources.database.close()
 
     app = FastAPIOffline(
@@ -71,7 +85,7 @@ def create_app_from_environment() -> FastAPI:
     configure_logs(settings.log_level)
     if settings.web_processes > 1:  # each is a child of `likely serve`, which may be killed
         end_with_parent()
-    return create_app(settings)
+    return create_app(settings, warm=True)
 
 
 async def _show_docs() -> RedirectResponse:

@@ -1,10 +1,11 @@
-"""What lives as long as the application: settings, the database, the models in memory, the measurements.
+"""What lives as long as the application: settings, database, models, compute processes, measurements.
 
 Does not know who uses it.
 """
 
 from dataclasses import dataclass, field
 
+from app.compute.pool import ComputePool
 from app.database import Database
 from app.measurements import Measurements
 from app.settings import Settings
@@ -17,5 +18,6 @@ class Resources:
 
     settings: Settings
     database: Database
+    compute: ComputePool
     models: TrainedModels = field(default_factory=TrainedModels)
     measurements: Measurements = field(default_factory=Measurements)

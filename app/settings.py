@@ -38,3 +38,17 @@ class Settings(BaseSettings):
         ge=1,
         description="torch threads of a worker; one core is left to the web by default",
     )
+    compute_processes: int = Field(
+        2, ge=0, le=64, description="processes that compute, for each web process; 0 turns computing off"
+    )
+    compute_waiting: int = Field(64, ge=0, description="most computations that wait for one of them")
+    compute_seconds: float = Field(2.0, gt=0, le=3600, description="wall-clock time of one computation")
+    compute_memory_bytes: int = Field(
+        2**30, ge=2**26, description="memory of one computation, beside torch's own"
+    )
+    compute_program_bytes: int = Field(4096, ge=1, le=2**20, description="longest program")
+    compute_nesting: int = Field(64, ge=1, le=64, description="deepest nesting of a program and of its lists")
+    compute_operations: int = Field(1000, ge=1, description="most operations that a program runs")
+    compute_elements: int = Field(1_000_000, ge=1, description="most elements of any tensor")
+    compute_epochs: int = Field(100_000, ge=1, description="most epochs of a network")
+    compute_parameters: int = Field(100_000, ge=1, description="most parameters of a network")

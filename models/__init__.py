@@ -16,6 +16,9 @@ holdout.py            which responses a training is to be judged on
 tensor_language/      programs that read like the class notebook, run from a fixed table of operations
 gradient.py           value, gradient and Hessian of a scalar program, checked by central differences
 differences.py        central differences
+networks.py           what the problems of small networks share
+neuron.py             one sigmoid neuron, trained as the notebook does
+mlp/                  fully connected networks, trained on points and targets
 computation_graph.py  what backward visits, in its order
 evaluation.py         how good scores are on responses that nothing was learned from
 """

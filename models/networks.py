@@ -3,13 +3,14 @@
 Does not know any network; `models.neuron` and `models.mlp` are two.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
-
-from models.options import Options
+from pydantic import Field
 
 LARGEST = 1e6
+
+LARGEST_EPOCHS = 10_000_000
+"""What nobody can wait for; who serves networks allows fewer."""
 
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 """An input, weight or target: far enough from float32's 3e38 for products and squares."""
@@ -26,22 +27,3 @@ class BadNetworkError(ValueError):
         super().__init__(message)
         self.message = message
         self.place = place
-
-
-class NetworkProblem(Options):
-    """Options whose lists keep the place of the element that is refused."""
-
-    @field_validator("*", mode="wrap")
-    @classmethod
-    def _say_the_range(
-        cls,
-        value: Any,  # noqa: ANN401 - any field's
-        handler: ValidatorFunctionWrapHandler,
-        info: ValidationInfo,
-    ) -> Any:  # noqa: ANN401 - likewise
-        try:
-            return handler(value)
-        except ValidationError as error:
-            if error.errors()[0]["loc"]:
-                raise
-            return super()._say_the_range(value, handler, info)

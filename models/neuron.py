@@ -16,7 +16,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.optim.sgd import sgd
 
-from models.networks import BadNetworkError, NetworkProblem, Number
+from models.networks import LARGEST_EPOCHS, BadNetworkError, Number
+from models.options import Options
 
 # How many epochs the notebook prints at the start, and at the end.
 _PRINTED = 3
@@ -24,7 +25,7 @@ _PRINTED = 3
 _TRACED = 1_000_000
 
 
-class NeuronProblem(NetworkProblem):
+class NeuronProblem(Options):
     """One input, the weights to begin with and the output wanted; the defaults are the notebook's."""
 
     inputs: list[Number] = Field(min_length=1, max_length=1000, description="x, a number an input")
@@ -33,7 +34,7 @@ class NeuronProblem(NetworkProblem):
     )
     target: float = Field(0.65, ge=0, le=1, description="the output to come to")
     learning_rate: float = Field(0.1, gt=0, le=1000, description="step length along the gradient")
-    epochs: int = Field(100, ge=1, le=100_000, description="steps")
+    epochs: int = Field(100, ge=1, le=LARGEST_EPOCHS, description="steps")
     layer: Literal["weights", "linear"] = Field(
         "weights", description="sum(x * w) written out, or torch.nn.Linear without a bias"
     )

@@ -35,7 +35,9 @@ class Options(BaseModel):
         try:
             return handler(value)
         except ValidationError as error:
-            if error.errors()[0]["type"] not in _OUTSIDE or info.field_name is None:
+            # A location leads to an element of a list, whose bounds are not the field's.
+            first = error.errors()[0]
+            if first["type"] not in _OUTSIDE or first["loc"] or info.field_name is None:
                 raise
             raise PydanticCustomError(
                 "outside_range", "expected a number {range}", {"range": cls._range(info.field_name)}

@@ -32,7 +32,8 @@ class ProblemPlace(BaseModel):
     detail: str
     pointer: str | None = Field(None, description="JSON pointer into the body")
     parameter: str | None = Field(None, description="name of a path, query or header parameter")
-    line: int | None = Field(None, description="line of an import; in Parquet, the row")
+    line: int | None = Field(None, description="line of an import or a program; in Parquet, the row")
+    column: int | None = Field(None, description="column of a program")
 
 
 class ProblemAnswer(BaseModel):
@@ -102,6 +103,7 @@ def _without_nones(place: Place) -> dict[str, object]:
         "pointer": place.pointer,
         "parameter": place.parameter,
         "line": place.line,
+        "column": place.column,
     }
     return {name: value for name, value in fields.items() if value is not None}
 

@@ -12,7 +12,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidatorFunctionWrapHandle
 from models.mlp.network import Activation, parameter_count
 from models.mlp.optimizers import OptimizerName
 from models.mlp.weight_names import check_name
-from models.networks import BadNetworkError, NetworkProblem, Number
+from models.networks import LARGEST_EPOCHS, BadNetworkError, Number
+from models.options import Options
 
 _NUMBER: TypeAdapter[float] = TypeAdapter(Number, config=ConfigDict(strict=True, allow_inf_nan=False))
 
@@ -30,7 +31,7 @@ _Point = Annotated[list[Number], Field(max_length=1000, fail_fast=True)]
 _Target = Annotated[_Point, WrapValidator(_row, json_schema_input_type=Number | _Point)]
 
 
-class MlpProblem(NetworkProblem):
+class MlpProblem(Options):
     """A network, the points to train it on and the choices of the training."""
 
     layers: list[Annotated[int, Field(ge=1, le=1000)]] = Field(
@@ -47,7 +48,7 @@ class MlpProblem(NetworkProblem):
     )
     target_expression: str | None = Field(
         None,
-        max_length=4096,
+        max_length=2**20,
         description="a program of the tensor language over x1, x2, … that gives a point's wanted outputs",
     )
     activation: Activation = Field("sigmoid", description="of the hidden layers; the output layer has none")
@@ -57,7 +58,7 @@ class MlpProblem(NetworkProblem):
     learning_rate: float | None = Field(
         None, gt=0, le=1000, description="step length; by default one that suits optimizer and activation"
     )
-    epochs: int = Field(1000, ge=1, le=100_000, description="steps; each sees every point once")
+    epochs: int = Field(1000, ge=1, le=LARGEST_EPOCHS, description="steps; each sees every point once")
     seed: int = Field(0, ge=0, lt=2**53, description="of the weights to begin with")
     tolerance: float = Field(0.1, gt=0, le=1e6, description="largest error that counts as a good fit")
     evaluate: list[_Point] = Field(

@@ -46,11 +46,15 @@ Watch = Callable[[Step, Value], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run left: its last expression's value, or None; all variables; what was printed."""
+    """What a run left: its last expression's value, or None; all variables; what was printed.
+
+    ``drawn`` says whether it drew random numbers.
+    """
 
     result: Value
     variables: Mapping[str, Value]
     printed: tuple[Value, ...]
+    drawn: bool
 
 
 def execute(
@@ -66,10 +70,12 @@ def execute(
     ``dtype`` is what floats become where torch would make float32.
     """
     generator = torch.Generator().manual_seed(seed)
+    undrawn = generator.get_state()
     run = _Run(program, dict(variables), Machine(Budget(limits), generator, dtype), watch)
     run.steps(0, len(program.steps))
     result = None if program.result is None else run.value(program.result)
-    return Outcome(result, MappingProxyType(run.variables), tuple(run.printed))
+    drawn = not torch.equal(generator.get_state(), undrawn)
+    return Outcome(result, MappingProxyType(run.variables), tuple(run.printed), drawn)
 
 
 class _Run:

@@ -32,7 +32,6 @@ def main() -> None:
         "optimizer", "learning rate", "within 0.1, of 100 seeds", "largest error", "a training, median"
     )
     for optimizer in ("nesterov", "sgd", "adam"):
-        train(optimizer=optimizer)  # imports torch's compiler, where the optimizer does
         networks, times = [], []
         for seed in range(100):
             started = time.perf_counter()

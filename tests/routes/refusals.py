@@ -62,7 +62,7 @@ def check_problem(answer: httpx2.Response) -> Problem:
     assert problem["request_id"] == answer.headers["x-request-id"]
     for place in problem["errors"]:
         assert place["detail"]
-        assert set(place) <= {"detail", "pointer", "parameter", "line"}
+        assert set(place) <= {"detail", "pointer", "parameter", "line", "column"}
         assert len(place) > 1, "a mistake without a place"
     return problem
 

@@ -55,6 +55,10 @@ BODIES: dict[str, object] = {
     "trainings": {"trainer": "gradient_descent"},
     "scores": {"pairs": [["0", "m0"]]},
     "scores:preview": {"responses": {"m0": 1}},
+    "tensor": {"program": "1"},
+    "gradient": {"expression": "w", "variables": {"w": 1}},
+    "neuron": {"inputs": [1], "weights": [1]},
+    "mlp": {"layers": [1, 1], "inputs": [[1]], "targets": [1]},
 }
 
 

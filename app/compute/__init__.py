@@ -1,0 +1,13 @@
+"""What requests compute, in processes that may be killed: never in the web process.
+
+limits.py      how much one computation may use
+frames.py      how the web process and its compute processes talk
+pool.py        the processes, as the web process sees them
+worker.py      the program that each of them runs
+tasks.py       what can be asked of it, and how it refuses
+refusals.py    what is refused, as problems at their place
+programs.py    the tensor language and gradients
+networks.py    the neuron and the multilayer perceptron
+
+Does not know HTTP.
+"""

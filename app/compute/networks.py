@@ -1,0 +1,75 @@
+"""The notebook's networks, the neuron and the multilayer perceptron, and how they are refused.
+
+Does not know that it runs in a process of its own.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.compute.limits import ComputeLimits
+from app.compute.numbers import as_json
+from app.compute.refusals import placed, placed_in_network
+from app.errors import Place, TooLarge, pointer
+from models.mlp import MlpProblem, TrainedMlp, train_mlp
+from models.neuron import NeuronProblem, TrainedNeuron, train_neuron
+
+# A message for each loss would take longer than to train.
+_SEND_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Losses of epochs that follow each other, the first of them by its number."""
+
+    epoch: int
+    losses: list[float]
+
+
+def run_neuron(problem: NeuronProblem, limits: ComputeLimits) -> TrainedNeuron:
+    """Train a neuron; raises `BadInput` and `TooLarge` with the place."""
+    _check_epochs(problem.epochs, limits)
+    with placed_in_network():
+        return train_neuron(problem)
+
+
+def run_mlp(
+    problem: MlpProblem, limits: ComputeLimits, progress: Callable[[bytes], None] | None
+) -> TrainedMlp:
+    """Train a network, sending its losses on the way; raises `BadInput` and `TooLarge` with the place."""
+    _check_epochs(problem.epochs, limits)
+    losses = _Losses(progress)
+    with placed_in_network(), placed("target_expression"):
+        trained = train_mlp(problem, limits.language, limits.parameters, losses.add)
+    losses.send()
+    return trained
+
+
+class _Losses:
+    """Sends losses together, a few times a second."""
+
+    def __init__(self, progress: Callable[[bytes], None] | None) -> None:
+        self._progress = progress
+        self._waiting: list[float] = []
+        self._sent = 0
+        self._sent_at = time.monotonic()
+
+    def add(self, epoch: int, loss: float) -> None:
+        """Take an epoch's loss; epochs come in their order, from 1."""
+        self._waiting.append(loss)
+        if epoch == 1 or time.monotonic() > self._sent_at + _SEND_SECONDS:
+            self.send()
+
+    def send(self) -> None:
+        """Send what waits."""
+        if self._progress is not None and self._waiting:
+            self._progress(as_json(Progress(self._sent + 1, self._waiting)))
+        self._sent += len(self._waiting)
+        self._waiting = []
+        self._sent_at = time.monotonic()
+
+
+def _check_epochs(epochs: int, limits: ComputeLimits) -> None:
+    if epochs > limits.epochs:
+        detail = f"at most {limits.epochs:,} epochs"
+        raise TooLarge(f"/epochs: {detail}", [Place(detail, pointer("epochs"))])

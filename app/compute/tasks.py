@@ -1,0 +1,121 @@
+"""What can be asked of a compute process, and how its refusals travel back.
+
+Does not know how anything is computed.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, TypeAdapter
+
+from app.compute import networks, programs
+from app.compute.frames import Frame, Kind
+from app.compute.limits import ComputeLimits
+from app.compute.numbers import as_json, stated
+from app.compute.programs import GradientProblem, TensorProblem
+from app.compute.refusals import is_out_of_memory
+from app.errors import BadInput, OverBudget, Place, Problem, TooLarge
+from models.mlp import MlpProblem
+from models.neuron import NeuronProblem
+
+_REFUSALS: dict[str, type[Problem]] = {each.type: each for each in (BadInput, TooLarge, OverBudget)}
+
+
+class TensorTask(BaseModel):
+    """Run a program; ``text`` asks for what a notebook would show below it, and for no JSON."""
+
+    computation: Literal["tensor"] = "tensor"
+    problem: TensorProblem
+    text: bool = False
+
+
+class GradientTask(BaseModel):
+    """Differentiate an expression."""
+
+    computation: Literal["gradient"] = "gradient"
+    problem: GradientProblem
+
+
+class NeuronTask(BaseModel):
+    """Train a neuron."""
+
+    computation: Literal["neuron"] = "neuron"
+    problem: NeuronProblem
+
+
+class MlpTask(BaseModel):
+    """Train a multilayer perceptron; ``stream`` asks for its losses on the way."""
+
+    computation: Literal["mlp"] = "mlp"
+    problem: MlpProblem
+    stream: bool = False
+
+
+Task = TensorTask | GradientTask | NeuronTask | MlpTask
+
+_TASK: TypeAdapter[Task] = TypeAdapter(Annotated[Task, Field(discriminator="computation")])
+
+
+class Refusal(BaseModel):
+    """A problem as it travels."""
+
+    type: str
+    detail: str
+    places: list[Place]
+
+
+def answer(body: bytes, limits: ComputeLimits, progress: Callable[[bytes], None]) -> Frame:
+    """Return the answer to a task, or its refusal; ``progress`` takes the JSON that it sends on its way."""
+    try:
+        return Frame(Kind.ANSWER, _computed(_read(body), limits, progress))
+    except Problem as problem:
+        return _refused(problem)
+    except MemoryError:
+        return _refused(_too_much_memory())
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return _refused(_too_much_memory())
+
+
+def refusal_of(body: bytes) -> Problem:
+    """Return the problem that a refusal holds."""
+    refusal = Refusal.model_validate_json(body)
+    return _REFUSALS[refusal.type](refusal.detail, refusal.places)
+
+
+def _read(body: bytes) -> Task:
+    # Not validate_json, which takes fewer brackets in each other than the reader of request bodies does.
+    return _TASK.validate_python(json.loads(body))
+
+
+def _computed(task: Task, limits: ComputeLimits, progress: Callable[[bytes], None]) -> bytes:
+    match task:
+        case TensorTask():
+            ran = programs.run_program(task.problem, limits)
+            return ran.text.encode() if task.text else as_json(ran)
+        case GradientTask():
+            return as_json(stated(programs.differentiate(task.problem, limits)))
+        case NeuronTask():
+            return as_json(networks.run_neuron(task.problem, limits))
+        case MlpTask():
+            return as_json(networks.run_mlp(task.problem, limits, progress if task.stream else None))
+
+
+def _refused(problem: Problem) -> Frame:
+    refusal = Refusal(type=problem.type, detail=problem.detail, places=list(problem.places))
+    return Frame(Kind.REFUSAL, refusal.model_dump_json().encode())
+
+
+def _too_much_memory() -> Problem:
+    return OverBudget("this took more memory than a computation has; ask for less")
+
+
+def warm_up(limits: ComputeLimits) -> None:
+    """Compute one of each, so that no caller waits for what happens only the first time."""
+    programs.differentiate(
+        GradientProblem(expression="(w**2).sum()", variables={"w": [1.0, 2.0]}, order=2), limits
+    )
+    networks.run_neuron(NeuronProblem(inputs=[1.0], weights=[0.0], epochs=3), limits)
+    networks.run_mlp(MlpProblem(layers=[1, 2, 1], inputs=[[1.0]], targets=[[1.0]], epochs=3), limits, None)

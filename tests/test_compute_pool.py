@@ -1,0 +1,195 @@
+"""The compute processes: over budget, out of memory, hung up on or dead, they are killed and replaced."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from app.compute.limits import ComputeLimits
+from app.compute.pool import ComputePool
+from app.compute.programs import TensorProblem
+from app.compute.tasks import NeuronTask, Task, TensorTask
+from app.errors import BadInput, OverBudget, Overloaded
+from app.settings import Settings
+from models.neuron import NeuronProblem
+from tests.live import children_of, command_of
+
+ENDLESS = NeuronTask(problem=NeuronProblem(inputs=[1.0], weights=[0.0], epochs=100_000))
+Story = Callable[[ComputePool], Coroutine[None, None, None]]
+
+
+def program(text: str) -> Task:
+    return TensorTask(problem=TensorProblem(program=text), text=True)
+
+
+def compute_processes() -> set[int]:
+    return {pid for pid in children_of(os.getpid()) if "app.compute.worker" in command_of(pid)}
+
+
+OTHERS: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _others() -> None:
+    """Leave the compute processes alone that other tests' services keep."""
+    OTHERS.clear()
+    OTHERS.update(compute_processes())
+
+
+def processes() -> set[int]:
+    """The compute processes of the story that still run."""
+    return compute_processes() - OTHERS
+
+
+def threads(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def tell(story: Story, *, number: int = 1, waiting: int = 64, **limits: float) -> None:
+    """Run a story with a pool of its own, and see that the pool leaves no process behind."""
+    settings = Settings.model_validate({f"compute_{name}": value for name, value in limits.items()})
+
+    async def run() -> None:
+        pool = ComputePool(number, waiting, ComputeLimits.of(settings))
+        pool.open()
+        try:
+            await story(pool)
+        finally:
+            await pool.close()
+
+    asyncio.run(run())
+    assert not processes()
+
+
+def test_a_task_over_its_time_is_ended_and_the_next_one_is_answered() -> None:
+    async def story(pool: ComputePool) -> None:
+        assert await pool.run(program("1 + 1")) == b"2\n"
+        first = processes()
+        began = time.monotonic()
+        with pytest.raises(OverBudget, match=r"0\.5 seconds"):
+            await pool.run(ENDLESS)
+        assert time.monotonic() - began < 0.5 + 0.25
+        assert await pool.run(program("2 + 2")) == b"4\n"
+        assert not processes() & first
+
+    tell(story, seconds=0.5)
+
+
+def test_a_task_over_its_memory_is_refused_and_the_next_one_is_answered() -> None:
+    async def story(pool: ComputePool) -> None:
+        with pytest.raises(OverBudget, match="memory"):
+            await pool.run(program("a = [torch.ones(1000, 1000) for i in range(19)]\nb = ones(1)"))
+        assert await pool.run(program("2 + 2")) == b"4\n"
+
+    tell(story, memory_bytes=2**26, seconds=20)
+
+
+def test_a_task_whose_caller_hangs_up_is_killed() -> None:
+    async def story(pool: ComputePool) -> None:
+        assert await pool.run(program("1 + 1")) == b"2\n"
+        (worker,) = processes()
+        computing = asyncio.create_task(pool.run(ENDLESS))
+        await asyncio.sleep(0.2)
+        computing.cancel()
+        with suppress(asyncio.CancelledError):
+            await computing
+        assert worker not in processes()
+        assert await pool.run(program("2 + 2")) == b"4\n"
+
+    tell(story, seconds=60)
+
+
+def test_a_process_that_dies_while_it_waits_is_replaced_and_nobody_notices() -> None:
+    async def story(pool: ComputePool) -> None:
+        assert await pool.run(program("1 + 1")) == b"2\n"
+        (worker,) = processes()
+        os.kill(worker, signal.SIGKILL)
+        assert await pool.run(program("2 + 2")) == b"4\n"
+
+    tell(story)
+
+
+def test_a_process_that_the_system_kills_in_the_middle_of_a_task_was_too_large() -> None:
+    async def story(pool: ComputePool) -> None:
+        assert await pool.run(program("1 + 1")) == b"2\n"
+        computing = asyncio.create_task(pool.run(ENDLESS))
+        await asyncio.sleep(0.2)
+        os.kill(processes().pop(), signal.SIGKILL)
+        with pytest.raises(OverBudget, match="memory"):
+            await computing
+
+    tell(story, seconds=60)
+
+
+def test_what_waits_too_long_in_line_is_refused_at_once() -> None:
+    async def story(pool: ComputePool) -> None:
+        first = asyncio.create_task(pool.run(program("1 + 1")))
+        second = asyncio.create_task(pool.run(program("2 + 2")))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded, match="2 computations are waiting"):
+            await pool.run(program("3 + 3"))
+        assert [await first, await second] == [b"2\n", b"4\n"]
+        assert await pool.run(program("3 + 3")) == b"6\n"
+
+    tell(story, waiting=2)
+
+
+def test_callers_share_the_processes_and_each_gets_its_own_answer() -> None:
+    async def story(pool: ComputePool) -> None:
+        answers = await asyncio.gather(*(pool.run(program(f"{number} * 2")) for number in range(50)))
+        assert answers == [f"{2 * number}\n".encode() for number in range(50)]
+        assert len(processes()) == 2
+
+    tell(story, number=2)
+
+
+def test_computing_can_be_switched_off() -> None:
+    async def story(pool: ComputePool) -> None:
+        with pytest.raises(Overloaded, match="switched off"):
+            await pool.run(program("1"))
+
+    tell(story, number=0)
+
+
+def test_a_refusal_comes_back_with_its_place() -> None:
+    async def story(pool: ComputePool) -> None:
+        with pytest.raises(BadInput, match="line 2") as refused:
+            await pool.run(program("a = 1\na[0]"))
+        assert [(place.pointer, place.line) for place in refused.value.places] == [("/program", 2)]
+
+    tell(story)
+
+
+def test_a_pool_that_closes_while_its_processes_start_leaves_none() -> None:
+    async def story(pool: ComputePool) -> None:
+        pool.warm()
+        await asyncio.sleep(0.05)
+
+    tell(story, number=2)
+
+
+def test_a_process_runs_behind_other_work_and_in_one_thread_of_torch() -> None:
+    async def story(pool: ComputePool) -> None:
+        await pool.run(program("ones(500, 500) @ ones(500, 500)"))
+        (worker,) = processes()
+        assert os.getpriority(os.PRIO_PROCESS, worker) >= 10
+        # The main thread and the one that reads; torch would have started one a core more.
+        assert threads(worker) == 2
+
+    tell(story)
+
+
+def test_a_fault_of_the_program_itself_is_no_refusal() -> None:
+    async def story(pool: ComputePool) -> None:
+        unheard_of = TensorTask(problem=TensorProblem(program="1"))
+        unheard_of.computation = "nonsense"  # type: ignore[assignment]  # the point
+        with pytest.raises(RuntimeError, match="status 1"):
+            await pool.run(unheard_of)
+        assert await pool.run(program("2 + 2")) == b"4\n"
+
+    tell(story)
