@@ -37,7 +37,11 @@ class Service:
 
     def worker_pids(self) -> list[int]:
         """Return the worker processes that this service has started and that still run."""
-        return [pid for pid in children_of(self.process.pid) if "worker" in command_of(pid)]
+        return [pid for pid in children_of(self.process.pid) if "app.cli worker" in command_of(pid)]
+
+    def compute_pids(self) -> set[int]:
+        """Return the compute processes that this service has started and that still run."""
+        return {pid for pid in children_of(self.process.pid) if "app.compute.worker" in command_of(pid)}
 
     def training(self, path: str) -> dict[str, Any]:
         """Return a training as the API shows it."""
@@ -59,7 +63,11 @@ class Service:
 
 @contextmanager
 def serving(folder: Path, environment: Mapping[str, str] | None = None, *flags: str) -> Iterator[Service]:
-    """Run `likely serve` on the database in ``folder``; ends it with SIGTERM."""
+    """Run `likely serve` on the database in ``folder``; ends it with SIGTERM.
+
+    Without compute processes, unless the environment says how many: most tests need none, and each costs the
+    seconds that torch takes to be imported.
+    """
     port = free_port()
     log = folder / "service.log"
     with log.open("ab") as output:
@@ -68,6 +76,7 @@ def serving(folder: Path, environment: Mapping[str, str] | None = None, *flags: 
             env={
                 **os.environ,
                 "LIKELY_DATABASE_URL": f"sqlite:///{folder}/likely.db",
+                "LIKELY_COMPUTE_PROCESSES": "0",
                 **(environment or {}),
             },
             stdout=output,
@@ -115,5 +124,5 @@ def command_of(pid: int) -> str:
     """Return the command line of a process, empty when it is gone (Linux)."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return ""

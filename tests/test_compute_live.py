@@ -1,0 +1,113 @@
+"""Compute processes of a real service: callers that hang up, tasks over their time, services that end."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.live import Service, command_of, serving
+
+LONG = b'{"inputs": [1], "weights": [0], "epochs": 100000}'
+NETWORK = b'{"layers": [1, 50, 1], "inputs": [[1]], "targets": [1], "epochs": 100000, "stream": true}'
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with one compute process, which may take its time."""
+    settings = {"LIKELY_COMPUTE_PROCESSES": "1", "LIKELY_COMPUTE_SECONDS": "60"}
+    with serving(tmp_path_factory.mktemp("compute"), settings, "--no-worker") as running:
+        yield running
+
+
+def computes(service: Service) -> int:
+    """See that the service computes, and return the process that does."""
+    assert service.http.post("/v1/compute/tensor.txt", content="1 + 1").text == "2\n"
+    (process,) = service.compute_pids()
+    return process
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> float:
+    """Wait until something is so, and return the seconds that it took."""
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() - began < seconds
+        time.sleep(0.005)
+    return time.monotonic() - began
+
+
+def runs(process: int) -> bool:
+    return bool(command_of(process))
+
+
+def send(service: Service, path: str, body: bytes) -> socket.socket:
+    """Send a request and leave the connection open."""
+    address = service.url.removeprefix("http://").split(":")
+    connection = socket.create_connection((address[0], int(address[1])))
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    return connection
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v1/compute/neuron", LONG), ("/v1/compute/mlp", NETWORK)], ids=["plain", "stream"]
+)
+def test_a_computation_ends_when_its_caller_hangs_up(service: Service, path: str, body: bytes) -> None:
+    process = computes(service)
+    connection = send(service, path, body)
+    if b"stream" in body:
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+    time.sleep(0.3)
+    assert service.compute_pids() == {process}
+    connection.close()
+    wait_until(lambda: not runs(process), 2.0)
+    assert computes(service) != process
+
+
+def test_a_caller_that_hangs_up_while_it_waits_leaves_the_others_alone(service: Service) -> None:
+    process = computes(service)
+    busy, waiting = send(service, "/v1/compute/neuron", LONG), send(service, "/v1/compute/neuron", LONG)
+    time.sleep(0.3)
+    waiting.close()
+    time.sleep(0.3)
+    assert service.compute_pids() == {process}
+    busy.close()
+    wait_until(lambda: not runs(process), 2.0)
+
+
+def test_a_computation_over_its_time_is_refused_in_time_and_the_next_one_answered(tmp_path: Path) -> None:
+    with serving(tmp_path, {"LIKELY_COMPUTE_PROCESSES": "1", "LIKELY_COMPUTE_SECONDS": "0.5"}, "--no-worker") as service:
+        computed = service.http.post("/v1/compute/tensor.txt", content="1 + 1")
+        assert computed.text == "2\n"
+        began = time.monotonic()
+        answer = service.http.post(
+            "/v1/compute/neuron", content=LONG, headers={"Content-Type": "application/json"}
+        )
+        assert time.monotonic() - began < 0.5 + 0.25
+        assert answer.status_code == 422
+        assert answer.json()["type"] == "urn:likely:problem:over-budget"
+        assert "0.5 seconds" in answer.json()["detail"]
+        assert service.http.post("/v1/compute/tensor.txt", content="1 + 1").text == "2\n"
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_service_that_ends_leaves_no_process(tmp_path: Path, how: signal.Signals, busy: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    settings = {
+        "LIKELY_COMPUTE_PROCESSES": "2",
+        "LIKELY_COMPUTE_SECONDS": "60",
+        "LIKELY_SHUTDOWN_SECONDS": "1",
+    }
+    with serving(tmp_path, settings, "--no-worker") as service:
+        service.http.post("/v1/compute/tensor.txt", content="1 + 1")
+        wait_until(lambda: len(service.compute_pids()) == 2, 20.0)
+        processes = service.compute_pids()
+        connection = send(service, "/v1/compute/neuron", LONG) if busy else None
+        time.sleep(0.3)
+        os.kill(service.process.pid, how)
+        wait_until(lambda: not any(runs(process) for process in processes), 5.0)
+        if connection is not None:
+            connection.close()
