@@ -79,7 +79,9 @@ def test_a_caller_that_hangs_up_while_it_waits_leaves_the_others_alone(service: 
 
 
 def test_a_computation_over_its_time_is_refused_in_time_and_the_next_one_answered(tmp_path: Path) -> None:
-    with serving(tmp_path, {"LIKELY_COMPUTE_PROCESSES": "1", "LIKELY_COMPUTE_SECONDS": "0.5"}, "--no-worker") as service:
+    with serving(
+        tmp_path, {"LIKELY_COMPUTE_PROCESSES": "1", "LIKELY_COMPUTE_SECONDS": "0.5"}, "--no-worker"
+    ) as service:
         computed = service.http.post("/v1/compute/tensor.txt", content="1 + 1")
         assert computed.text == "2\n"
         began = time.monotonic()

@@ -184,6 +184,13 @@ def test_a_process_runs_behind_other_work_and_in_one_thread_of_torch() -> None:
     tell(story)
 
 
+def test_a_process_starts_within_limits_that_allow_nothing() -> None:
+    async def story(pool: ComputePool) -> None:
+        assert await pool.run(program("1")) == b"1\n"
+
+    tell(story, program_bytes=1, nesting=1, operations=1, elements=1, epochs=1, parameters=1)
+
+
 def test_a_fault_of_the_program_itself_is_no_refusal() -> None:
     async def story(pool: ComputePool) -> None:
         unheard_of = TensorTask(problem=TensorProblem(program="1"))

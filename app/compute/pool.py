@@ -117,7 +117,7 @@ class ComputePool:
         while True:
             try:
                 self._free.put_nowait(await _Worker.start(self._limits))
-            except (OSError, _WorkerDiedError) as error:
+            except (OSError, ValueError, _WorkerDiedError) as error:
                 log.warning("a compute process could not be started, and is tried again", error=str(error))
                 await asyncio.sleep(_RESTART_SECONDS)
             else:
@@ -139,7 +139,7 @@ class _Worker:
 
     @classmethod
     async def start(cls, limits: ComputeLimits) -> "_Worker":
-        """Start a process and wait until it is warm."""
+        """Start a process and wait until it is warm; raises `ValueError` if it says anything else."""
         worker = cls(
             await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "app.compute.worker", limits.model_dump_json()),

@@ -16,6 +16,7 @@ from app.compute.numbers import as_json, stated
 from app.compute.programs import GradientProblem, TensorProblem
 from app.compute.refusals import is_out_of_memory
 from app.errors import BadInput, OverBudget, Place, Problem, TooLarge
+from app.settings import Settings
 from models.mlp import MlpProblem
 from models.neuron import NeuronProblem
 
@@ -112,10 +113,13 @@ def _too_much_memory() -> Problem:
     return OverBudget("this took more memory than a computation has; ask for less")
 
 
-def warm_up(limits: ComputeLimits) -> None:
-    """Compute one of each, so that no caller waits for what happens only the first time."""
-    programs.differentiate(
-        GradientProblem(expression="(w**2).sum()", variables={"w": [1.0, 2.0]}, order=2), limits
-    )
+def warm_up() -> None:
+    """Compute one of each, so that no caller waits for what happens only the first time.
+
+    Within the default limits: the settings may allow less than this takes.
+    """
+    limits = ComputeLimits.of(Settings.model_construct())
+    gradient = GradientProblem(expression="(w**2).sum()", variables={"w": [1.0, 2.0]}, order=2)
+    programs.differentiate(gradient, limits)
     networks.run_neuron(NeuronProblem(inputs=[1.0], weights=[0.0], epochs=3), limits)
     networks.run_mlp(MlpProblem(layers=[1, 2, 1], inputs=[[1.0]], targets=[[1.0]], epochs=3), limits, None)

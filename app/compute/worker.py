@@ -28,7 +28,7 @@ def main(limits: ComputeLimits) -> None:
     os.nice(10)  # where cores are short, other requests come first
     torch.set_num_threads(1)
     sink = _only_frames()
-    warm_up(limits)
+    warm_up()
     _bound_memory(limits.memory_bytes)
     tasks: SimpleQueue[Frame] = SimpleQueue()
     threading.Thread(target=_read_tasks, args=(_unlocked_input(), tasks), daemon=True).start()

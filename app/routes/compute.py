@@ -69,7 +69,9 @@ async def compute_tensor(app: FromApp, request: Request, body: TensorProblem) ->
 async def compute_tensor_as_text(
     app: FromApp,
     request: Request,
-    seed: Annotated[int, Query(ge=0, le=LARGEST_SEED, description="seed of the random operations")] = 0,
+    seed: Annotated[
+        int, Query(ge=0, le=LARGEST_SEED, description="seed of the random operations; none is drawn here")
+    ] = 0,
 ) -> Response:
     """Run a program that is the whole body, of any Content-Type, and show what the notebook would show."""
     problem = TensorProblem(program=await _program(request), seed=seed)
