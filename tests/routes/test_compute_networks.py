@@ -123,3 +123,10 @@ def test_a_neuron_without_a_weight_an_input_is_refused(published: TestClient) ->
         )
     )
     assert [place["pointer"] for place in problem["errors"]] == ["/trace"]
+
+
+def test_a_training_that_takes_too_long_is_ended_and_the_next_one_answered(published: TestClient) -> None:
+    problem = check_problem(published.post(NEURON, json={"inputs": [1], "weights": [0], "epochs": 100_000}))
+    assert problem["type"] == "urn:likely:problem:over-budget"
+    assert "2 seconds" in problem["detail"]
+    assert computed(published, NEURON, **NOTEBOOK)["losses"]
