@@ -91,6 +91,26 @@ def serving(folder: Path, environment: Mapping[str, str] | None = None, *flags: 
         stop(process)
 
 
+def wait_until_warm(service: Service, processes: int) -> None:
+    """Wait until so many compute processes have computed their first and wait for a task (Linux)."""
+    deadline = time.monotonic() + STARTED_WITHIN
+    while time.monotonic() < deadline:
+        if sum(map(is_warm, service.compute_pids())) == processes:
+            return
+        time.sleep(0.005)
+    raise AssertionError(
+        f"not {processes} warm processes after {STARTED_WITHIN} s:\n{service.log.read_text()}"
+    )
+
+
+def is_warm(pid: int) -> bool:
+    """Return whether a compute process reads tasks: in a thread that it starts when it is warm (Linux)."""
+    try:
+        return len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+    except FileNotFoundError:
+        return False
+
+
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End a process with SIGTERM, and with SIGKILL if that does not help."""
     if process.poll() is None:
