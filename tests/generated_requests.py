@@ -49,10 +49,15 @@ class Sent:
 def request(seed: int) -> Sent:
     """Make one request; the same seed makes the same."""
     source = random.Random(seed)
-    if seed % 1000 == 999:
+    if is_endless(seed):
         return _endless(source)
     write = (_tensor, _text, _gradient, _neuron, _mlp)[seed % 5]
     return write(source, hostile(seed))
+
+
+def is_endless(seed: int) -> bool:
+    """Return whether the request of a seed is one that takes all of its time."""
+    return seed % 1000 == 999
 
 
 def _endless(source: random.Random) -> Sent:
@@ -196,13 +201,17 @@ class Seen:
     statuses: Counter[str] = field(default_factory=Counter)
     longest: float = 0.0
     longest_seed: int | None = None
+    over_budget: list[int] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     def add(self, seed: int, answer: httpx2.Response, seconds: float) -> None:
         """Count an answer."""
         if seconds > self.longest:
             self.longest, self.longest_seed = seconds, seed
-        self.statuses[_said(answer)] += 1
+        said = _said(answer)
+        self.statuses[said] += 1
+        if said.endswith("over budget") and not is_endless(seed):
+            self.over_budget.append(seed)
         wrong = _wrong(answer)
         if seconds > BUDGET + MARGIN:
             wrong = f"took {seconds:.2f} s"
@@ -300,6 +309,8 @@ def main() -> None:
     _say(f"{seen.statuses.total():,} requests over {CONNECTIONS} connections in {seconds:.0f} s")
     for status, count in sorted(seen.statuses.items()):
         _say(f"  {count:>7,} answered {status}")
+    if seen.over_budget:
+        _say(f"over budget without being meant to: seeds {sorted(seen.over_budget)[:20]}")
     late = f"{BUDGET + MARGIN:g} s allowed, seed {seen.longest_seed}"
     _say(f"longest until an answer: {seen.longest:.3f} s ({late})")
     for fault in seen.faults[:20]:

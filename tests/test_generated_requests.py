@@ -11,6 +11,6 @@ def test_hostile_requests_are_answered_or_refused_in_time_and_never_with_a_fault
     assert not seen.faults
     assert seen.statuses["422 over budget"] == 1
     # The requests are worth sending: they are neither all refused nor all right.
-    assert seen.statuses["200"] > 30
+    assert seen.statuses["200"] > 15
     assert seen.statuses["422"] > 100
     assert seen.statuses["400"] > 5
