@@ -7,7 +7,7 @@ SEEDS = range(900, 1200)  # one of them takes all of its time
 
 def test_hostile_requests_are_answered_or_refused_in_time_and_never_with_a_fault_of_the_service() -> None:
     with ready(connections=2) as service:
-        seen = send(service, SEEDS, connections=2)
+        seen = send(service, SEEDS, connections=2, margin=5.0)  # others may be busy on this machine
     assert not seen.faults
     assert seen.statuses["422 over budget"] == 1
     # The requests are worth sending: they are neither all refused nor all right.
