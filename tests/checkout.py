@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx2
 
+from tests import console
 from tests.live import free_port, stop
 
 ROOT = Path(__file__).parent.parent
@@ -46,25 +47,13 @@ class Checkout:
         if line.split()[:2] in (["likely", "serve"], ["likely", "worker"]):
             self._run_for_a_while(line.replace("8000", str(free_port())))
             return ""
-        printed = self._bash(line.replace("localhost:8000", f"localhost:{self.port}"))
+        printed = self._bash(line)
         if line.startswith("curl") and "/trainings " in line:
             self._wait_for_trainings(line)
         return printed
 
     def _bash(self, line: str) -> str:
-        silent = line.replace("curl ", "curl --silent --show-error ", 1)
-        done = subprocess.run(
-            ["bash", "-c", silent],
-            cwd=self.folder,
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        if done.returncode:
-            raise AssertionError(f"{line}\n{done.stdout}{done.stderr}")
-        return done.stdout.strip()
+        return console.run(line, self.port, self.folder, self._environment())
 
     def _run_for_a_while(self, line: str) -> None:
         process = subprocess.Popen(

@@ -7,17 +7,16 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import FastAPI
 
 from app.settings import Settings
 from tests.checkout import ROOT, fresh_checkout
+from tests.console import Command, with_outputs
 
 README = ROOT / "README.md"
 
-_CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LISTS = {
     "requests": re.compile(r"^\| request \|.*\n(?:\|.*\n)+", re.MULTILINE),
     "settings": re.compile(r"^\| variable \|.*\n(?:\|.*\n)+", re.MULTILINE),
@@ -38,6 +37,7 @@ _SAID = {
     "constraints.txt": "the exact version of every package",
     "docs/accuracy.md": "how good the scores are, beside other libraries",
     "docs/architecture.md": "how the pieces fit",
+    "docs/class-tour.md": "the class notebook with curl, cell by cell",
     "docs/decisions/": "why it is so, a page each",
     "docs/experiments.md": "what was tried, with its figures",
     "docs/mathematics.md": "what is computed",
@@ -45,32 +45,6 @@ _SAID = {
     "pyproject.toml": "the distribution, its dependencies with reasons, all tools' settings",
 }
 _ORDER = ["models/", "app/", "migrations/", "tests/", "benchmarks/", "docs/", ".ci/"]
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command of README and the output shown below it, "" if none is shown."""
-
-    line: str
-    output: str
-
-
-def commands() -> list[Command]:
-    """Return the commands of README's console blocks, in order."""
-    found = []
-    for block in _CONSOLE.findall(README.read_text()):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            line, _, output = part.partition("\n")
-            found.append(Command(line, output.strip()))
-    return found
-
-
-def comparable(output: str) -> str:
-    """Return an output without what differs from run to run, and numbers only as far as CPUs agree."""
-    output = re.sub(r"-?\d+\.\d{6,}", lambda number: f"{float(number[0]):.5f}", output)
-    output = re.sub(r'"\d{4}-\d\d-\d\dT[^"]*"', '"a time"', output)
-    output = re.sub(r'"request_id": ?"[^"]*"', '"request_id": "an id"', output)
-    return re.sub(r"SQLite [\d.]+", "SQLite", output)
 
 
 def shown_lists() -> dict[str, str]:
@@ -148,10 +122,12 @@ def write(readme: Path = README) -> None:
     for name, content in true_lists(create_app(Settings(database_url="sqlite:///unused.db"))).items():
         text = _LISTS[name].sub(lambda _, content=content: content, text)  # type: ignore[misc]
     with fresh_checkout() as checkout:
-        for command in commands():
-            printed = checkout.run(command.line)
-            if command.output and comparable(printed) != comparable(command.output):
-                text = text.replace(f"$ {command.line}\n{command.output}\n", f"$ {command.line}\n{printed}\n")
+
+        def printed(command: Command) -> str:
+            output = checkout.run(command.line)
+            return output if command.output else ""  # where none is shown, none is wanted
+
+        text = with_outputs(text, printed)
     readme.write_text(text)
 
 

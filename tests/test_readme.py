@@ -7,7 +7,8 @@ import pytest
 from app.main import create_app
 from app.settings import Settings
 from tests.checkout import Checkout, fresh_checkout
-from tests.readme import Command, commands, comparable, shown_lists, true_lists
+from tests.console import Command, commands, comparable
+from tests.readme import README, shown_lists, true_lists
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def checkout() -> Iterator[Checkout]:
 @pytest.mark.timeout(900)  # the first sets up an environment, as a new user's first command does
 @pytest.mark.parametrize(
     "command",
-    [pytest.param(one, id=f"{number} {one.line[:60]}") for number, one in enumerate(commands())],
+    [pytest.param(one, id=f"{number} {one.line[:60]}") for number, one in enumerate(commands(README.read_text()))],
 )
 def test_a_command_prints_what_readme_shows(checkout: Checkout, command: Command) -> None:
     printed = checkout.run(command.line)

@@ -1,0 +1,119 @@
+"""docs/class-tour.md: its commands, and the notebook's figures below their answers.
+
+    python -m tests.class_tour
+
+writes the answers into it as they are now. A ```text block stands below a console block and holds what somebody
+else says the answers are: the notebook, mostly, or a calculation by hand.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests import console
+from tests.checkout import ROOT
+from tests.console import Command
+from tests.live import serving
+
+TOUR = ROOT / "docs" / "class-tour.md"
+
+_BLOCK = re.compile(r"^```(console|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d*)?(?:e[-+]?\d+)?(?!\w)")
+_TENSOR = re.compile(r"tensor\([^()]*\)")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Figures by somebody else, and the answers that they are about, one below the other."""
+
+    figures: str
+    answers: str
+
+
+class Lecture:
+    """A service that has the class loaded and trained, and a shell beside it."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder, self.port = folder, port
+
+    def run(self, line: str) -> str:
+        """Run a command of the page and return what it prints; raises if it fails."""
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return console.run(line, self.port, self.folder, {**os.environ, "PATH": path})
+
+
+@contextmanager
+def lecture(folder: Path) -> Iterator[Lecture]:
+    """Do what `make run` does, in ``folder``."""
+    subprocess.run(
+        [sys.executable, "-m", "app.cli", "demo"],
+        cwd=ROOT,
+        env={**os.environ, "LIKELY_DATABASE_URL": f"sqlite:///{folder}/likely.db"},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    with serving(folder) as service:
+        yield Lecture(folder, int(service.url.rsplit(":", 1)[-1]))
+
+
+def claims(page: str) -> list[Claim]:
+    """Return the page's ```text blocks, each with the answers of the console block before it."""
+    found, answers = [], ""
+    for kind, content in _BLOCK.findall(page):
+        if kind == "text":
+            found.append(Claim(content, answers))
+        else:
+            answers = "\n".join(one.output for one in console.commands(f"```console\n{content}```\n"))
+    return found
+
+
+def holds(claim: Claim) -> bool:
+    """Return whether the answers are what the figures say, to the last digit that is written there.
+
+    Each number is found in the answers, in order, when it is rounded there to as many digits. Where the answers
+    show tensors, the figures' tensors are among them, sign for sign.
+    """
+    shown = _tensors(claim.answers)
+    return _found(claim) and (not shown or _in_order(_tensors(claim.figures), shown))
+
+
+def _found(claim: Claim) -> bool:
+    given = iter(_NUMBER.findall(claim.answers))
+    return all(any(_rounds_to(number, figure) for number in given) for figure in _NUMBER.findall(claim.figures))
+
+
+def _rounds_to(number: str, figure: str) -> bool:
+    mantissa, exponent, _ = figure.partition("e")
+    digits = len(mantissa.partition(".")[2])
+    return float(f"{float(number):.{digits}{'e' if exponent else 'f'}}") == float(figure)
+
+
+def _tensors(text: str) -> list[str]:
+    """Return the tensors in a text as they are printed, less spaces and what autograd adds."""
+    plain = re.sub(r", (grad_fn=<\w+>|requires_grad=True)", "", text)
+    return [re.sub(r"\s", "", tensor) for tensor in _TENSOR.findall(plain)]
+
+
+def _in_order(wanted: list[str], given: list[str]) -> bool:
+    left = iter(given)
+    return all(one in left for one in wanted)
+
+
+def write(tour: Path = TOUR) -> None:
+    """Write the answers as they are now."""
+    with tempfile.TemporaryDirectory() as folder, lecture(Path(folder)) as room:
+
+        def printed(command: Command) -> str:
+            return room.run(command.line)
+
+        tour.write_text(console.with_outputs(tour.read_text(), printed))
+
+
+if __name__ == "__main__":
+    write()
