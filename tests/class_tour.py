@@ -2,8 +2,8 @@
 
     python -m tests.class_tour
 
-writes the answers into it as they are now. A ```text block stands below a console block and holds what somebody
-else says the answers are: the notebook, mostly, or a calculation by hand.
+writes the answers into it as they are now. A ```text block stands below a console block and holds what
+somebody else says the answers are: the notebook, mostly, or a calculation by hand.
 """
 
 import os
@@ -58,7 +58,7 @@ def lecture(folder: Path) -> Iterator[Lecture]:
         stdout=subprocess.DEVNULL,
         check=True,
     )
-    with serving(folder) as service:
+    with serving(folder, {"LIKELY_COMPUTE_PROCESSES": "1"}) as service:
         yield Lecture(folder, int(service.url.rsplit(":", 1)[-1]))
 
 
@@ -76,8 +76,8 @@ def claims(page: str) -> list[Claim]:
 def holds(claim: Claim) -> bool:
     """Return whether the answers are what the figures say, to the last digit that is written there.
 
-    Each number is found in the answers, in order, when it is rounded there to as many digits. Where the answers
-    show tensors, the figures' tensors are among them, sign for sign.
+    Each number is found in the answers, in order, when it is rounded there to as many digits. Where the
+    answers show tensors, the figures' tensors are among them, sign for sign.
     """
     shown = _tensors(claim.answers)
     return _found(claim) and (not shown or _in_order(_tensors(claim.figures), shown))
@@ -85,7 +85,9 @@ def holds(claim: Claim) -> bool:
 
 def _found(claim: Claim) -> bool:
     given = iter(_NUMBER.findall(claim.answers))
-    return all(any(_rounds_to(number, figure) for number in given) for figure in _NUMBER.findall(claim.figures))
+    return all(
+        any(_rounds_to(number, figure) for number in given) for figure in _NUMBER.findall(claim.figures)
+    )
 
 
 def _rounds_to(number: str, figure: str) -> bool:

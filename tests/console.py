@@ -4,8 +4,8 @@
     > its next line, where it has several
     what it prints
 
-A command begins with `$ `; lines that follow it and begin with `> ` belong to it, as a shell shows them. So no
-output that is shown may begin with `> `. Does not know which pages there are.
+A command begins with `$ `; lines that follow it and begin with `> ` belong to it, as a shell shows them. So
+no output that is shown may begin with `> `. Does not know which pages there are.
 """
 
 import re

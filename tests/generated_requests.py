@@ -196,7 +196,7 @@ def _somewhere(source: random.Random, whole: list[Any]) -> tuple[Any, Any]:
 
 @dataclass
 class Seen:
-    """What came back, and whatever may not: ``margin`` is how many seconds over the budget an answer may be."""
+    """What came back, and whatever may not; an answer may be ``margin`` seconds over the budget."""
 
     margin: float = MARGIN
     statuses: Counter[str] = field(default_factory=Counter)

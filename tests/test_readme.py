@@ -20,7 +20,10 @@ def checkout() -> Iterator[Checkout]:
 @pytest.mark.timeout(900)  # the first sets up an environment, as a new user's first command does
 @pytest.mark.parametrize(
     "command",
-    [pytest.param(one, id=f"{number} {one.line[:60]}") for number, one in enumerate(commands(README.read_text()))],
+    [
+        pytest.param(one, id=f"{number} {one.line[:60]}")
+        for number, one in enumerate(commands(README.read_text()))
+    ],
 )
 def test_a_command_prints_what_readme_shows(checkout: Checkout, command: Command) -> None:
     printed = checkout.run(command.line)
