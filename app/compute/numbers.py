@@ -1,5 +1,6 @@
 """Numbers in nested lists, as requests give them and as answers show them. Does not know what they mean."""
 
+from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Discriminator, Field, GetJsonSchemaHandler, Tag
@@ -55,8 +56,12 @@ else:
 
 
 def stated(answer: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
-    """Return the fields of an answer that are not None, by name."""
-    return {name: part for name, part in vars(answer).items() if part is not None}
+    """Return the fields of an answer that are not None, by name; so too of answers that are such fields."""
+    return {
+        name: stated(part) if is_dataclass(part) else part
+        for name, part in vars(answer).items()
+        if part is not None
+    }
 
 
 def as_json(answer: Any) -> bytes:  # noqa: ANN401 - dataclasses and dicts of several forms

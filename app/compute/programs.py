@@ -116,8 +116,8 @@ class CheckAnswer:
     """Central differences in float64, in the shapes of what they check."""
 
     gradients: Mapping[str, ShownNumbers]
-    hessian: Mapping[str, Mapping[str, ShownNumbers]] | None
     largest_disagreement: float | None
+    hessian: Mapping[str, Mapping[str, ShownNumbers]] | None = None
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def _shown(value: Value, most: int | None = None) -> ShownValue:
 def _check(check: Check | None) -> CheckAnswer | None:
     if check is None:
         return None
-    return CheckAnswer(_lists(check.gradients), _tables(check.hessian), check.largest_disagreement)
+    return CheckAnswer(_lists(check.gradients), check.largest_disagreement, _tables(check.hessian))
 
 
 def _tables(tables: Mapping[str, Table] | None) -> Mapping[str, Mapping[str, ShownNumbers]] | None:
