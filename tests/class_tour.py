@@ -76,18 +76,33 @@ def claims(page: str) -> list[Claim]:
 def holds(claim: Claim) -> bool:
     """Return whether the answers are what the figures say, to the last digit that is written there.
 
-    Each number is found in the answers, in order, when it is rounded there to as many digits. Where the
-    answers show tensors, the figures' tensors are among them, sign for sign.
+    Each figure is found among the answers' numbers, in order: it is a number rounded to as many digits. The
+    figures of a tensor stand together. Where the answers show tensors, the figures' tensors are among them,
+    sign for sign.
     """
     shown = _tensors(claim.answers)
     return _found(claim) and (not shown or _in_order(_tensors(claim.figures), shown))
 
 
 def _found(claim: Claim) -> bool:
-    given = iter(_NUMBER.findall(claim.answers))
-    return all(
-        any(_rounds_to(number, figure) for number in given) for figure in _NUMBER.findall(claim.figures)
-    )
+    numbers, at = _NUMBER.findall(claim.answers), 0
+    for run in _runs(claim.figures):
+        while not _begin_with(numbers[at:], run):
+            at += 1
+            if at > len(numbers):
+                return False
+        at += len(run)
+    return True
+
+
+def _runs(figures: str) -> list[list[str]]:
+    """Return the figures that stand together: those of a tensor, and every other one for itself."""
+    found = re.finditer(f"{_TENSOR.pattern}|{_NUMBER.pattern}", _less_autograd(figures))
+    return [_NUMBER.findall(one[0]) for one in found]
+
+
+def _begin_with(numbers: list[str], run: list[str]) -> bool:
+    return len(numbers) >= len(run) and all(map(_rounds_to, numbers, run))
 
 
 def _rounds_to(number: str, figure: str) -> bool:
@@ -97,9 +112,12 @@ def _rounds_to(number: str, figure: str) -> bool:
 
 
 def _tensors(text: str) -> list[str]:
-    """Return the tensors in a text as they are printed, less spaces and what autograd adds."""
-    plain = re.sub(r", (grad_fn=<\w+>|requires_grad=True)", "", text)
-    return [re.sub(r"\s", "", tensor) for tensor in _TENSOR.findall(plain)]
+    """Return the tensors in a text as they are printed, less spaces."""
+    return [re.sub(r"\s", "", tensor) for tensor in _TENSOR.findall(_less_autograd(text))]
+
+
+def _less_autograd(text: str) -> str:
+    return re.sub(r", (grad_fn=<\w+>|requires_grad=True)", "", text)
 
 
 def _in_order(wanted: list[str], given: list[str]) -> bool:
