@@ -25,6 +25,8 @@ from models.tensor_language import (
     Given,
     LanguageError,
     OperationError,
+    Outcome,
+    Program,
     Value,
     execute,
     parse,
@@ -104,12 +106,6 @@ class TensorAnswer:
     printed: Sequence[str]
     seed: int | None
 
-    @property
-    def text(self) -> str:
-        """What a notebook would show below the cell."""
-        shown = [*self.printed, *([] if self.result is None else [self.result.text])]
-        return "".join(f"{line}\n" for line in shown)
-
 
 @dataclass(frozen=True)
 class CheckAnswer:
@@ -146,16 +142,23 @@ class GradientAnswer:
 def run_program(problem: TensorProblem, limits: ComputeLimits) -> TensorAnswer:
     """Run a program; raises `BadInput` and `TooLarge` with the position."""
     seed = secrets.randbelow(2**31) if problem.seed is None else problem.seed
-    dtype = _DTYPES[problem.dtype]
-    variables = {name: _value(name, given, dtype, limits) for name, given in problem.variables.items()}
-    with placed("program"):
-        outcome = execute(parse(problem.program, limits.language), variables, seed, limits.language, dtype)
+    outcome = _outcome(problem, seed, limits, _program(problem, limits))
     return TensorAnswer(
         None if outcome.result is None else _shown(outcome.result),
         {name: _shown(value, _SHOWN_NUMBERS) for name, value in outcome.variables.items()},
-        [text_of(value) for value in outcome.printed],
+        _printed(outcome),
         seed if outcome.drawn else None,
     )
+
+
+def run_as_text(problem: TensorProblem, limits: ComputeLimits) -> str:
+    """Run a program, and return what a notebook would show below it; raises as `run_program` does."""
+    program = _program(problem, limits)
+    outcome = _outcome(problem, problem.seed or 0, limits, program)
+    lines = _printed(outcome)
+    if outcome.result is not None and not program.prints_result:
+        lines.append(text_of(outcome.result))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def differentiate(problem: GradientProblem, limits: ComputeLimits) -> GradientAnswer:
@@ -176,6 +179,23 @@ def differentiate(problem: GradientProblem, limits: ComputeLimits) -> GradientAn
         _check(found.check),
         None if found.graph is None else GraphAnswer(found.graph.nodes, found.graph.edges, found.graph.dot),
     )
+
+
+def _program(problem: TensorProblem, limits: ComputeLimits) -> Program:
+    with placed("program"):
+        return parse(problem.program, limits.language)
+
+
+def _outcome(problem: TensorProblem, seed: int, limits: ComputeLimits, program: Program) -> Outcome:
+    dtype = _DTYPES[problem.dtype]
+    variables = {name: _value(name, given, dtype, limits) for name, given in problem.variables.items()}
+    with placed("program"):
+        return execute(program, variables, seed, limits.language, dtype)
+
+
+def _printed(outcome: Outcome) -> list[str]:
+    """Return the lines that were printed, as Python prints several values: with spaces between them."""
+    return [" ".join(text_of(value) for value in line) for line in outcome.printed]
 
 
 def _value(name: str, given: Given, dtype: torch.dtype, limits: ComputeLimits) -> Value:

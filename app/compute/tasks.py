@@ -94,8 +94,9 @@ def _read(body: bytes) -> Task:
 def _computed(task: Task, limits: ComputeLimits, progress: Callable[[bytes], None]) -> bytes:
     match task:
         case TensorTask():
-            ran = programs.run_program(task.problem, limits)
-            return ran.text.encode() if task.text else as_json(ran)
+            if task.text:
+                return programs.run_as_text(task.problem, limits).encode()
+            return as_json(programs.run_program(task.problem, limits))
         case GradientTask():
             return as_json(stated(programs.differentiate(task.problem, limits)))
         case NeuronTask():

@@ -46,14 +46,14 @@ Watch = Callable[[Step, Value], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run left: its last expression's value, or None; all variables; what was printed.
+    """What a run left: its last expression's value, or None; all variables; what was printed, line by line.
 
     ``drawn`` says whether it drew random numbers.
     """
 
     result: Value
     variables: Mapping[str, Value]
-    printed: tuple[Value, ...]
+    printed: tuple[tuple[Value, ...], ...]
     drawn: bool
 
 
@@ -85,7 +85,7 @@ class _Run:
         self, program: Program, variables: dict[str, Value], machine: Machine, watch: Watch | None
     ) -> None:
         self.variables = variables
-        self.printed: list[Value] = []
+        self.printed: list[tuple[Value, ...]] = []
         self._program = program
         self._registers: dict[int, Value] = {}
         self._machine = machine
@@ -143,7 +143,7 @@ class _Run:
         elif isinstance(step, Store):
             self._store(step)
         elif isinstance(step, Print):
-            self._print(self.value(step.value))
+            self.printed.append(tuple(self._as_it_is_now(self.value(each)) for each in step.values))
         if self._watch is not None:
             self._watch(step, value)
 
@@ -213,12 +213,12 @@ class _Run:
             return
         self.variables[step.name] = value
 
-    def _print(self, value: Value) -> None:
-        """Keep a value as it is now: a tensor may be written to later."""
-        if isinstance(value, Tensor):
-            self._machine.budget.reserve(value.shape)
-            value = value.detach().clone()
-        self.printed.append(value)
+    def _as_it_is_now(self, value: Value) -> Value:
+        """Return a value to keep: a tensor may be written to later."""
+        if not isinstance(value, Tensor):
+            return value
+        self._machine.budget.reserve(value.shape)
+        return value.detach().clone()
 
 
 def _specification(step: Operation) -> Specification:

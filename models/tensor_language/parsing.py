@@ -26,13 +26,15 @@ def parse(program: str, limits: Limits) -> Program:
     except UnexpectedInput as error:
         raise _syntax_error(program, error) from None
     lowering = Lowering(limits)
-    result = None
+    result, before = None, 0
     for statement in tree.children:
+        before = len(lowering.steps)
         try:
             result = _statement(lowering, tree_of(statement))
         except RecursionError:  # deep within what is allowed, asked from deep within something else
             raise LimitError("the expression nests too deep", *place_of(statement)) from None
-    return Program(tuple(lowering.steps), result)
+    prints = any(isinstance(step, Print) for step in lowering.steps[before:])
+    return Program(tuple(lowering.steps), result, prints)
 
 
 def _statement(lowering: Lowering, tree: Tree[Token]) -> Reference | None:
@@ -45,11 +47,9 @@ def _statement(lowering: Lowering, tree: Tree[Token]) -> Reference | None:
     printed = _printed(expression)
     if printed is None:
         return lowering.value(expression)
-    reference = None
-    for argument in printed:
-        reference = lowering.value(argument)
-        lowering.steps.append(Print(reference, *place_of(tree)))
-    return reference
+    references = tuple(lowering.value(argument) for argument in printed)
+    lowering.steps.append(Print(references, *place_of(tree)))
+    return references[-1] if references else None
 
 
 def _assignment(lowering: Lowering, target: Tree[Token], sign: str, expression: Tree[Token]) -> None:
@@ -112,5 +112,8 @@ def _syntax_error(program: str, error: UnexpectedInput) -> ProgramSyntaxError:
         word = "end of line" if error.token.type == "_SEPARATOR" else f"'{error.token}'"
         return ProgramSyntaxError(f"{word} cannot stand here", line, column)
     if isinstance(error, UnexpectedCharacters):
+        if error.char in {'"', "'"}:
+            message = "there are no strings in the language; leave labels out: print(a), not print('a:', a)"
+            return ProgramSyntaxError(message, line, column)
         return ProgramSyntaxError(f"{error.char!a} is not part of the language", line, column)
     return ProgramSyntaxError("this cannot be read", line, column)

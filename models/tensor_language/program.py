@@ -131,9 +131,9 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """Keep a value as printed."""
+    """Keep values as a line that was printed."""
 
-    value: Reference
+    values: tuple[Reference, ...]
     line: int
     column: int
 
@@ -143,7 +143,11 @@ Step = Operation | Collect | Loop | Subscript | AssignPart | Store | Print
 
 @dataclass(frozen=True)
 class Program:
-    """A parsed program: its operations, where its result is (None if its last statement has none)."""
+    """A parsed program: its operations, where its result is (None if its last statement has none).
+
+    ``prints_result`` says that the last statement prints it, so that it need not be shown again.
+    """
 
     steps: tuple[Step, ...]
     result: Reference | None
+    prints_result: bool = False

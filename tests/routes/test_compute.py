@@ -75,6 +75,15 @@ def test_as_text_a_program_shows_what_the_notebook_would_show(published: TestCli
     assert answer.text == "tensor([ 0,  1,  4,  9, 16])\ntensor([49, 64, 81])\n"
 
 
+def test_as_text_what_is_printed_last_is_shown_once_and_several_values_share_a_line(
+    published: TestClient,
+) -> None:
+    assert published.post(TEXT, content="a = arange(3)\nprint(a)").text == "tensor([0, 1, 2])\n"
+    assert published.post(TEXT, content="a = arange(3)\nprint(a)\na").text == "tensor([0, 1, 2])\n" * 2
+    assert published.post(TEXT, content="print(1, 2.5)\nprint()\nprint(3)").text == "1 2.5\n\n3\n"
+    assert computed(published, TENSOR, program="print(1, [2])")["printed"] == ["1 [2]"]
+
+
 def test_as_text_nothing_shows_nothing(published: TestClient) -> None:
     assert published.post(TEXT, content="").text == ""
     assert published.post(TEXT, content="a = 1").text == ""
