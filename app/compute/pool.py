@@ -36,6 +36,7 @@ class ComputePool:
         self._free: asyncio.Queue[_Worker] = asyncio.Queue()
         self._waiting = 0
         self._starting: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Task[None]] = set()
         self._open = self._started = False
 
     def open(self) -> None:
@@ -77,7 +78,8 @@ class ComputePool:
             each.cancel()
         await asyncio.gather(*starting, return_exceptions=True)
         while not self._free.empty():
-            await self._free.get_nowait().kill()
+            self._end(self._free.get_nowait())
+        await asyncio.gather(*self._ending)
 
     @asynccontextmanager
     async def _taken(self) -> AsyncIterator["_Worker"]:
@@ -89,8 +91,8 @@ class ComputePool:
             if worker.idle and self._open:
                 self._free.put_nowait(worker)
             else:
+                self._end(worker)
                 self._add()
-                await worker.kill()
 
     async def _next(self) -> "_Worker":
         if self._processes == 0:
@@ -112,6 +114,12 @@ class ComputePool:
         starting = asyncio.get_running_loop().create_task(self._start())
         self._starting.add(starting)
         starting.add_done_callback(self._starting.discard)
+
+    def _end(self, worker: "_Worker") -> None:
+        """Kill a process; nobody waits until it is gone, which takes a while on a busy machine."""
+        ending = asyncio.get_running_loop().create_task(worker.kill())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
     async def _start(self) -> None:
         while True:
