@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 from torch import Tensor
 
 from app.compute.limits import ComputeLimits
@@ -43,9 +44,27 @@ _SHOWN_NUMBERS = 10_000
 # The settings say how long a program may be; this bound makes pydantic see halves of surrogate pairs.
 Text = Annotated[str, Field(max_length=2**20)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
+_MOST_VARIABLES = 100
+
+
+def _few(variables: object) -> object:
+    """Refuse too many variables before each is looked at: pydantic counts when it has looked."""
+    if isinstance(variables, dict) and len(variables) > _MOST_VARIABLES:
+        raise PydanticCustomError(
+            "too_many",
+            "{count} variables; {most} are allowed",
+            {"count": len(variables), "most": _MOST_VARIABLES},
+        )
+    return variables
+
+
 Variables = Annotated[
     dict[Name, Numbers],
-    Field(max_length=100, description="variables by name: numbers, or nested lists, which become tensors"),
+    BeforeValidator(_few),
+    Field(
+        max_length=_MOST_VARIABLES,
+        description="variables by name: numbers, or nested lists, which become tensors",
+    ),
 ]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 Precision = Annotated[Literal["float32", "float64"], Field(description="what floating-point tensors are")]

@@ -120,7 +120,8 @@ def warm_up() -> None:
     Within the default limits: the settings may allow less than this takes.
     """
     limits = ComputeLimits.of(Settings.model_construct())
-    gradient = GradientProblem(expression="(w**2).sum()", variables={"w": [1.0, 2.0]}, order=2)
+    # The second derivative of abs is where torch imports its compiler, which takes a second.
+    gradient = GradientProblem(expression="(abs(w)**2).sum()", variables={"w": [1.0, 2.0]}, order=2)
     programs.differentiate(gradient, limits)
     networks.run_neuron(NeuronProblem(inputs=[1.0], weights=[0.0], epochs=3), limits)
     networks.run_mlp(MlpProblem(layers=[1, 2, 1], inputs=[[1.0]], targets=[[1.0]], epochs=3), limits, None)

@@ -17,7 +17,7 @@ from app.compute.numbers import as_json
 from app.compute.pool import ComputePool
 from app.compute.programs import LARGEST_SEED, GradientAnswer, GradientProblem, TensorAnswer, TensorProblem
 from app.compute.tasks import GradientTask, MlpTask, NeuronTask, TensorTask
-from app.errors import BadInput, Place, Problem
+from app.errors import BadInput, Place, Problem, TooLarge
 from app.routes import problems
 from app.routes.parameters import FromApp
 from models.mlp import MlpProblem, TrainedMlp
@@ -74,7 +74,7 @@ async def compute_tensor_as_text(
     ] = 0,
 ) -> Response:
     """Run a program that is the whole body, of any Content-Type, and show what the notebook would show."""
-    problem = TensorProblem(program=await _program(request), seed=seed)
+    problem = TensorProblem(program=await _program(app, request), seed=seed)
     computing = app.compute.run(TensorTask(problem=problem, text=True))
     return await _answered(request, computing, "text/plain")
 
@@ -99,8 +99,13 @@ async def compute_mlp(app: FromApp, request: Request, body: MlpBody) -> Response
     return await _answered(request, app.compute.run(MlpTask(problem=body)))
 
 
-async def _program(request: Request) -> str:
+async def _program(app: FromApp, request: Request) -> str:
+    """Return the body as a program; one that is too long is refused here, as no problem can be made of it."""
     body = await request.body()
+    allowed = app.settings.compute_program_bytes
+    if len(body) > allowed:
+        why = f"the program has {len(body):,} bytes; {allowed:,} are allowed"
+        raise TooLarge(why, [Place(why, "")])
     try:
         return body.decode()
     except UnicodeDecodeError as error:

@@ -207,6 +207,23 @@ def test_bad_variables_are_refused_by_their_names(published: TestClient) -> None
             assert [place["pointer"] for place in problem["errors"]] == [pointer]
 
 
+def test_as_text_a_program_of_any_length_is_refused_as_too_long(published: TestClient) -> None:
+    for length in (4097, 2**19, 900_000):
+        answer = published.post(TEXT, content="1" * length)
+        assert (answer.status_code, check_problem(answer)["type"]) == (413, "urn:likely:problem:too-large")
+        assert "4,096 are allowed" in answer.json()["detail"]
+
+
+def test_of_many_mistakes_in_variables_one_is_named(published: TestClient) -> None:
+    for variables, pointer in (
+        ({"a": [None] * 100_000}, "/variables/a/0"),
+        ({"a": [[1], [""] * 100_000]}, "/variables/a/1/0"),
+        ({f"{number} wrong": 1 for number in range(50_000)}, "/variables"),
+    ):
+        problem = refused(published, TENSOR, 422, program="1", variables=variables)
+        assert [place["pointer"] for place in problem["errors"]] == [pointer]
+
+
 def test_a_gradient_by_a_variable_that_is_not_there_is_refused(published: TestClient) -> None:
     problem = refused(published, GRADIENT, 422, expression="w", variables={"w": 1}, wrt=["w", "v"])
     assert [place["pointer"] for place in problem["errors"]] == ["/wrt/1"]
