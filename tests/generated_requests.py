@@ -2,7 +2,8 @@
 
 Programs are those of `tests/models/generated_programs.py`; the bodies of networks are right ones with
 something in them replaced, left out, repeated or nested, some no longer JSON. One in a thousand takes all of
-its time. Run as a program with a count (100,000 take six minutes):
+its time. At the end come the largest bodies, one by one, each beside others' GET /livez.
+Run as a program with a count (100,000 take ten minutes):
 `python -m tests.generated_requests 100000`.
 """
 
@@ -12,6 +13,7 @@ import json
 import random
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -32,6 +34,7 @@ BUDGET, MARGIN = 2.0, 0.25
 CONNECTIONS = 8
 # Processes beside one a connection, so that nobody waits for one that is replaced: the budget has no waiting.
 SPARE = 2
+_TOGETHER = 1000
 
 VARIABLES = {"a": [1.0, 1.0, 1.0], "b": [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]], "c": 2.0}
 POINTS = [[1.0, 1.0], [0.0, 0.0], [2.0, -1.0]]
@@ -57,7 +60,7 @@ def request(seed: int) -> Sent:
 
 def is_endless(seed: int) -> bool:
     """Return whether the request of a seed is one that takes all of its time."""
-    return seed % 1000 == 999
+    return seed % 1000 == 500
 
 
 def _endless(source: random.Random) -> Sent:
@@ -201,23 +204,23 @@ class Seen:
     margin: float = MARGIN
     statuses: Counter[str] = field(default_factory=Counter)
     longest: float = 0.0
-    longest_seed: int | None = None
-    over_budget: list[int] = field(default_factory=list)
+    longest_of: str = ""
+    over_budget: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
-    def add(self, seed: int, answer: httpx2.Response, seconds: float) -> None:
-        """Count an answer."""
+    def add(self, name: str, answer: httpx2.Response, seconds: float, *, endless: bool = False) -> None:
+        """Count the answer to a request of this name."""
         if seconds > self.longest:
-            self.longest, self.longest_seed = seconds, seed
+            self.longest, self.longest_of = seconds, name
         said = _said(answer)
         self.statuses[said] += 1
-        if said.endswith("over budget") and not is_endless(seed):
-            self.over_budget.append(seed)
+        if said.endswith("over budget") and not endless:
+            self.over_budget.append(name)
         wrong = _wrong(answer)
         if seconds > BUDGET + self.margin:
             wrong = f"took {seconds:.2f} s"
         if wrong:
-            self.faults.append(f"seed {seed}: {wrong}: {answer.status_code} {answer.text[:300]!r}")
+            self.faults.append(f"{name}: {wrong}: {answer.status_code} {answer.text[:300]!r}")
 
 
 def _said(answer: httpx2.Response) -> str:
@@ -271,34 +274,100 @@ def send(
     news: Callable[[Seen], None] | None = None,
     margin: float = MARGIN,
 ) -> Seen:
-    """Send the requests of these seeds, and return what came back; the service must still answer then."""
+    """Send the requests of these seeds, and return what came back; the service must still answer then.
+
+    A thousand are made before they are sent: nobody makes requests while answers are timed.
+    """
     seen = Seen(margin)
-    left = iter(seeds)
-
-    def send_some() -> None:
-        with httpx2.Client(base_url=service.url, timeout=60) as client:
-            for seed in left:
-                sent = request(seed)
-                began = time.perf_counter()
-                try:
-                    answer = client.post(
-                        sent.path, content=sent.body, headers={"Content-Type": sent.media_type}
-                    )
-                except httpx2.TransportError as error:
-                    seen.faults.append(f"seed {seed}: no answer: {error!r}")
-                    continue
-                seen.add(seed, answer, time.perf_counter() - began)
-                if news is not None and seed % 10_000 == 0:
-                    news(seen)
-
+    clients = [httpx2.Client(base_url=service.url, timeout=60) for _ in range(connections)]
     with ThreadPoolExecutor(connections) as pool:
-        for each in [pool.submit(send_some) for _ in range(connections)]:
-            each.result()
+        for first in range(seeds.start, seeds.stop, _TOGETHER):
+            made = iter([(seed, request(seed)) for seed in range(first, min(first + _TOGETHER, seeds.stop))])
+            for sending in [pool.submit(_send, client, made, seen) for client in clients]:
+                sending.result()
+            if news is not None:
+                news(seen)
+    for client in clients:
+        client.close()
+    _see_that_it_computes(service, seen)
+    return seen
+
+
+def _send(client: httpx2.Client, made: Iterator[tuple[int, Sent]], seen: Seen) -> None:
+    for seed, sent in made:
+        began = time.perf_counter()
+        try:
+            answer = _post(client, sent)
+        except httpx2.TransportError as error:
+            seen.faults.append(f"seed {seed}: no answer: {error!r}")
+            continue
+        seen.add(f"seed {seed}", answer, time.perf_counter() - began, endless=is_endless(seed))
+
+
+def _post(client: httpx2.Client, sent: Sent) -> httpx2.Response:
+    return client.post(sent.path, content=sent.body, headers={"Content-Type": sent.media_type})
+
+
+def _see_that_it_computes(service: Service, seen: Seen) -> None:
     if service.process.poll() is not None:
         seen.faults.append(f"the web process has ended with status {service.process.returncode}")
     elif service.http.post(TEXT, content="1 + 1").text != "2\n":
         seen.faults.append("the service no longer computes 1 + 1")
-    return seen
+
+
+def large() -> dict[str, Sent]:
+    """Make bodies about as large as are accepted, by what they are full of."""
+
+    def program_with(value: object, count: int) -> Sent:
+        return _json(TENSOR, {"program": "a.shape", "variables": {"a": [value] * count}})
+
+    return {
+        "numbers": program_with(0.1, 800_000),
+        "whole numbers": program_with(1, 1_000_000),
+        "lists of one number": program_with([1], 500_000),
+        "empty lists": program_with([], 1_000_000),
+        "nulls": program_with(None, 500_000),
+        "texts": program_with("", 500_000),
+        "points": _json(MLP, {"layers": [800, 1], "inputs": [[0.1] * 800] * 1000, "targets": [1.0] * 1000}),
+        "inputs": _json(NEURON, {"inputs": [0.1] * 800_000, "weights": [1.0]}),
+        "layers that are texts": _json(MLP, {"layers": [""] * 500_000, "inputs": [[1]], "targets": [1]}),
+        "names": _json(GRADIENT, {"expression": "a", "variables": {"a": 1}, "wrt": ["-"] * 500_000}),
+        "unknown fields": _json(NEURON, {f"a{number}": 1 for number in range(250_000)}),
+        "a program in JSON": _json(TENSOR, {"program": "1+" * 1_500_000}),
+        "a program": Sent(TEXT, b"1+" * 1_500_000, "text/plain"),
+        "empty lines": Sent(TEXT, b"\n" * 1_000_000, "text/plain"),
+        "no UTF-8": Sent(TEXT, b"\n" * 3_000_000 + b"\xff", "text/plain"),
+    }
+
+
+def _json(path: str, body: object) -> Sent:
+    return Sent(path, json.dumps(body, separators=(",", ":")).encode())
+
+
+def send_large(service: Service, sent: Sent, name: str, seen: Seen) -> tuple[httpx2.Response, float, float]:
+    """Send a large body while others ask for little; return the answer, and how long it and they took."""
+    waits, stop = [0.0], threading.Event()
+
+    def ask() -> None:
+        with httpx2.Client(base_url=service.url, timeout=60) as client:
+            while not stop.wait(0.005):
+                waits.append(_timed(lambda: client.get("/livez"))[1])
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        answer, seconds = _timed(lambda: _post(service.http, sent))
+    finally:
+        stop.set()
+        asking.join()
+    seen.add(f"a body of {name}", answer, seconds)
+    return answer, seconds, max(waits)
+
+
+def _timed(ask: Callable[[], httpx2.Response]) -> tuple[httpx2.Response, float]:
+    began = time.perf_counter()
+    answer = ask()
+    return answer, time.perf_counter() - began
 
 
 def main() -> None:
@@ -308,24 +377,36 @@ def main() -> None:
     arguments.add_argument("--first", type=int, default=0, help="seed of the first request")
     asked = arguments.parse_args()
     with ready(CONNECTIONS) as service:
+        service.http.timeout = 60
         began = time.perf_counter()
         seen = send(service, range(asked.first, asked.first + asked.count), news=_tell_progress)
-        seconds = time.perf_counter() - began
+        _say_seen(seen, time.perf_counter() - began)
+        seen_large = Seen()
+        for name, sent in large().items():
+            answer, seconds, others = send_large(service, sent, name, seen_large)
+            size = f"{len(sent.body) / 1e6:.1f} MB of {name}"
+            times = f"{seconds:6.2f} s, GET /livez meanwhile up to {1000 * others:,.0f} ms"
+            _say(f"{size:<32} {sent.path[len('/v1/compute/') :]:<10} {answer.status_code} after {times}")
+        _see_that_it_computes(service, seen_large)
+    faults = seen.faults + seen_large.faults
+    for fault in faults[:40]:
+        _say(f"FAULT {fault}")
+    _say(f"{len(faults)} faults" if faults else "no faults; the same web process still computes")
+    sys.exit(bool(faults))
+
+
+def _say_seen(seen: Seen, seconds: float) -> None:
     _say(f"{seen.statuses.total():,} requests over {CONNECTIONS} connections in {seconds:.0f} s")
     for status, count in sorted(seen.statuses.items()):
         _say(f"  {count:>7,} answered {status}")
     if seen.over_budget:
-        _say(f"over budget without being meant to: seeds {sorted(seen.over_budget)[:20]}")
-    late = f"{BUDGET + MARGIN:g} s allowed, seed {seen.longest_seed}"
-    _say(f"longest until an answer: {seen.longest:.3f} s ({late})")
-    for fault in seen.faults[:20]:
-        _say(f"FAULT {fault}")
-    _say(f"{len(seen.faults)} faults" if seen.faults else "no faults; the same web process still computes")
-    sys.exit(bool(seen.faults))
+        _say(f"over budget without being meant to: {', '.join(sorted(seen.over_budget)[:20])}")
+    _say(f"longest until an answer: {seen.longest:.3f} s ({BUDGET + MARGIN:g} s allowed, {seen.longest_of})")
 
 
 def _tell_progress(seen: Seen) -> None:
-    sys.stderr.write(f"{seen.statuses.total():,} answered, {len(seen.faults)} faults\n")
+    if seen.statuses.total() % 10_000 == 0:
+        sys.stderr.write(f"{seen.statuses.total():,} answered, {len(seen.faults)} faults\n")
 
 
 def _say(what: str) -> None:
