@@ -39,8 +39,13 @@ class Options(BaseModel):
             first = error.errors()[0]
             if first["type"] not in _OUTSIDE or first["loc"] or info.field_name is None:
                 raise
+            bounds = cls._range(info.field_name)
+            if (
+                not bounds
+            ):  # they stand inside of the type, and pydantic's own sentence has the one that counts
+                raise
             raise PydanticCustomError(
-                "outside_range", "expected a number {range}", {"range": cls._range(info.field_name)}
+                "outside_range", "expected a number {range}", {"range": bounds}
             ) from error
 
     @classmethod

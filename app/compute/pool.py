@@ -54,7 +54,7 @@ class ComputePool:
         """Return the JSON that answers a task; raises how it is refused, `OverBudget`, `Overloaded`.
 
         ``progress`` is called with the JSON that a task sends on its way. The time counts from when a process
-        has taken the task. Cancelling kills the process.
+        is free for the task. Cancelling kills the process.
         """
         while True:
             async with self._taken() as worker:

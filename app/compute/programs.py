@@ -192,7 +192,7 @@ def differentiate(problem: GradientProblem, limits: ComputeLimits) -> GradientAn
     with placed("expression"):
         found = gradient.differentiate(problem.expression, variables, problem.seed, asked, limits.language)
     return GradientAnswer(
-        found.value.item(),
+        float(found.value),  # a comparison's too, which is 0 or 1
         _lists(found.gradients),
         _tables(found.hessian),
         _check(found.check),

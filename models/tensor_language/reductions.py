@@ -76,13 +76,24 @@ def _extreme(name: str) -> Callable[[Call], Value]:
 
     def computed(call: Call) -> Value:
         if call.given("other") and isinstance(call.arguments["other"], Tensor):
+            _refuse_dimensions(call)
             return _of_two(call, of_two)
         if call.is_number("input") and call.is_number("other"):
+            _refuse_dimensions(call)
             left, right = call.number("input"), call.number("other")
             return (max if name == "max" else min)(left, right)
         return _along(call, name, all_of, along)
 
     return computed
+
+
+def _refuse_dimensions(call: Call) -> None:
+    """Refuse a dimension beside two values; the third of three numbers stands where it would be."""
+    if call.given("dim") or call.flag("keepdim"):
+        name = call.name
+        raise OperationError(
+            f"{name} takes two values, or one value and dim; of several numbers write {name}([1, 2, 3])"
+        )
 
 
 def _of_two(call: Call, compute: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -102,6 +113,8 @@ def _along(call: Call, name: str, all_of: Callable[[Tensor], Tensor], along: Cal
         return (max if name == "max" else min)(numbers)
     tensor = call.tensor("input")
     if dim is None:
+        if keepdim:
+            raise OperationError(f"{name} keeps a dimension only where dim says which")
         return all_of(tensor)
     axes = Call(call.name, call.style, {"dim": dim}, call.machine).shape("dim")
     if call.style == "numpy":

@@ -257,3 +257,17 @@ def test_the_text_of_a_hostile_program_never_stands_raw_in_a_message() -> None:
 
 def test_hostile_programs_are_not_all_alike() -> None:
     assert len({hostile(seed) for seed in range(100)}) > 95
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+@pytest.mark.parametrize(
+    "arguments", ["1, 2, 3", "3, 1, 7", "1, 2, dim=0", "ones(2), zeros(2), dim=0", "ones(2), keepdim=True"]
+)
+def test_an_extreme_of_two_values_takes_no_dimension(name: str, arguments: str) -> None:
+    assert type(refusal(f"{name}({arguments})")) is OperationError
+
+
+@pytest.mark.parametrize("numbers", [[1, 2, 3], [3, 1, 7], [3, 1, -7], [2.5, 2]])
+def test_an_extreme_of_several_numbers_is_pythons(numbers: list[float]) -> None:
+    assert run(f"max({numbers})", {}, 0).result == max(numbers)
+    assert run(f"min({numbers})", {}, 0).result == min(numbers)

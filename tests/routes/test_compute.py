@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -224,6 +223,16 @@ def test_of_many_mistakes_in_variables_one_is_named(published: TestClient) -> No
         assert [place["pointer"] for place in problem["errors"]] == [pointer]
 
 
+def test_a_seed_outside_of_its_bounds_is_refused_with_the_bound(published: TestClient) -> None:
+    for seed, bound in ((-1, "0"), (2**60, str(2**53 - 1))):
+        assert bound in refused(published, TENSOR, 422, program="1", seed=seed)["detail"]
+
+
+def test_a_comparison_has_a_number_as_its_value_and_no_slope(published: TestClient) -> None:
+    answer = published.post(GRADIENT, json={"expression": "w > 2", "variables": {"w": 3.0}})
+    assert answer.text == '{"value":1.0,"gradients":{"w":0.0}}'
+
+
 def test_a_gradient_by_a_variable_that_is_not_there_is_refused(published: TestClient) -> None:
     problem = refused(published, GRADIENT, 422, expression="w", variables={"w": 1}, wrt=["w", "v"])
     assert [place["pointer"] for place in problem["errors"]] == ["/wrt/1"]
@@ -292,9 +301,3 @@ def test_hostile_programs_are_answered_or_refused(published: TestClient) -> None
         answer = published.post(TENSOR, content=body, headers={"Content-Type": "application/json"})
         if answer.status_code != 200:
             check_problem(answer)
-
-
-def test_nothing_of_it_is_computed_in_the_web_process() -> None:
-    routes = (Path(__file__).parents[2] / "app" / "routes" / "compute.py").read_text()
-    assert "execute" not in routes
-    assert "train_mlp" not in routes
