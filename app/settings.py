@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     )
     compute_waiting: int = Field(64, ge=0, description="most computations that wait for one of them")
     compute_seconds: float = Field(2.0, gt=0, le=3600, description="wall-clock time of one computation")
+    compute_body_bytes: int = Field(256 * 2**10, ge=1024, description="largest body of a computation")
     compute_memory_bytes: int = Field(
         2**30, ge=2**26, description="memory of one computation, beside torch's own"
     )

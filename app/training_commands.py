@@ -11,6 +11,7 @@ from app.database import Database
 from app.errors import BadInput
 from app.logs import configure_logs
 from app.settings import Settings
+from models.options import LARGEST_SEED
 
 if TYPE_CHECKING:
     from models.holdout import Holdout
@@ -29,7 +30,7 @@ ByOption = Annotated[
     Literal["time", "seed"] | None,
     typer.Option(help="each user's last (as it is), or random ones"),
 ]
-SeedOption = Annotated[int | None, typer.Option(min=0, max=2**53 - 1, help="drawn at random if left out")]
+SeedOption = Annotated[int | None, typer.Option(min=0, max=LARGEST_SEED, help="drawn at random if left out")]
 
 
 def train(  # noqa: PLR0913, PLR0917 - the trainers have so many options
@@ -101,7 +102,7 @@ def evaluate(
     fraction: FractionOption = None,
     last_n: LastOption = None,
     by: ByOption = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**53 - 1)] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED)] = 1,
 ) -> None:
     """Print how good trainers' scores are on responses that they did not see; a fifth of them by default."""
     from app import terminal

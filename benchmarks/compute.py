@@ -6,8 +6,8 @@ A real service with two compute processes, over HTTP. Each answer is checked bef
 of one machine in one run, the clients on the same cores; latencies are set against those at rest.
 """
 
+import json
 import os
-import socket
 import tempfile
 import threading
 import time
@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx2
 from rich.console import Console
@@ -188,7 +187,7 @@ def _add_hang_up(report: Report, service: Service) -> None:
     for _ in range(10):
         wait_until_warm(service, PROCESSES)
         processes = service.compute_pids()
-        connection = _send(service, "/v1/compute/neuron", _ENDLESS)
+        connection = service.send("/v1/compute/neuron", json.dumps(_ENDLESS).encode())
         time.sleep(0.5)
         _check(service.compute_pids() == processes)
         began = time.perf_counter()
@@ -199,15 +198,6 @@ def _add_hang_up(report: Report, service: Service) -> None:
         gone.append(time.perf_counter() - began)
     what = "a caller that hangs up, 10 times: longest until the process is gone"
     report.add_time(what, max(gone))
-
-
-def _send(service: Service, path: str, body: dict[str, Any]) -> socket.socket:
-    """Send a request and leave the connection open."""
-    request = httpx2.Request("POST", service.url + path, json=body)
-    connection = socket.create_connection((request.url.host, request.url.port))
-    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
-    connection.sendall(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + request.read())
-    return connection
 
 
 @contextmanager

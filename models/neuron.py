@@ -9,10 +9,10 @@ PyTorch model with a fully-connected layer" (``layer="linear"``). Does not know 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.optim.sgd import sgd
 
@@ -41,15 +41,6 @@ class NeuronProblem(Options):
     trace: Literal["ends", "all"] = Field(
         "ends", description="the first three and last three epochs, as the notebook prints them, or all"
     )
-
-    @model_validator(mode="after")
-    def _as_many_weights_as_inputs(self) -> Self:
-        if len(self.inputs) != len(self.weights):
-            raise ValueError(
-                f"a weight an input is expected: there are {len(self.inputs)} inputs "
-                f"and {len(self.weights)} weights"
-            )
-        return self
 
 
 @dataclass(frozen=True)
@@ -87,10 +78,16 @@ class TrainedNeuron:
 
 
 def train_neuron(problem: NeuronProblem) -> TrainedNeuron:
-    """Run all epochs; raises `BadNetworkError` when the whole trace is asked for and is too long.
+    """Run all epochs; raises `BadNetworkError` for other than a weight an input, and for a trace too long.
 
     The numbers stay finite: a slope is at most |x| / 2, so within the problem's bounds w stays below 1e14.
     """
+    if len(problem.inputs) != len(problem.weights):
+        raise BadNetworkError(
+            f"a weight an input is expected: there are {len(problem.inputs)} inputs "
+            f"and {len(problem.weights)} weights",
+            "weights",
+        )
     traced = _traced(problem)
     inputs = torch.tensor(problem.inputs, dtype=torch.float32)
     weights, weigh = _layer(problem)

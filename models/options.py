@@ -15,6 +15,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+LARGEST_SEED = 2**53 - 1
+"""Every JSON reader keeps whole numbers up to here."""
+
 _BOUNDS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}"}
 _OUTSIDE = {"greater_than_equal", "greater_than", "less_than_equal", "less_than"}
 

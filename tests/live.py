@@ -41,7 +41,15 @@ class Service:
 
     def compute_pids(self) -> set[int]:
         """Return the compute processes that this service has started and that still run."""
-        return {pid for pid in children_of(self.process.pid) if "app.compute.worker" in command_of(pid)}
+        return compute_processes_of(self.process.pid)
+
+    def send(self, path: str, body: bytes) -> socket.socket:
+        """Post a JSON body and return the connection, open, without waiting for an answer."""
+        url = httpx2.URL(self.url)
+        connection = socket.create_connection((url.host, url.port))
+        head = f"POST {path} HTTP/1.1\r\nHost: {url.host}\r\nContent-Type: application/json\r\n"
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        return connection
 
     def training(self, path: str) -> dict[str, Any]:
         """Return a training as the API shows it."""
@@ -106,7 +114,7 @@ def wait_until_warm(service: Service, processes: int) -> None:
 def is_warm(pid: int) -> bool:
     """Return whether a compute process reads tasks: in a thread that it starts when it is warm (Linux)."""
     try:
-        return len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+        return threads_of(pid) > 1
     except FileNotFoundError:
         return False
 
@@ -128,6 +136,16 @@ def free_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
+
+
+def compute_processes_of(pid: int) -> set[int]:
+    """Return the compute processes that a process has started and that still run."""
+    return {child for child in children_of(pid) if "app.compute.worker" in command_of(child)}
+
+
+def threads_of(pid: int) -> int:
+    """Return how many threads a process has (Linux)."""
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
 def children_of(pid: int) -> list[int]:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,21 +42,12 @@ def runs(process: int) -> bool:
     return bool(command_of(process))
 
 
-def send(service: Service, path: str, body: bytes) -> socket.socket:
-    """Send a request and leave the connection open."""
-    address = service.url.removeprefix("http://").split(":")
-    connection = socket.create_connection((address[0], int(address[1])))
-    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-    connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-    return connection
-
-
 @pytest.mark.parametrize(
     ("path", "body"), [("/v1/compute/neuron", LONG), ("/v1/compute/mlp", NETWORK)], ids=["plain", "stream"]
 )
 def test_a_computation_ends_when_its_caller_hangs_up(service: Service, path: str, body: bytes) -> None:
     process = computes(service)
-    connection = send(service, path, body)
+    connection = service.send(path, body)
     if b"stream" in body:
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
     time.sleep(0.3)
@@ -69,7 +59,7 @@ def test_a_computation_ends_when_its_caller_hangs_up(service: Service, path: str
 
 def test_a_caller_that_hangs_up_while_it_waits_leaves_the_others_alone(service: Service) -> None:
     process = computes(service)
-    busy, waiting = send(service, "/v1/compute/neuron", LONG), send(service, "/v1/compute/neuron", LONG)
+    busy, waiting = service.send("/v1/compute/neuron", LONG), service.send("/v1/compute/neuron", LONG)
     time.sleep(0.3)
     waiting.close()
     time.sleep(0.3)
@@ -89,7 +79,7 @@ def test_a_service_that_ends_leaves_no_process(tmp_path: Path, how: signal.Signa
         service.http.post("/v1/compute/tensor.txt", content="1 + 1")
         wait_until(lambda: len(service.compute_pids()) == 2, 20.0)
         processes = service.compute_pids()
-        connection = send(service, "/v1/compute/neuron", LONG)  # one computes, one waits
+        connection = service.send("/v1/compute/neuron", LONG)  # one computes, one waits
         time.sleep(0.3)
         os.kill(service.process.pid, how)
         wait_until(lambda: not any(runs(process) for process in processes), 5.0)

@@ -21,7 +21,7 @@ from models import gradient
 from models.computation_graph import Edge, Node
 from models.differences import Table
 from models.gradient import Asked, Check
-from models.options import Options
+from models.options import LARGEST_SEED, Options
 from models.tensor_language import (
     Given,
     LanguageError,
@@ -37,7 +37,6 @@ from models.tensor_language import (
 from models.tensor_language.limits import Budget
 from models.tensor_language.values import Listing, dtype_name, kind_of, text_of
 
-LARGEST_SEED = 2**53 - 1  # every JSON reader keeps whole numbers up to here
 # Variables with more numbers than this are shown by shape and text; the result is always whole.
 _SHOWN_NUMBERS = 10_000
 
@@ -161,7 +160,7 @@ class GradientAnswer:
 def run_program(problem: TensorProblem, limits: ComputeLimits) -> TensorAnswer:
     """Run a program; raises `BadInput` and `TooLarge` with the position."""
     seed = secrets.randbelow(2**31) if problem.seed is None else problem.seed
-    outcome = _outcome(problem, seed, limits, _program(problem, limits))
+    outcome = _outcome(problem, seed, limits, _program(problem, limits, "program"), "program")
     return TensorAnswer(
         None if outcome.result is None else _shown(outcome.result),
         {name: _shown(value, _SHOWN_NUMBERS) for name, value in outcome.variables.items()},
@@ -171,7 +170,7 @@ def run_program(problem: TensorProblem, limits: ComputeLimits) -> TensorAnswer:
 
 
 def run_as_text(problem: TensorProblem, limits: ComputeLimits) -> str:
-    """Run a program, and return what a notebook would show below it; raises as `run_program` does."""
+    """Run a program that is the whole body, and return what a notebook shows; raises as `run_program`."""
     program = _program(problem, limits)
     outcome = _outcome(problem, problem.seed or 0, limits, program)
     lines = _printed(outcome)
@@ -200,15 +199,17 @@ def differentiate(problem: GradientProblem, limits: ComputeLimits) -> GradientAn
     )
 
 
-def _program(problem: TensorProblem, limits: ComputeLimits) -> Program:
-    with placed("program"):
+def _program(problem: TensorProblem, limits: ComputeLimits, *where: str) -> Program:
+    with placed(*where):
         return parse(problem.program, limits.language)
 
 
-def _outcome(problem: TensorProblem, seed: int, limits: ComputeLimits, program: Program) -> Outcome:
+def _outcome(
+    problem: TensorProblem, seed: int, limits: ComputeLimits, program: Program, *where: str
+) -> Outcome:
     dtype = _DTYPES[problem.dtype]
     variables = {name: _value(name, given, dtype, limits) for name, given in problem.variables.items()}
-    with placed("program"):
+    with placed(*where):
         return execute(program, variables, seed, limits.language, dtype)
 
 

@@ -18,8 +18,8 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 @contextmanager
-def placed(field: str) -> Iterator[None]:
-    """Word what the language refuses as a problem at this field of the body, with line and column.
+def placed(*where: str) -> Iterator[None]:
+    """Word what the language refuses as a problem at this place of the body, with line and column.
 
     Raises `BadInput`, `TooLarge`; `MemoryError` where torch had none left.
     """
@@ -28,7 +28,7 @@ def placed(field: str) -> Iterator[None]:
     except LanguageError as error:
         if is_out_of_memory(error):
             raise MemoryError from error
-        place = Place(error.message, pointer(field), line=error.line, column=error.column)
+        place = Place(error.message, pointer(*where), line=error.line, column=error.column)
         raise (TooLarge if isinstance(error, LimitError) else BadInput)(str(error), [place]) from error
 
 

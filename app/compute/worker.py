@@ -21,11 +21,11 @@ from app.compute.limits import ComputeLimits
 
 def main(limits: ComputeLimits) -> None:
     """Compute until the input ends, in one thread and in so much memory beside what torch itself takes."""
+    os.nice(10)  # where cores are short, other requests come first; so they do while torch is imported
     import torch
 
     from app.compute.tasks import answer, warm_up
 
-    os.nice(10)  # where cores are short, other requests come first
     torch.set_num_threads(1)
     sink = _only_frames()
     warm_up()

@@ -15,13 +15,14 @@ from app.compute.limits import ComputeLimits
 from app.compute.networks import Progress
 from app.compute.numbers import as_json
 from app.compute.pool import ComputePool
-from app.compute.programs import LARGEST_SEED, GradientAnswer, GradientProblem, TensorAnswer, TensorProblem
+from app.compute.programs import GradientAnswer, GradientProblem, TensorAnswer, TensorProblem
 from app.compute.tasks import GradientTask, MlpTask, NeuronTask, TensorTask
 from app.errors import BadInput, Place, Problem, TooLarge
 from app.routes import problems
 from app.routes.parameters import FromApp
 from models.mlp import MlpProblem, TrainedMlp
 from models.neuron import NeuronProblem, TrainedNeuron
+from models.options import LARGEST_SEED
 from models.tensor_language import Described, list_operations
 
 router = APIRouter(prefix="/v1/compute", tags=["compute"])
@@ -69,9 +70,7 @@ async def compute_tensor(app: FromApp, request: Request, body: TensorProblem) ->
 async def compute_tensor_as_text(
     app: FromApp,
     request: Request,
-    seed: Annotated[
-        int, Query(ge=0, le=LARGEST_SEED, description="seed of the random operations; none is drawn here")
-    ] = 0,
+    seed: Annotated[int, Query(ge=0, le=LARGEST_SEED, description="seed of the random operations")] = 0,
 ) -> Response:
     """Run a program that is the whole body, of any Content-Type, and show what the notebook would show."""
     problem = TensorProblem(program=await _program(app, request), seed=seed)
@@ -79,7 +78,7 @@ async def compute_tensor_as_text(
     return await _answered(request, computing, "text/plain")
 
 
-@router.post("/gradient", response_model=GradientAnswer, response_model_exclude_none=True)
+@router.post("/gradient", response_model=GradientAnswer)
 async def compute_gradient(app: FromApp, request: Request, body: GradientProblem) -> Response:
     """Differentiate a scalar expression by its variables, with torch's autograd."""
     return await _answered(request, app.compute.run(GradientTask(problem=body)))

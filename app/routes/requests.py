@@ -1,6 +1,7 @@
 """What happens to every request: an id, a limit on its body, a measurement.
 
-Plain ASGI, so that streams stay streams. Does not know the routes, except that imports may be larger.
+Plain ASGI, so that streams stay streams. Does not know the routes, except that imports may be larger and
+computations must be smaller: what these send is read and written several times, while others wait.
 """
 
 import re
@@ -17,6 +18,7 @@ from app.measurements import Measurements
 from app.settings import Settings
 
 _IMPORTS = ("/movies:import", "/responses:import")
+_COMPUTATIONS = "/v1/compute/"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -59,8 +61,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        importing = scope["method"] == "POST" and scope["path"].endswith(_IMPORTS)
-        limit = self._settings.max_import_bytes if importing else self._settings.max_body_bytes
+        limit = self._limit(scope)
         declared = Headers(scope=scope).get("content-length", "")
         received = 0
 
@@ -73,6 +74,14 @@ class BodyLimit:
             return message
 
         await self._app(scope, receive_limited, send)
+
+    def _limit(self, scope: Scope) -> int:
+        settings = self._settings
+        if scope["method"] == "POST" and scope["path"].endswith(_IMPORTS):
+            return settings.max_import_bytes
+        if scope["path"].startswith(_COMPUTATIONS):
+            return min(settings.compute_body_bytes, settings.max_body_bytes)
+        return settings.max_body_bytes
 
 
 class Measured:

@@ -23,10 +23,10 @@ from app.trainings import UNFINISHED, Loss, Serve, TrainingRow
 from models.gradient_descent import GradientDescentOptions
 from models.holdout import Holdout
 from models.mixed_effects.trainer import MixedEffectsOptions
+from models.options import LARGEST_SEED
 
 router = APIRouter(prefix="/v1/catalogs/{catalog}/trainings", tags=["trainings"])
 
-_LARGEST_SEED = 2**53 - 1  # every JSON reader keeps whole numbers up to here
 _STEPS_AT_ONCE = 1000
 
 _LOCATION = {"description": "where to watch the training", "schema": {"type": "string"}}
@@ -62,7 +62,7 @@ class _Training(Body):
         }
     )
 
-    seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED, description="drawn at random if left out")] | None = (
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED, description="drawn at random if left out")] | None = (
         None
     )
     serve: Annotated[
@@ -126,7 +126,7 @@ def list_trainings(
     catalog: CatalogId,
     limit: Limit = 100,
     after: Annotated[
-        int | None, Query(ge=1, le=_LARGEST_SEED, description="`next` of the page before")
+        int | None, Query(ge=1, le=LARGEST_SEED, description="`next` of the page before")
     ] = None,
 ) -> Page[TrainingRow]:
     """List the trainings, the newest first."""
@@ -182,7 +182,7 @@ async def stream_events(
     app: FromApp,
     catalog: CatalogId,
     training: TrainingId,
-    last_event_id: Annotated[int, Header(ge=0, le=_LARGEST_SEED)] = 0,
+    last_event_id: Annotated[int, Header(ge=0, le=LARGEST_SEED)] = 0,
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream one `step` event a step, and at the end one event named after the training's status.
 

@@ -13,7 +13,7 @@ from models.mlp.network import Activation, parameter_count
 from models.mlp.optimizers import OptimizerName
 from models.mlp.weight_names import check_name
 from models.networks import LARGEST_EPOCHS, BadNetworkError, Number
-from models.options import Options
+from models.options import LARGEST_SEED, Options
 
 _NUMBER: TypeAdapter[float] = TypeAdapter(Number, config=ConfigDict(strict=True, allow_inf_nan=False))
 
@@ -59,7 +59,7 @@ class MlpProblem(Options):
         None, gt=0, le=1000, description="step length; by default one that suits optimizer and activation"
     )
     epochs: int = Field(1000, ge=1, le=LARGEST_EPOCHS, description="steps; each sees every point once")
-    seed: int = Field(0, ge=0, lt=2**53, description="of the weights to begin with")
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="of the weights to begin with")
     tolerance: float = Field(0.1, gt=0, le=1e6, description="largest error that counts as a good fit")
     evaluate: list[_Point] = Field(
         [], max_length=1000, fail_fast=True, description="points outside of the training set to look at"

@@ -75,11 +75,14 @@ def _extreme(name: str) -> Callable[[Call], Value]:
     all_of, along, of_two = _EXTREMES[name]
 
     def computed(call: Call) -> Value:
-        if call.given("other") and isinstance(call.arguments["other"], Tensor):
-            _refuse_dimensions(call)
+        if call.given("other") and call.given("dim"):
+            raise _two_and_dim(call)
+        two_numbers = call.is_number("input") and call.is_number("other")
+        if (two_numbers or isinstance(call.arguments["other"], Tensor)) and call.flag("keepdim"):
+            raise _two_and_dim(call)
+        if isinstance(call.arguments["other"], Tensor):
             return _of_two(call, of_two)
-        if call.is_number("input") and call.is_number("other"):
-            _refuse_dimensions(call)
+        if two_numbers:
             left, right = call.number("input"), call.number("other")
             return (max if name == "max" else min)(left, right)
         return _along(call, name, all_of, along)
@@ -87,13 +90,12 @@ def _extreme(name: str) -> Callable[[Call], Value]:
     return computed
 
 
-def _refuse_dimensions(call: Call) -> None:
-    """Refuse a dimension beside two values; the third of three numbers stands where it would be."""
-    if call.given("dim") or call.flag("keepdim"):
-        name = call.name
-        raise OperationError(
-            f"{name} takes two values, or one value and dim; of several numbers write {name}([1, 2, 3])"
-        )
+def _two_and_dim(call: Call) -> OperationError:
+    """Return the refusal of two values with a dimension; a third number stands where that would be."""
+    name = call.name
+    return OperationError(
+        f"{name} takes two values, or one value and dim; of several numbers write {name}([1, 2, 3])"
+    )
 
 
 def _of_two(call: Call, compute: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

@@ -131,8 +131,9 @@ def test_a_whole_trace_of_more_than_a_million_numbers_is_refused() -> None:
 
 
 def test_as_many_weights_as_inputs_are_asked_for() -> None:
-    with pytest.raises(ValidationError, match="there are 3 inputs and 2 weights"):
-        NeuronProblem.model_validate({"inputs": [1.0, 2.0, 3.0], "weights": [1.0, 2.0]})
+    with pytest.raises(BadNetworkError, match="there are 3 inputs and 2 weights") as refusal:
+        trained(inputs=[1.0, 2.0, 3.0], weights=[1.0, 2.0])
+    assert refusal.value.place == ("weights",)
 
 
 @pytest.mark.parametrize(

@@ -261,7 +261,16 @@ def test_hostile_programs_are_not_all_alike() -> None:
 
 @pytest.mark.parametrize("name", ["max", "min"])
 @pytest.mark.parametrize(
-    "arguments", ["1, 2, 3", "3, 1, 7", "1, 2, dim=0", "ones(2), zeros(2), dim=0", "ones(2), keepdim=True"]
+    "arguments",
+    [
+        "1, 2, 3",
+        "3, 1, 7",
+        "1, 2, dim=0",
+        "ones(2), zeros(2), dim=0",
+        "ones(2), keepdim=True",
+        "ones(2, 2), 0, dim=1",
+        "ones(2), zeros(2), keepdim=True",
+    ],
 )
 def test_an_extreme_of_two_values_takes_no_dimension(name: str, arguments: str) -> None:
     assert type(refusal(f"{name}({arguments})")) is OperationError

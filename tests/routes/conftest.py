@@ -25,7 +25,11 @@ def trained(client: TestClient, worker: Worker, class_catalog: str) -> str:
 def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refusing]:
     """One service with the class catalog, trained, for all tests of refusals: they must store nothing."""
     folder = tmp_path_factory.mktemp("refusing")
-    settings = Settings(database_url=f"sqlite:///{folder}/likely.db", max_body_bytes=1_000_000)
+    settings = Settings(
+        database_url=f"sqlite:///{folder}/likely.db",
+        max_body_bytes=1_000_000,
+        compute_body_bytes=1_000_000,
+    )
     database = Database(settings.database_url)
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         with database.writing() as connection:

@@ -245,3 +245,13 @@ def test_a_movie_called_like_an_import_is_not_allowed_more_bytes(settings: Setti
         client.put("/v1/catalogs/c", json={"dimensions": []})
         assert client.put("/v1/catalogs/c/movies/x:import", json=body).status_code == 413
         assert client.put("/v1/catalogs/c/movies/movies:import", json=body).status_code == 413
+
+
+def test_the_body_of_a_computation_is_bounded_by_itself(settings: Settings) -> None:
+    small = settings.model_copy(update={"compute_body_bytes": 1024})
+    with TestClient(create_app(small)) as client:
+        problem = client.post("/v1/compute/tensor", json={"program": "1", "variables": {"x": [0] * 1024}})
+        assert problem.status_code == 413
+        assert "larger than the 1,024 bytes accepted here" in problem.json()["detail"]
+        body = {"dimensions": [f"dimension {number}" for number in range(100)]}
+        assert client.put("/v1/catalogs/c", json=body).status_code == 201

@@ -91,6 +91,7 @@ def test_as_text_nothing_shows_nothing(published: TestClient) -> None:
 def test_as_text_a_mistake_is_a_problem_with_its_position(published: TestClient) -> None:
     problem = check_problem(published.post(TEXT, content="a = arange(10)\na[::-1]"))
     assert problem["detail"].startswith("line 2, column 2: step must be greater than zero")
+    assert [place["pointer"] for place in problem["errors"]] == [""]
     problem = check_problem(published.post(TEXT, content=b"a = 1\n\xff"))
     assert "line 2" in problem["detail"]
 

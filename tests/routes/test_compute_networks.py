@@ -117,6 +117,7 @@ def test_a_training_that_leaves_the_finite_numbers_says_what_would_be_right(publ
 def test_a_neuron_without_a_weight_an_input_is_refused(published: TestClient) -> None:
     problem = check_problem(published.post(NEURON, json={"inputs": [1, 2], "weights": [1]}))
     assert "2 inputs and 1 weights" in problem["detail"]
+    assert [place["pointer"] for place in problem["errors"]] == ["/weights"]
     problem = check_problem(
         published.post(
             NEURON, json={"inputs": [1] * 6, "weights": [1] * 6, "epochs": 100_000, "trace": "all"}
