@@ -9,9 +9,10 @@
     ├── NotAcceptable       406   no format on offer is one that the caller accepts
     ├── TooLarge            413   more bytes or rows than the settings allow
     ├── UnsupportedMedia    415   a Content-Type that this resource does not take
+    ├── SwitchedOff         503   a part of the service that its settings leave out; trying again is no use
     └── Unavailable         503   cannot be done at present; nothing was stored
         ├── Busy            503   the database is locked by other writers; try again
-        └── Overloaded      503   more computations wait than can be done soon; try again
+        └── Overloaded      503   more computations wait than can be done soon, or the service stops
 
 The command line prints the same sentences. Does not know which routes exist.
 """
@@ -106,6 +107,13 @@ class UnsupportedMedia(Problem):
     type = "unsupported-media-type"
 
 
+class SwitchedOff(Problem):
+    """A part of the service that its settings leave out."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    type = "switched-off"
+
+
 class Unavailable(Problem):
     """The database, or a process that is needed, cannot be used at present."""
 
@@ -120,6 +128,6 @@ class Busy(Unavailable):
 
 
 class Overloaded(Unavailable):
-    """The computation was not begun, because too many others wait."""
+    """The computation was not done, because too many others wait or the service stops."""
 
     type = "overloaded"

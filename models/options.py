@@ -12,20 +12,40 @@ from pydantic import (
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 LARGEST_SEED = 2**53 - 1
 """Every JSON reader keeps whole numbers up to here."""
 
+_UNKNOWN_FIELDS = 100  # more than these are not named one by one
 _BOUNDS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}"}
 _OUTSIDE = {"greater_than_equal", "greater_than", "less_than_equal", "less_than"}
 
 
-class Options(BaseModel):
-    """Choices that are checked when they are made: nothing unknown, nothing converted, nothing infinite."""
+class Closed(BaseModel):
+    """What somebody sent: nothing unknown, nothing converted, nothing infinite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_very_many(cls, given: object) -> object:
+        """Say once what hundreds of unknown fields would be told one by one, which takes seconds."""
+        if isinstance(given, dict) and len(given) > len(cls.model_fields) + _UNKNOWN_FIELDS:
+            raise PydanticCustomError(
+                "too_many_fields",
+                "there are {count} fields here; expected at most {fields}",
+                {"count": len(given), "fields": ", ".join(cls.model_fields)},
+            )
+        return given
+
+
+class Options(Closed):
+    """Choices that are checked when they are made."""
+
+    model_config = ConfigDict(frozen=True)
 
     @field_validator("*", mode="wrap")
     @classmethod

@@ -1,7 +1,9 @@
 """Compute processes of a real service: callers that hang up, services that end."""
 
+import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,3 +86,27 @@ def test_a_service_that_ends_leaves_no_process(tmp_path: Path, how: signal.Signa
         os.kill(service.process.pid, how)
         wait_until(lambda: not any(runs(process) for process in processes), 5.0)
         connection.close()
+
+
+def test_who_waits_when_the_service_stops_is_told_so(tmp_path: Path) -> None:
+    settings = {
+        "LIKELY_COMPUTE_PROCESSES": "1",
+        "LIKELY_COMPUTE_SECONDS": "60",
+        "LIKELY_SHUTDOWN_SECONDS": "1",
+    }
+    with serving(tmp_path, settings, "--no-worker") as service:
+        computes(service)
+        connections = [service.send("/v1/compute/neuron", LONG) for _ in range(10)]
+        time.sleep(0.5)
+        os.kill(service.process.pid, signal.SIGTERM)
+        for connection in connections:
+            connection.settimeout(10)
+            head, _, body = received(connection).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 503 ")
+            assert json.loads(body)["detail"].startswith("the service is about to stop")
+
+
+def received(connection: socket.socket) -> bytes:
+    """Return everything that comes until the other side closes the connection."""
+    with connection:
+        return b"".join(iter(lambda: connection.recv(65536), b""))

@@ -13,7 +13,7 @@ from app.compute.limits import ComputeLimits
 from app.compute.pool import ComputePool
 from app.compute.programs import TensorProblem
 from app.compute.tasks import NeuronTask, Task, TensorTask
-from app.errors import BadInput, OverBudget, Overloaded
+from app.errors import BadInput, OverBudget, Overloaded, SwitchedOff
 from app.settings import Settings
 from models.neuron import NeuronProblem
 from tests.live import compute_processes_of, threads_of
@@ -142,7 +142,7 @@ def test_callers_share_the_processes_and_each_gets_its_own_answer() -> None:
 
 def test_computing_can_be_switched_off() -> None:
     async def story(pool: ComputePool) -> None:
-        with pytest.raises(Overloaded, match="switched off"):
+        with pytest.raises(SwitchedOff, match="LIKELY_COMPUTE_PROCESSES"):
             await pool.run(program("1"))
 
     tell(story, number=0)

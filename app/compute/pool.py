@@ -15,7 +15,7 @@ import structlog
 from app.compute.frames import HEAD_BYTES, Frame, Kind, read_head
 from app.compute.limits import ComputeLimits
 from app.compute.tasks import Task, refusal_of
-from app.errors import OverBudget, Overloaded
+from app.errors import OverBudget, Overloaded, SwitchedOff
 
 log = structlog.get_logger()
 
@@ -51,8 +51,9 @@ class ComputePool:
                 self._add()
 
     async def run(self, task: Task, progress: Callable[[bytes], None] = _ignore) -> bytes:
-        """Return the JSON that answers a task; raises how it is refused, `OverBudget`, `Overloaded`.
+        """Return the JSON that answers a task.
 
+        Raises how it is refused, and `OverBudget`, `Overloaded`, `SwitchedOff`.
         ``progress`` is called with the JSON that a task sends on its way. The time counts from when a process
         is free for the task. Cancelling kills the process.
         """
@@ -96,7 +97,7 @@ class ComputePool:
 
     async def _next(self) -> "_Worker":
         if self._processes == 0:
-            raise Overloaded("computing is switched off here: LIKELY_COMPUTE_PROCESSES is 0")
+            raise SwitchedOff("computing is switched off here: LIKELY_COMPUTE_PROCESSES is 0")
         if not self._open:
             raise Overloaded("the service is about to stop")
         self.warm()

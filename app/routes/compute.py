@@ -10,6 +10,7 @@ from fastapi.responses import PlainTextResponse
 from fastapi.sse import EventSourceResponse, format_sse_event
 from pydantic import Field, TypeAdapter
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from app.compute.limits import ComputeLimits
 from app.compute.networks import Progress
@@ -17,7 +18,7 @@ from app.compute.numbers import as_json
 from app.compute.pool import ComputePool
 from app.compute.programs import GradientAnswer, GradientProblem, TensorAnswer, TensorProblem
 from app.compute.tasks import GradientTask, MlpTask, NeuronTask, TensorTask
-from app.errors import BadInput, Place, Problem, TooLarge
+from app.errors import BadInput, Overloaded, Place, Problem, TooLarge
 from app.routes import problems
 from app.routes.parameters import FromApp
 from models.mlp import MlpProblem, TrainedMlp
@@ -120,7 +121,7 @@ async def _answered(
 
 
 async def _unless_hung_up(request: Request, awaiting: Coroutine[None, None, Result]) -> Result:
-    """Return what a coroutine gives; cancel it when the caller hangs up."""
+    """Return what a coroutine gives; cancel it when the caller hangs up, or the service stops."""
     task = asyncio.create_task(awaiting)
     hang_up = asyncio.create_task(_wait_for_hang_up(request))
     try:
@@ -128,6 +129,8 @@ async def _unless_hung_up(request: Request, awaiting: Coroutine[None, None, Resu
         if not task.done():
             raise ClientDisconnect
         return task.result()
+    except asyncio.CancelledError as error:  # only a server that stops cancels a request
+        raise Overloaded("the service is about to stop; ask again when it is back") from error
     finally:
         task.cancel()
         hang_up.cancel()
@@ -150,8 +153,21 @@ async def _streamed(request: Request, pool: ComputePool, task: MlpTask) -> Respo
     except BaseException:
         computation.cancel()
         raise
-    events = _events(request, first, news, computation)
-    return EventSourceResponse(events, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+    return _ComputationStream(_events(request, first, news, computation), computation)
+
+
+class _ComputationStream(EventSourceResponse):
+    """A stream whose computation ends with it, also when it ends before its first event was asked for."""
+
+    def __init__(self, events: AsyncIterator[bytes], computation: "asyncio.Task[bytes]") -> None:
+        super().__init__(events, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+        self._computation = computation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._computation.cancel()
 
 
 async def _events(
@@ -160,14 +176,11 @@ async def _events(
     news: "asyncio.Queue[bytes | None]",
     computation: "asyncio.Task[bytes]",
 ) -> AsyncIterator[bytes]:
-    """Yield an event an epoch, many at once, and the end; closing it ends the computation."""
-    try:
-        while progress is not None:
-            yield _epochs(_PROGRESS.validate_json(progress))
-            progress = await news.get()
-        yield _end(request, computation)
-    finally:
-        computation.cancel()
+    """Yield an event an epoch, many at once, and the end."""
+    while progress is not None:
+        yield _epochs(_PROGRESS.validate_json(progress))
+        progress = await news.get()
+    yield _end(request, computation)
 
 
 def _epochs(progress: Progress) -> bytes:

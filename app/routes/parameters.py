@@ -5,18 +5,17 @@ from typing import Annotated, Generic, TypeVar
 
 from fastapi import Depends, Path, Query, Request
 from fastapi.dependencies.models import Dependant
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from app.errors import BadInput, Place
 from app.names import ID_PATTERN, ID_RULE
 from app.resources import Resources
 from app.tables import ID_LENGTH
+from models.options import Closed
 
 
-class Body(BaseModel):
-    """A request body: nothing unknown, nothing converted, nothing infinite."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+class Body(Closed):
+    """A request body."""
 
 
 Item = TypeVar("Item")

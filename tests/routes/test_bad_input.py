@@ -319,6 +319,15 @@ def test_an_unknown_field_is_refused_where_it_stands(refusing: Refusing, operati
 
 
 @each_operation
+def test_hundreds_of_unknown_fields_are_refused_as_one_mistake(
+    refusing: Refusing, operation: Operation
+) -> None:
+    body = json.dumps({**operation.body, **{f"unknown {number}": 0 for number in range(1000)}})
+    (place,) = refusing.refuse(operation.method, operation.path, 422, content=body)["errors"]
+    assert "expected at most" in place["detail"]
+
+
+@each_operation
 def test_a_missing_field_is_named(refusing: Refusing, operation: Operation) -> None:
     for field in operation.required:
         body = {name: value for name, value in operation.body.items() if name != field}

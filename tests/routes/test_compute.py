@@ -1,33 +1,17 @@
 """Programs and gradients over HTTP: what the notebook shows comes back, and a mistake with its position."""
 
 import json
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from app.main import create_app
-from app.settings import Settings
 from models.tensor_language import list_operations
 from tests.models.generated_programs import hostile
 from tests.models.notebook_cells import CELLS, GRADIENT_CELLS, TASKS, Cell, GradientCell, Task
+from tests.routes.computations import computed, refused
 from tests.routes.refusals import check_problem
 
 TENSOR, TEXT, GRADIENT = "/v1/compute/tensor", "/v1/compute/tensor.txt", "/v1/compute/gradient"
-
-
-def computed(client: TestClient, path: str, **body: object) -> dict[str, Any]:
-    answer = client.post(path, json=body)
-    assert answer.status_code == 200, answer.text
-    shown: dict[str, Any] = answer.json()
-    return shown
-
-
-def refused(client: TestClient, path: str, status: int, **body: object) -> dict[str, Any]:
-    answer = client.post(path, json=body)
-    assert answer.status_code == status, answer.text
-    return check_problem(answer)
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.heading)
@@ -246,53 +230,6 @@ def test_the_list_of_operations_is_what_runs(published: TestClient) -> None:
         assert computed(published, TENSOR, program=each["example"])["result"] is not None, each
     assert listed["limits"]["elements"] == 1_000_000
     assert listed["limits"]["program_bytes"] == 4096
-
-
-@pytest.fixture(scope="module")
-def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    """A client of a service with every limit of computations set very low."""
-    settings = Settings(
-        database_url=f"sqlite:///{tmp_path_factory.mktemp('narrow')}/likely.db",
-        compute_processes=1,
-        compute_program_bytes=60,
-        compute_nesting=5,
-        compute_operations=10,
-        compute_elements=20,
-        compute_epochs=7,
-        compute_parameters=13,
-    )
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
-        yield client
-
-
-@pytest.mark.parametrize(
-    ("program", "said"),
-    [
-        ("1" + " + 1" * 20, "60"),
-        ("((((((1))))))", "5"),
-        ("[i + 1 for i in range(11)]", "10"),
-        ("zeros(21)", "20"),
-    ],
-)
-def test_every_limit_of_programs_is_a_setting(narrow: TestClient, program: str, said: str) -> None:
-    assert said in refused(narrow, TENSOR, 413, program=program)["detail"]
-
-
-def test_a_variable_is_held_to_the_elements_allowed_too(narrow: TestClient) -> None:
-    values: tuple[list[object], ...] = ([0] * 21, [[]] * 21)
-    for value in values:
-        problem = refused(narrow, TENSOR, 413, program="1", variables={"a": value})
-        assert [place["pointer"] for place in problem["errors"]] == ["/variables/a"]
-
-
-def test_every_limit_of_networks_is_a_setting(narrow: TestClient) -> None:
-    neuron = {"inputs": [1.0], "weights": [0.0], "epochs": 8}
-    assert "7 epochs" in refused(narrow, "/v1/compute/neuron", 413, **neuron)["detail"]
-    network: dict[str, object] = {"layers": [2, 3, 1], "inputs": [[1, 2]], "targets": [[1]], "epochs": 7}
-    assert computed(narrow, "/v1/compute/mlp", **network)["losses"]
-    assert "7 epochs" in refused(narrow, "/v1/compute/mlp", 413, **{**network, "epochs": 8})["detail"]
-    network["layers"] = [2, 4, 1]
-    assert "13" in refused(narrow, "/v1/compute/mlp", 422, **network)["detail"]
 
 
 def test_hostile_programs_are_answered_or_refused(published: TestClient) -> None:

@@ -9,19 +9,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.models.task_six import OUTSIDE, POINTS
+from tests.routes.computations import computed
 from tests.routes.refusals import check_problem
 
 NEURON, MLP = "/v1/compute/neuron", "/v1/compute/mlp"
 NOTEBOOK = {"inputs": [2.0, -1.0, 3.0], "weights": [4.0, 2.0, -1.0], "target": 0.65}
 TASK_6 = {"layers": [2, 4, 4, 1], "inputs": POINTS, "target_expression": "x1*x2 + 1"}
 SMALL = {"layers": [1, 2, 1], "inputs": [[0], [1]], "targets": [0, 1], "epochs": 5}
-
-
-def computed(client: TestClient, path: str, **body: object) -> dict[str, Any]:
-    answer = client.post(path, json=body)
-    assert answer.status_code == 200, answer.text
-    shown: dict[str, Any] = answer.json()
-    return shown
 
 
 def events(client: TestClient, **body: object) -> Iterator[tuple[str, str, dict[str, Any]]]:

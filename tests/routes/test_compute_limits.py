@@ -1,0 +1,68 @@
+"""Every limit of computations is a setting, and what is over it is told so."""
+
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+from tests.routes.computations import computed, refused
+
+TENSOR = "/v1/compute/tensor"
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A client of a service with every limit of computations set very low."""
+    settings = Settings(
+        database_url=f"sqlite:///{tmp_path_factory.mktemp('narrow')}/likely.db",
+        compute_processes=1,
+        compute_program_bytes=60,
+        compute_nesting=5,
+        compute_operations=10,
+        compute_elements=20,
+        compute_epochs=7,
+        compute_parameters=13,
+    )
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("1" + " + 1" * 20, "60"),
+        ("((((((1))))))", "5"),
+        ("[i + 1 for i in range(11)]", "10"),
+        ("zeros(21)", "20"),
+    ],
+)
+def test_every_limit_of_programs_is_a_setting(narrow: TestClient, program: str, said: str) -> None:
+    assert said in refused(narrow, TENSOR, 413, program=program)["detail"]
+
+
+def test_a_variable_is_held_to_the_elements_allowed_too(narrow: TestClient) -> None:
+    values: tuple[list[object], ...] = ([0] * 21, [[]] * 21)
+    for value in values:
+        problem = refused(narrow, TENSOR, 413, program="1", variables={"a": value})
+        assert [place["pointer"] for place in problem["errors"]] == ["/variables/a"]
+
+
+def test_every_limit_of_networks_is_a_setting(narrow: TestClient) -> None:
+    neuron = {"inputs": [1.0], "weights": [0.0], "epochs": 8}
+    assert "7 epochs" in refused(narrow, "/v1/compute/neuron", 413, **neuron)["detail"]
+    network: dict[str, object] = {"layers": [2, 3, 1], "inputs": [[1, 2]], "targets": [[1]], "epochs": 7}
+    assert computed(narrow, "/v1/compute/mlp", **network)["losses"]
+    assert "7 epochs" in refused(narrow, "/v1/compute/mlp", 413, **{**network, "epochs": 8})["detail"]
+    network["layers"] = [2, 4, 1]
+    assert "13" in refused(narrow, "/v1/compute/mlp", 422, **network)["detail"]
+
+
+def test_where_computing_is_switched_off_nobody_is_told_to_try_again(settings: Settings) -> None:
+    without = settings.model_copy(update={"compute_processes": 0})
+    with TestClient(create_app(without)) as client:
+        answer = client.post(TENSOR, json={"program": "1"})
+        assert answer.status_code == 503
+        assert "LIKELY_COMPUTE_PROCESSES" in answer.json()["detail"]
+        assert "retry-after" not in answer.headers
