@@ -153,10 +153,10 @@ async def _streamed(request: Request, pool: ComputePool, task: MlpTask) -> Respo
     except BaseException:
         computation.cancel()
         raise
-    return _ComputationStream(_events(request, first, news, computation), computation)
+    return ComputationStream(_events(request, first, news, computation), computation)
 
 
-class _ComputationStream(EventSourceResponse):
+class ComputationStream(EventSourceResponse):
     """A stream whose computation ends with it, also when it ends before its first event was asked for."""
 
     def __init__(self, events: AsyncIterator[bytes], computation: "asyncio.Task[bytes]") -> None:
@@ -164,6 +164,7 @@ class _ComputationStream(EventSourceResponse):
         self._computation = computation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events, and end the computation."""
         try:
             await super().__call__(scope, receive, send)
         finally:

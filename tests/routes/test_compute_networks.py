@@ -1,13 +1,16 @@
 """The neuron and the multilayer perceptron over HTTP, at once and as a stream."""
 
+import asyncio
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.requests import ClientDisconnect
 
+from app.routes.compute import ComputationStream
 from tests.models.task_six import OUTSIDE, POINTS
 from tests.routes.computations import computed
 from tests.routes.refusals import check_problem
@@ -125,3 +128,26 @@ def test_a_training_that_takes_too_long_is_ended_and_the_next_one_answered(publi
     assert problem["type"] == "urn:likely:problem:over-budget"
     assert "2 seconds" in problem["detail"]
     assert computed(published, NEURON, **NOTEBOOK)["losses"]
+
+
+def test_a_stream_that_nobody_takes_ends_its_computation() -> None:
+    async def hung_up(_message: object) -> None:
+        raise OSError
+
+    async def nothing() -> dict[str, str]:
+        await asyncio.sleep(60)
+        return {"type": "http.disconnect"}
+
+    async def events() -> AsyncIterator[bytes]:
+        yield b""
+
+    async def story() -> None:
+        computation = asyncio.create_task(asyncio.sleep(60, b""))
+        with pytest.raises(ClientDisconnect):
+            await ComputationStream(events(), computation)(
+                {"type": "http", "method": "POST", "asgi": {"spec_version": "2.4"}}, nothing, hung_up
+            )
+        await asyncio.wait([computation], timeout=1)
+        assert computation.cancelled()
+
+    asyncio.run(story())
