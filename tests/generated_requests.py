@@ -25,6 +25,7 @@ from typing import Any
 
 import httpx2
 
+from app.settings import Settings
 from tests.live import Service, serving, wait_until_warm
 from tests.models.generated_programs import hostile
 
@@ -32,6 +33,7 @@ TENSOR, TEXT, GRADIENT = "/v1/compute/tensor", "/v1/compute/tensor.txt", "/v1/co
 NEURON, MLP = "/v1/compute/neuron", "/v1/compute/mlp"
 BUDGET, MARGIN = 2.0, 0.25
 CONNECTIONS = 8
+ACCEPTED = Settings().compute_body_bytes
 # Processes beside one a connection, so that nobody waits for one that is replaced: the budget has no waiting.
 SPARE = 2
 _TOGETHER = 1000
@@ -315,28 +317,33 @@ def _see_that_it_computes(service: Service, seen: Seen) -> None:
         seen.faults.append("the service no longer computes 1 + 1")
 
 
-def large() -> dict[str, Sent]:
-    """Make bodies about as large as are accepted, by what they are full of."""
+def large(size: int) -> dict[str, Sent]:
+    """Make bodies of nearly this many bytes, by what they are full of."""
+    size -= 200  # for what stands around it
 
-    def program_with(value: object, count: int) -> Sent:
-        return _json(TENSOR, {"program": "a.shape", "variables": {"a": [value] * count}})
+    def full_of(value: object) -> list[object]:
+        return [value] * (size // (len(json.dumps(value, separators=(",", ":"))) + 1))
 
+    def program_with(value: object) -> Sent:
+        return _json(TENSOR, {"program": "a.shape", "variables": {"a": full_of(value)}})
+
+    points: list[object] = full_of([0.1] * 50)[:1000]
     return {
-        "numbers": program_with(0.1, 800_000),
-        "whole numbers": program_with(1, 1_000_000),
-        "lists of one number": program_with([1], 500_000),
-        "empty lists": program_with([], 1_000_000),
-        "nulls": program_with(None, 500_000),
-        "texts": program_with("", 500_000),
-        "points": _json(MLP, {"layers": [800, 1], "inputs": [[0.1] * 800] * 1000, "targets": [1.0] * 1000}),
-        "inputs": _json(NEURON, {"inputs": [0.1] * 800_000, "weights": [1.0]}),
-        "layers that are texts": _json(MLP, {"layers": [""] * 500_000, "inputs": [[1]], "targets": [1]}),
-        "names": _json(GRADIENT, {"expression": "a", "variables": {"a": 1}, "wrt": ["-"] * 500_000}),
-        "unknown fields": _json(NEURON, {f"a{number}": 1 for number in range(250_000)}),
-        "a program in JSON": _json(TENSOR, {"program": "1+" * 1_500_000}),
-        "a program": Sent(TEXT, b"1+" * 1_500_000, "text/plain"),
-        "empty lines": Sent(TEXT, b"\n" * 1_000_000, "text/plain"),
-        "no UTF-8": Sent(TEXT, b"\n" * 3_000_000 + b"\xff", "text/plain"),
+        "numbers": program_with(0.1),
+        "whole numbers": program_with(1),
+        "lists of one number": program_with([1]),
+        "empty lists": program_with([]),
+        "nulls": program_with(None),
+        "texts": program_with(""),
+        "points": _json(MLP, {"layers": [50, 1], "inputs": points, "targets": [1.0] * len(points)}),
+        "inputs": _json(NEURON, {"inputs": full_of(0.1), "weights": [1.0]}),
+        "layers that are texts": _json(MLP, {"layers": full_of(""), "inputs": [[1]], "targets": [1]}),
+        "names": _json(GRADIENT, {"expression": "a", "variables": {"a": 1}, "wrt": full_of("-")}),
+        "unknown fields": _json(NEURON, {f"a{number:06}": 1 for number in range(size // 12)}),
+        "a program in JSON": _json(TENSOR, {"program": "1+" * (size // 2)}),
+        "a program": Sent(TEXT, b"1+" * (size // 2), "text/plain"),
+        "empty lines": Sent(TEXT, b"\n" * size, "text/plain"),
+        "no UTF-8": Sent(TEXT, b"\n" * size + b"\xff", "text/plain"),
     }
 
 
@@ -382,9 +389,9 @@ def main() -> None:
         seen = send(service, range(asked.first, asked.first + asked.count), news=_tell_progress)
         _say_seen(seen, time.perf_counter() - began)
         seen_large = Seen()
-        for name, sent in large().items():
+        for name, sent in [*large(ACCEPTED).items(), *large(12 * ACCEPTED).items()]:
             answer, seconds, others = send_large(service, sent, name, seen_large)
-            size = f"{len(sent.body) / 1e6:.1f} MB of {name}"
+            size = f"{len(sent.body) / 1e6:.2f} MB of {name}"
             times = f"{seconds:6.2f} s, GET /livez meanwhile up to {1000 * others:,.0f} ms"
             _say(f"{size:<32} {sent.path[len('/v1/compute/') :]:<10} {answer.status_code} after {times}")
         _see_that_it_computes(service, seen_large)
