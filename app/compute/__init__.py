@@ -6,7 +6,9 @@ pool.py        the processes, as the web process sees them
 worker.py      the program that each of them runs
 tasks.py       what can be asked of it, and how it refuses
 refusals.py    what is refused, as problems at their place
-programs.py    the tensor language and gradients
+inputs.py      what a program is given
+programs.py    the tensor language
+gradients.py   gradients of its expressions
 networks.py    the neuron and the multilayer perceptron
 
 Does not know HTTP.

@@ -9,11 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter
 
-from app.compute import networks, programs
+from app.compute import gradients, networks, programs
 from app.compute.frames import Frame, Kind
+from app.compute.gradients import GradientProblem
 from app.compute.limits import ComputeLimits
 from app.compute.numbers import as_json, stated
-from app.compute.programs import GradientProblem, TensorProblem
+from app.compute.programs import TensorProblem
 from app.compute.refusals import is_out_of_memory
 from app.errors import BadInput, OverBudget, Place, Problem, TooLarge
 from app.settings import Settings
@@ -98,7 +99,7 @@ def _computed(task: Task, limits: ComputeLimits, progress: Callable[[bytes], Non
                 return programs.run_as_text(task.problem, limits).encode()
             return as_json(programs.run_program(task.problem, limits))
         case GradientTask():
-            return as_json(stated(programs.differentiate(task.problem, limits)))
+            return as_json(stated(gradients.differentiate(task.problem, limits)))
         case NeuronTask():
             return as_json(networks.run_neuron(task.problem, limits))
         case MlpTask():
@@ -122,6 +123,6 @@ def warm_up() -> None:
     limits = ComputeLimits.of(Settings.model_construct())
     # The second derivative of abs is where torch imports its compiler, which takes a second.
     gradient = GradientProblem(expression="(abs(w)**2).sum()", variables={"w": [1.0, 2.0]}, order=2)
-    programs.differentiate(gradient, limits)
+    gradients.differentiate(gradient, limits)
     networks.run_neuron(NeuronProblem(inputs=[1.0], weights=[0.0], epochs=3), limits)
     networks.run_mlp(MlpProblem(layers=[1, 2, 1], inputs=[[1.0]], targets=[[1.0]], epochs=3), limits, None)

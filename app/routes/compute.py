@@ -12,11 +12,12 @@ from pydantic import Field, TypeAdapter
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from app.compute.gradients import GradientAnswer, GradientProblem
 from app.compute.limits import ComputeLimits
 from app.compute.networks import Progress
 from app.compute.numbers import as_json
 from app.compute.pool import ComputePool
-from app.compute.programs import GradientAnswer, GradientProblem, TensorAnswer, TensorProblem
+from app.compute.programs import TensorAnswer, TensorProblem
 from app.compute.tasks import GradientTask, MlpTask, NeuronTask, TensorTask
 from app.errors import BadInput, Overloaded, Place, Problem, TooLarge
 from app.routes import problems

@@ -1,0 +1,104 @@
+"""Gradients of expressions of the tensor language: what is asked, and the answers as JSON.
+
+Does not know that it runs in a process of its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from app.compute.inputs import Name, Precision, Seed, Text, Variables, variable_of
+from app.compute.limits import ComputeLimits
+from app.compute.numbers import ShownNumbers
+from app.compute.refusals import misplaced, placed
+from models import gradient
+from models.computation_graph import Edge, Node
+from models.differences import Table
+from models.gradient import Asked, Check
+from models.options import Options
+
+
+class GradientProblem(Options):
+    """A scalar expression of the tensor language, and where to differentiate it."""
+
+    expression: Annotated[Text, Field(description="a program whose last line gives one number")]
+    variables: Annotated[Variables, Field(min_length=1)]
+    wrt: Annotated[list[Name], Field(min_length=1, max_length=100)] | None = Field(
+        None, description="the variables to differentiate by; all if left out"
+    )
+    order: int = Field(1, ge=1, le=2, description="2 adds the Hessian")
+    check: bool = Field(
+        default=False, description="add central differences, and the largest disagreement with them"
+    )
+    graph: bool = Field(default=False, description="add the graph that backward goes through, in its order")
+    seed: Seed = Field(0, description="seed of the random operations")
+    dtype: Precision = "float32"
+
+
+@dataclass(frozen=True)
+class CheckAnswer:
+    """Central differences in float64, in the shapes of what they check."""
+
+    gradients: Mapping[str, ShownNumbers]
+    largest_disagreement: float | None
+    hessian: Mapping[str, Mapping[str, ShownNumbers]] | None = None
+
+
+@dataclass(frozen=True)
+class GraphAnswer:
+    """The graph of the backward pass: its nodes in the order of their visits, its edges, and both as DOT."""
+
+    nodes: Sequence[Node]
+    edges: Sequence[Edge]
+    dot: str
+
+
+@dataclass(frozen=True)
+class GradientAnswer:
+    """Value and derivatives by variable, each in the shape of its variable.
+
+    What was not asked for is left out.
+    """
+
+    value: float | None
+    gradients: Mapping[str, ShownNumbers]
+    hessian: Mapping[str, Mapping[str, ShownNumbers]] | None = None
+    check: CheckAnswer | None = None
+    graph: GraphAnswer | None = None
+
+
+def differentiate(problem: GradientProblem, limits: ComputeLimits) -> GradientAnswer:
+    """Differentiate an expression; raises `BadInput` and `TooLarge` with the position."""
+    for position, name in enumerate(problem.wrt or ()):
+        if name not in problem.variables:
+            raise misplaced(f"there is no variable {name} to differentiate by", "wrt", position)
+    variables = {
+        name: variable_of(name, given, torch.float64, limits) for name, given in problem.variables.items()
+    }
+    asked = Asked(problem.wrt, 2 if problem.order > 1 else 1, problem.check, problem.graph, problem.dtype)
+    with placed("expression"):
+        found = gradient.differentiate(problem.expression, variables, problem.seed, asked, limits.language)
+    return GradientAnswer(
+        float(found.value),  # a comparison's too, which is 0 or 1
+        _lists(found.gradients),
+        _tables(found.hessian),
+        _check(found.check),
+        None if found.graph is None else GraphAnswer(found.graph.nodes, found.graph.edges, found.graph.dot),
+    )
+
+
+def _check(check: Check | None) -> CheckAnswer | None:
+    if check is None:
+        return None
+    return CheckAnswer(_lists(check.gradients), check.largest_disagreement, _tables(check.hessian))
+
+
+def _tables(tables: Mapping[str, Table] | None) -> Mapping[str, Mapping[str, ShownNumbers]] | None:
+    return None if tables is None else {name: _lists(table) for name, table in tables.items()}
+
+
+def _lists(table: Table) -> Mapping[str, ShownNumbers]:
+    return {name: tensor.tolist() for name, tensor in table.items()}
