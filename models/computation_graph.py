@@ -91,7 +91,7 @@ class Trace:
         try:
             torch.autograd.backward(value, retain_graph=True)
         except RuntimeError as error:
-            raise OperationError(meaning(error), 1, 1) from error
+            raise OperationError(meaning(error)) from error
         finally:
             for hook in hooks:
                 hook.remove()

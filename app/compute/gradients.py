@@ -13,7 +13,7 @@ from pydantic import Field
 from app.compute.inputs import Name, Precision, Seed, Text, Variables, variable_of
 from app.compute.limits import ComputeLimits
 from app.compute.numbers import ShownNumbers
-from app.compute.refusals import misplaced, placed
+from app.compute.refusals import misplaced, placed_in_gradient
 from models import gradient
 from models.computation_graph import Edge, Node
 from models.differences import Table
@@ -79,7 +79,7 @@ def differentiate(problem: GradientProblem, limits: ComputeLimits) -> GradientAn
         name: variable_of(name, given, torch.float64, limits) for name, given in problem.variables.items()
     }
     asked = Asked(problem.wrt, 2 if problem.order > 1 else 1, problem.check, problem.graph, problem.dtype)
-    with placed("expression"):
+    with placed_in_gradient():
         found = gradient.differentiate(problem.expression, variables, problem.seed, asked, limits.language)
     return GradientAnswer(
         float(found.value),  # a comparison's too, which is 0 or 1

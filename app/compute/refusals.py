@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.errors import BadInput, Place, TooLarge, pointer
+from models.gradient import AskedError
 from models.networks import BadNetworkError
 from models.tensor_language import LanguageError, LimitError
 from models.trainer import DivergedError
@@ -19,7 +20,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 @contextmanager
 def placed(*where: str) -> Iterator[None]:
-    """Word what the language refuses as a problem at this place of the body, with line and column.
+    """Word what the language refuses as a problem at this place of the body, with line and column if it has.
 
     Raises `BadInput`, `TooLarge`; `MemoryError` where torch had none left.
     """
@@ -28,8 +29,21 @@ def placed(*where: str) -> Iterator[None]:
     except LanguageError as error:
         if is_out_of_memory(error):
             raise MemoryError from error
-        place = Place(error.message, pointer(*where), line=error.line, column=error.column)
-        raise (TooLarge if isinstance(error, LimitError) else BadInput)(str(error), [place]) from error
+        at = pointer(*where)
+        detail = f"{at}: {error.message}" if at and error.line is None else str(error)
+        place = Place(error.message, at, line=error.line, column=error.column)
+        raise (TooLarge if isinstance(error, LimitError) else BadInput)(detail, [place]) from error
+
+
+@contextmanager
+def placed_in_gradient() -> Iterator[None]:
+    """Word what a gradient refuses: of the expression, or of the field that asks for more than it has."""
+    try:
+        with placed("expression"):
+            yield
+    except AskedError as error:
+        with placed(error.field):
+            raise error.refusal from error
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from models.gradient import Asked, differentiate
+from models.gradient import Asked, AskedError, differentiate
 from models.tensor_language import LimitError, Limits, OperationError, UnknownNameError
 from tests.models.generated_programs import smooth
 
@@ -107,7 +107,7 @@ def test_the_graph_of_what_does_not_depend_on_the_variables_is_empty() -> None:
         ("[x]", "one number"),
         ("x[0].item() ** 2", "no gradient follows"),
         ("x[0] = 3\nsum(x)", "in-place"),
-        ("y = x * 1\nz = y**2\ny[0] = 3\nsum(z)", "modified"),
+        ("y = x * 1\nz = y**2\ny[0] = 3\nsum(z)", "writes to a tensor"),
     ],
 )
 def test_what_autograd_refuses_is_refused(expression: str, words: str) -> None:
@@ -116,10 +116,31 @@ def test_what_autograd_refuses_is_refused(expression: str, words: str) -> None:
 
 
 def test_too_large_a_hessian_or_check_is_refused() -> None:
-    with pytest.raises(LimitError, match="Hessian"):
+    with pytest.raises(AskedError, match="Hessian") as refused:
         differentiate("sum(x)", {"x": [1.0] * 5}, asked=Asked(order=2), limits=Limits(elements=24))
-    with pytest.raises(LimitError, match="check"):
+    assert refused.value.field == "order"
+    assert type(refused.value.refusal) is LimitError
+    with pytest.raises(AskedError, match="check") as refused:
         differentiate("sum(x)", {"x": [1.0] * 5}, asked=Asked(check=True), limits=Limits(operations=4))
+    assert refused.value.field == "check"
+    assert type(refused.value.refusal) is LimitError
+
+
+def test_what_only_float64_refuses_is_laid_to_the_check() -> None:
+    expression, variables = "(x.float() @ a).sum()", {"x": [1.0, 2.0], "a": [3.0, 4.0]}
+    assert float(differentiate(expression, variables).value) == 11.0
+    with pytest.raises(AskedError, match=r"float64.*line 1, column 12") as refused:
+        differentiate(expression, variables, asked=Asked(check=True))
+    assert (refused.value.field, refused.value.refusal.line) == ("check", None)
+
+
+def test_what_backward_refuses_has_no_position_and_says_what_to_do() -> None:
+    with pytest.raises(OperationError, match=r"y\.clone\(\)") as refused:
+        differentiate("y = x * 1\nz = y**2\ny[0] = 3\nsum(z)", {"x": [1.0, 2.0]})
+    assert (refused.value.line, refused.value.column) == (None, None)
+    with pytest.raises(OperationError, match=r"x\.clone\(\)") as refused:
+        differentiate("x[0] = 3\nsum(x)", {"x": [1.0, 2.0]})
+    assert (refused.value.line, refused.value.column) == (1, 1)
 
 
 def test_a_variable_to_differentiate_by_must_be_there() -> None:
