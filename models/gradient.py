@@ -1,8 +1,8 @@
 """Value, gradient and Hessian of a scalar expression of the tensor language, by torch's autograd.
 
 The expression is a program whose last expression is one number. It is computed in float32 as torch does, or
-in float64 on request. A check compares the gradient with central differences
-of the same program computed in float64, one element at a time. Does not know where the expression comes from.
+in float64 on request. A check compares the gradient with central differences of the same program computed in
+float64, one element at a time. Does not know where the expression comes from.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

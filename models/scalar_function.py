@@ -84,6 +84,7 @@ def point_of(name: str, variables: Mapping[str, Given | Value]) -> Tensor:
 
 
 def held_value(given: Given | Value) -> Value:
+    """Return a variable that is not differentiated by; raises `OperationError`."""
     return value_of(given) if isinstance(given, Sequence) else given
 
 
@@ -95,6 +96,7 @@ def _floats_to(value: Value, dtype: torch.dtype) -> Value:
 
 
 def leaves_of(points: Table, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Return tensors that autograd follows."""
     return {name: point.to(dtype, copy=True).requires_grad_() for name, point in points.items()}
 
 

@@ -31,7 +31,9 @@ class GradientProblem(Options):
     )
     order: int = Field(1, ge=1, le=2, description="2 adds the Hessian")
     check: bool = Field(
-        default=False, description="add central differences, and the largest disagreement with them"
+        default=False,
+        description="add central differences in float64, and the largest disagreement with them; at a kink "
+        "they do not tell whether the gradient is right: of relu at 0 they are 1/2, the mean of both slopes",
     )
     graph: bool = Field(default=False, description="add the graph that backward goes through, in its order")
     seed: Seed = Field(0, description="seed of the random operations")
@@ -40,7 +42,10 @@ class GradientProblem(Options):
 
 @dataclass(frozen=True)
 class CheckAnswer:
-    """Central differences in float64, in the shapes of what they check."""
+    """Central differences in float64, in the shapes of what they check.
+
+    ``largest_disagreement`` is the largest |gradient - difference| / max(1, |difference|) of all elements.
+    """
 
     gradients: Mapping[str, ShownNumbers]
     largest_disagreement: float | None
