@@ -151,28 +151,6 @@ def test_a_gradient_can_come_with_hessian_check_and_graph(published: TestClient)
     assert found["graph"]["dot"].startswith("digraph backward {")
 
 
-BEYOND = {
-    "a Hessian": ({"order": 2}, {"x": [1.0] * 5}, 413, "/order"),
-    "a check": ({"check": True}, {"x": [1.0] * 11}, 413, "/check"),
-    "a check in float64": ({"check": True}, {"x": [1.0], "y": [2.0]}, 422, "/check"),
-    "backward": ({}, {"x": [1.0, 2.0]}, 422, "/expression"),
-}
-
-
-@pytest.mark.parametrize(("asked", "variables", "status", "pointer"), BEYOND.values(), ids=BEYOND)
-def test_a_refusal_without_a_position_names_the_field_that_asks_for_too_much(
-    narrow: TestClient, asked: dict[str, object], variables: dict[str, object], status: int, pointer: str
-) -> None:
-    expression = "(x.float() @ y).sum()" if "y" in variables else "sum(x)"
-    if pointer == "/expression":
-        expression = "y = x * 1; z = y**2; y[0] = 3; sum(z)"
-    problem = refused(narrow, GRADIENT, status, expression=expression, variables=variables, **asked)
-    (place,) = problem["errors"]
-    assert set(place) == {"detail", "pointer"}
-    assert place["pointer"] == pointer
-    assert problem["detail"] == f"{pointer}: {place['detail']}"
-
-
 MISTAKES = {
     "no program": ("a = = 1", 422, 1, 5),
     "an unknown name": ("a = 1\nb", 422, 2, 1),

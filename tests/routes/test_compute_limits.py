@@ -9,7 +9,7 @@ from app.main import create_app
 from app.settings import Settings
 from tests.routes.computations import computed, refused
 
-TENSOR = "/v1/compute/tensor"
+TENSOR, GRADIENT = "/v1/compute/tensor", "/v1/compute/gradient"
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,28 @@ def test_a_variable_is_held_to_the_elements_allowed_too(narrow: TestClient) -> N
     for value in values:
         problem = refused(narrow, TENSOR, 413, program="1", variables={"a": value})
         assert [place["pointer"] for place in problem["errors"]] == ["/variables/a"]
+
+
+BEYOND = {
+    "a Hessian": ({"order": 2}, {"x": [1.0] * 5}, 413, "/order"),
+    "a check": ({"check": True}, {"x": [1.0] * 11}, 413, "/check"),
+    "a check in float64": ({"check": True}, {"x": [1.0], "y": [2.0]}, 422, "/check"),
+    "backward": ({}, {"x": [1.0, 2.0]}, 422, "/expression"),
+}
+
+
+@pytest.mark.parametrize(("asked", "variables", "status", "pointer"), BEYOND.values(), ids=BEYOND)
+def test_a_refusal_without_a_position_names_the_field_that_asks_for_too_much(
+    narrow: TestClient, asked: dict[str, object], variables: dict[str, object], status: int, pointer: str
+) -> None:
+    expression = "(x.float() @ y).sum()" if "y" in variables else "sum(x)"
+    if pointer == "/expression":
+        expression = "y = x * 1; z = y**2; y[0] = 3; sum(z)"
+    problem = refused(narrow, GRADIENT, status, expression=expression, variables=variables, **asked)
+    (place,) = problem["errors"]
+    assert set(place) == {"detail", "pointer"}
+    assert place["pointer"] == pointer
+    assert problem["detail"] == f"{pointer}: {place['detail']}"
 
 
 def test_every_limit_of_networks_is_a_setting(narrow: TestClient) -> None:
