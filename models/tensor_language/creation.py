@@ -82,10 +82,15 @@ def _range_extent(call: Call) -> Iterable[Shape]:
     return ((max(-((whole_range.start - whole_range.stop) // whole_range.step), 0),),)
 
 
+def _steps(call: Call) -> int:
+    """Return how many numbers; NumPy gives 50 where nothing says."""
+    if call.given("steps"):
+        return call.whole("steps")
+    return 50 if call.style == "numpy" else 100
+
+
 def _linspace(call: Call) -> Tensor:
-    return torch.linspace(
-        call.number("start"), call.number("end"), call.whole("steps"), dtype=_float_dtype(call)
-    )
+    return torch.linspace(call.number("start"), call.number("end"), _steps(call), dtype=_float_dtype(call))
 
 
 def _eye_size(call: Call) -> tuple[int, int]:
@@ -210,10 +215,10 @@ OPERATIONS: tuple[Specification, ...] = (
     ),
     operation(
         "linspace",
-        "start, end|stop, steps|num=100, dtype=None",
-        "so many numbers at equal distances, both ends among them",
+        "start, end|stop, steps|num=None, dtype=None",
+        "so many numbers at equal distances, both ends among them; 100 if nothing says, np.linspace 50",
         "torch.linspace(0, 1, 5)",
-        lambda call: ((call.whole("steps"),),),
+        lambda call: ((_steps(call),),),
         _linspace,
     ),
     operation(

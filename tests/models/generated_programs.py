@@ -1,63 +1,31 @@
 """Generated programs of the tensor language beside what NumPy says, and hostile ones that must be refused.
 
-A program is a tree of operations over float64 tensors. While its text is written, NumPy computes the same in
-place: another implementation, and none of the language's code. Run as a program with a count:
-`python -m tests.models.generated_programs 200000`.
+A program is a tree of the forms in `operation_forms.py` over float64 tensors. While its text is written,
+NumPy computes the same in place: another implementation, and none of the language's code. Run as a program
+with a count: `python -m tests.models.generated_programs 200000`.
 """
 
 import argparse
 import random
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from models.gradient import Asked, differentiate
 from models.tensor_language import LanguageError, Value, run, show
+from tests.models.operation_forms import FORMS, Array, Form, Operands
 
-Array = NDArray[np.float64]
-
-UNARY: dict[str, Callable[[Array], Array]] = {
-    "sin({})": np.sin,
-    "torch.cos({})": np.cos,
-    "np.tanh({})": np.tanh,
-    "({}).sigmoid()": lambda a: np.exp(-np.logaddexp(0, -a)),
-    "relu({})": lambda a: np.maximum(a, 0),
-    "torch.abs({})": np.abs,
-    "exp(tanh({}))": lambda a: np.exp(np.tanh(a)),
-    "log(1.5 + abs({}))": lambda a: np.log(1.5 + np.abs(a)),
-    "sqrt(abs({}) + 1)": lambda a: np.sqrt(np.abs(a) + 1),
-    "-({})": np.negative,
-    "({}) ** 2": np.square,
-    "pow({}, 3)": lambda a: a**3,
-    "({}).T": np.transpose,
-    "({}).reshape(-1)": lambda a: a.reshape(-1),
-    "softmax({}, dim=-1)": lambda a: np.exp(a - np.logaddexp.reduce(a, axis=-1, keepdims=True)),
-    "({})[::2]": lambda a: a[::2],
-    "({})[-1:]": lambda a: a[-1:],
-    "({})[..., 0:1]": lambda a: a[..., 0:1],
-}
-BINARY: dict[str, Callable[[Array, Array], Array]] = {
-    "({}) + ({})": np.add,
-    "({}) - ({})": np.subtract,
-    "({}) * ({})": np.multiply,
-    "({}) / (2 + abs({}))": lambda a, b: a / (2 + np.abs(b)),
-    "max({}, {})": np.maximum,
-}
-REDUCTIONS: dict[str, Callable[[Array, int], Array]] = {
-    "torch.sum({}, axis={})": lambda a, axis: a.sum(axis),
-    "({}).mean(dim={})": lambda a, axis: a.mean(axis),
-    "np.std({}, axis={})": lambda a, axis: a.std(axis),
-    "np.max({}, axis={})": lambda a, axis: a.max(axis),
-    "({}).min(dim={}).values": lambda a, axis: a.min(axis),
-    "norm({}, dim={})": lambda a, axis: np.sqrt((a * a).sum(axis)),
-}
 _LARGE = 50.0
 SHAPES = ((), (3,), (2, 3), (3, 3), (2, 1, 3))
+_PICKED: tuple[Operands, ...] = tuple(sorted({form.operands for form in FORMS}))
+_BY_OPERANDS = {picked: [form for form in FORMS if form.operands == picked] for picked in _PICKED}
+_COLUMNS = np.array([1.0, -0.5, 2.0])
+
+Written = tuple[str, Array]
+"""An expression and its value by NumPy."""
 
 
 @dataclass(frozen=True)
@@ -70,56 +38,88 @@ class Generated:
 
 
 def generate(seed: int) -> Generated:
-    """Write one program; the same seed writes the same."""
+    """Write one program; the same seed writes the same, and as many seeds as there are forms have all."""
     source = random.Random(seed)
     numbers = np.random.default_rng(seed)
     variables = {name: numbers.uniform(-1.5, 1.5, source.choice(SHAPES)) for name in "abc"}
+    variables["m"] = numbers.uniform(-1.5, 1.5, (2, 3))
+    writer = _Writer(source, variables)
     lines = []
-    values = dict(variables)
-    for name in source.choices(["x", "y", "z"], k=source.randint(0, 3)):
-        text, value = _expression(source, values, source.randint(1, 3))
+    for name in source.choices(["x", "y", "z"], k=source.randint(0, 2)):
+        text, value = writer.expression(source.randint(1, 2))
         lines.append(f"{name} = {text}")
-        values[name] = value
-    text, value = _expression(source, values, 4)
+        writer.values[name] = value
+    text, value = writer.form(FORMS[seed % len(FORMS)], source.randint(0, 3))
     return Generated("\n".join([*lines, text]), variables, value)
 
 
-def _expression(source: random.Random, values: dict[str, Array], depth: int) -> tuple[str, Array]:
-    """Write an expression; a large value is brought back: powers of powers leave the finite numbers."""
-    text, value = _operation(source, values, depth)
-    if value.size and np.abs(value).max() > _LARGE:
-        return f"tanh({text})", np.tanh(value)
-    return text, value
+class _Writer:
+    """Writes expressions over what has a name so far."""
 
+    def __init__(self, source: random.Random, variables: dict[str, Array]) -> None:
+        self.values = dict(variables)
+        self._source = source
+        self._given = variables
 
-def _operation(source: random.Random, values: dict[str, Array], depth: int) -> tuple[str, Array]:
-    if depth == 0 or source.random() < 0.1:
-        name = source.choice(sorted(values))
-        return name, values[name]
-    text, value = _expression(source, values, depth - 1)
-    kind = source.random()
-    if kind < 0.4:
-        return _unary(source, text, value)
-    if kind < 0.6 and value.ndim and value.size:
-        form, compute = source.choice(list(REDUCTIONS.items()))
-        axis = source.randrange(-value.ndim, value.ndim)
-        return form.format(text, axis), np.asarray(compute(value, axis))
-    other_text, other = _expression(source, values, depth - 1)
-    if kind < 0.7 and value.ndim == other.ndim == 2 and value.shape[1] == other.shape[0]:
-        form = source.choice(["({}) @ ({})", "torch.matmul({}, {})", "np.dot({}, {})"])
-        return form.format(text, other_text), value @ other
-    form, combine = source.choice(list(BINARY.items()))
-    try:
-        return form.format(text, other_text), np.asarray(combine(value, other))
-    except ValueError:  # shapes that do not match: keep one of the two
+    def expression(self, depth: int) -> Written:
+        """Write an expression of float64."""
+        if depth == 0:
+            name = self._source.choice(sorted(self.values))
+            return name, self.values[name]
+        return self.form(self._source.choice(_BY_OPERANDS[self._source.choice(_PICKED)]), depth)
+
+    def form(self, form: Form, depth: int) -> Written:
+        """Write a form over smaller expressions, brought back to a tensor of float64 of no large elements."""
+        first, last = self._operands(form.operands, depth)
+        dimension = self._source.randrange(-first[1].ndim, first[1].ndim) if first[1].ndim else 0
+        try:
+            found = form.compute(first[1], last[1], dimension)
+        except ValueError:  # shapes that do not go together
+            last = first
+            found = form.compute(first[1], last[1], dimension)
+        text = form.text.replace("{a}", first[0]).replace("{b}", last[0]).replace("{d}", str(dimension))
+        value = np.asarray(found, dtype=np.float64)
+        text = f"tensor({text}, dtype=torch.float64)"
+        if np.abs(value).max() > _LARGE:
+            return f"tanh({text})", np.tanh(value)
         return text, value
 
+    def _operands(self, operands: Operands, depth: int) -> tuple[Written, Written]:
+        if operands in {"none", "table"}:
+            return ("m", self._given["m"]), ("m", self._given["m"])
+        if operands == "leaf":
+            names = self._source.choices(sorted(self._given), k=2)
+            first, last = ((name, self._given[name]) for name in names)
+            return first, last
+        first = self.expression(max(depth - 1, 0))
+        last = self.expression(self._source.randint(0, max(depth - 1, 0)))
+        return _shaped(operands, first, last)
 
-def _unary(source: random.Random, text: str, value: Array) -> tuple[str, Array]:
-    form, compute = source.choice(list(UNARY.items()))
-    if value.ndim == 0 and ("[" in form or "softmax" in form):
-        form, compute = "sin({})", np.sin
-    return form.format(text), np.asarray(compute(value))
+
+def _shaped(operands: Operands, first: Written, last: Written) -> tuple[Written, Written]:
+    if operands == "any":
+        return first, last
+    if operands == "one":
+        return _one(first), _one(last)
+    if operands == "vectors":
+        length = min(first[1].size, last[1].size)
+        return _vector(first, length), _vector(last, length)
+    last_text, last_value = _matrix(last)
+    return _matrix(first), (f"({last_text}).T", last_value.T)
+
+
+def _one(written: Written) -> Written:
+    return f"({written[0]}).reshape(-1)[0]", written[1].reshape(-1)[0]
+
+
+def _vector(written: Written, length: int) -> Written:
+    return f"({written[0]}).reshape(-1)[:{length}]", written[1].reshape(-1)[:length]
+
+
+def _matrix(written: Written) -> Written:
+    """Return k x 3 elements, k at most 3, no two of a column alike but by chance."""
+    text, value = _vector(written, min(written[1].size, 3))
+    return f"({text}.reshape(-1, 1) * tensor([1.0, -0.5, 2.0]))", value.reshape(-1, 1) * _COLUMNS
 
 
 def disagreement(generated: Generated) -> float:
@@ -248,7 +248,7 @@ def hostile(seed: int) -> str:
 
 def survive(seed: int) -> bool:
     """Run a hostile program; return whether it was refused. Any other exception than a refusal is a fault."""
-    variables: dict[str, Value] = {"a": torch.ones(3), "b": torch.ones(2, 3), "c": 2.0}
+    variables: dict[str, Value] = {"a": torch.ones(3), "b": torch.ones(2, 3), "c": 2.0, "m": torch.ones(2, 3)}
     try:
         show(run(hostile(seed), variables, 0).result)
     except LanguageError as error:
@@ -264,8 +264,14 @@ def main() -> None:
     arguments.add_argument("count", type=int)
     count = arguments.parse_args().count
     begin = time.perf_counter()
-    worst = max(disagreement(generate(seed)) for seed in range(count))
-    _say(f"{count:,} programs: largest disagreement with NumPy {worst:.1e}", begin)
+    worst, ran = 0.0, 0
+    for seed in range(count):
+        try:
+            worst = max(worst, disagreement(generate(seed)))
+            ran += 1
+        except LanguageError as error:
+            _say(f"program {seed} is refused: {error}", begin)
+    _say(f"{count:,} programs, {ran:,} ran: largest disagreement with NumPy {worst:.1e}", begin)
     begin = time.perf_counter()
     worst = max(_gradient_disagreement(seed) for seed in range(count // 10))
     _say(f"{count // 10:,} gradients: largest disagreement with differences {worst:.1e}", begin)
@@ -282,6 +288,7 @@ def main() -> None:
 
 def _say(what: str, begin: float) -> None:
     sys.stdout.write(f"{what} ({time.perf_counter() - begin:.0f} s)\n")
+    sys.stdout.flush()
 
 
 def _gradient_disagreement(seed: int) -> float:

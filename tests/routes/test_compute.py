@@ -233,7 +233,7 @@ def test_the_list_of_operations_is_what_runs(published: TestClient) -> None:
 
 
 def test_hostile_programs_are_answered_or_refused(published: TestClient) -> None:
-    variables = {"a": [1.0, 1.0, 1.0], "b": [[1.0] * 3] * 2, "c": 2.0}
+    variables = {"a": [1.0, 1.0, 1.0], "b": [[1.0] * 3] * 2, "c": 2.0, "m": [[1.0] * 3] * 2}
     for seed in range(300):
         body = json.dumps({"program": hostile(seed), "variables": variables}).encode()
         answer = published.post(TENSOR, content=body, headers={"Content-Type": "application/json"})
