@@ -3,12 +3,14 @@
 Does not know that it runs in a process of its own.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from app.compute.inputs import Name, Precision, Seed, Text, Variables, variable_of
 from app.compute.limits import ComputeLimits
@@ -19,6 +21,7 @@ from models.computation_graph import Edge, Node
 from models.differences import Table
 from models.gradient import Asked, Check
 from models.options import Options
+from models.tensor_language.values import text_of
 
 
 class GradientProblem(Options):
@@ -41,6 +44,19 @@ class GradientProblem(Options):
 
 
 @dataclass(frozen=True)
+class Texts:
+    """What torch and Python print of each part that has a null in it: nan, inf or -inf stands there.
+
+    What has none is left out.
+    """
+
+    value: str | None = None
+    gradients: Mapping[str, str] | None = None
+    hessian: Mapping[str, Mapping[str, str]] | None = None
+    largest_disagreement: str | None = None
+
+
+@dataclass(frozen=True)
 class CheckAnswer:
     """Central differences in float64, in the shapes of what they check.
 
@@ -50,6 +66,7 @@ class CheckAnswer:
     gradients: Mapping[str, ShownNumbers]
     largest_disagreement: float | None
     hessian: Mapping[str, Mapping[str, ShownNumbers]] | None = None
+    text: Texts | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +88,7 @@ class GradientAnswer:
     value: float | None
     gradients: Mapping[str, ShownNumbers]
     hessian: Mapping[str, Mapping[str, ShownNumbers]] | None = None
+    text: Texts | None = None
     check: CheckAnswer | None = None
     graph: GraphAnswer | None = None
 
@@ -90,6 +108,7 @@ def differentiate(problem: GradientProblem, limits: ComputeLimits) -> GradientAn
         float(found.value),  # a comparison's too, which is 0 or 1
         _lists(found.gradients),
         _tables(found.hessian),
+        _texts(found.gradients, found.hessian, value=found.value),
         _check(found.check),
         None if found.graph is None else GraphAnswer(found.graph.nodes, found.graph.edges, found.graph.dot),
     )
@@ -98,7 +117,35 @@ def differentiate(problem: GradientProblem, limits: ComputeLimits) -> GradientAn
 def _check(check: Check | None) -> CheckAnswer | None:
     if check is None:
         return None
-    return CheckAnswer(_lists(check.gradients), check.largest_disagreement, _tables(check.hessian))
+    largest = check.largest_disagreement
+    texts = _texts(check.gradients, check.hessian, largest=largest)
+    return CheckAnswer(_lists(check.gradients), largest, _tables(check.hessian), texts)
+
+
+def _texts(
+    gradients: Table,
+    hessian: Mapping[str, Table] | None,
+    *,
+    value: Tensor | None = None,
+    largest: float = 0.0,
+) -> Texts | None:
+    """Return the texts of what JSON has no numbers for, or None if it has for all."""
+    by_both = {name: _printed(table) for name, table in (hessian or {}).items()}
+    texts = Texts(
+        _printed({"": value}).get(""),
+        _printed(gradients) or None,
+        {name: table for name, table in by_both.items() if table} or None,
+        None if math.isfinite(largest) else text_of(largest),
+    )
+    return None if texts == Texts() else texts
+
+
+def _printed(tensors: Mapping[str, Tensor | None]) -> dict[str, str]:
+    return {
+        name: text_of(tensor)
+        for name, tensor in tensors.items()
+        if tensor is not None and not bool(tensor.isfinite().all())
+    }
 
 
 def _tables(tables: Mapping[str, Table] | None) -> Mapping[str, Mapping[str, ShownNumbers]] | None:

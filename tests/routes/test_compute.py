@@ -103,7 +103,22 @@ def test_what_json_has_no_number_for_is_null_and_stands_in_the_text(published: T
     assert (shown["value"], shown["text"]) == ([None, None, 0.0], "tensor([nan, -inf, 0.])")
     found = computed(published, GRADIENT, expression="log(w)", variables={"w": -1.0}, check=True)
     assert found["value"] is None
-    assert found["check"] == {"gradients": {"w": None}, "largest_disagreement": None}
+    assert (found["check"]["gradients"], found["check"]["largest_disagreement"]) == ({"w": None}, None)
+
+
+def test_a_gradient_tells_nan_and_the_infinities_apart_in_its_text(published: TestClient) -> None:
+    found = computed(published, GRADIENT, expression="log(w)", variables={"w": 0.0, "v": 1.0}, check=True)
+    assert (found["value"], found["gradients"]) == (None, {"w": None, "v": 0.0})
+    assert found["text"] == {"value": "tensor(-inf)", "gradients": {"w": "tensor(inf)"}}
+    assert found["check"]["text"]["gradients"]["w"] == "tensor(nan, dtype=torch.float64)"
+    assert found["check"]["text"]["largest_disagreement"] == "nan"
+    found = computed(
+        published, GRADIENT, expression="sum(sqrt(x))", variables={"x": [0.0, 4.0, -1.0]}, order=2
+    )
+    assert found["gradients"] == {"x": [None, 0.25, None]}
+    assert found["text"]["gradients"]["x"] == "tensor([   inf, 0.2500,    nan])"
+    assert "-inf" in found["text"]["hessian"]["x"]["x"]
+    assert "text" not in computed(published, GRADIENT, expression="w", variables={"w": 1.0}, check=True)
 
 
 def test_a_large_result_is_whole_and_a_large_variable_shows_its_shape(published: TestClient) -> None:
