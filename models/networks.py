@@ -9,9 +9,6 @@ from pydantic import Field
 
 LARGEST = 1e6
 
-LARGEST_EPOCHS = 10_000_000
-"""What nobody can wait for; who serves networks allows fewer."""
-
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 """An input, weight or target: far enough from float32's 3e38 for products and squares."""
 

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.optim.sgd import sgd
 
-from models.networks import LARGEST_EPOCHS, BadNetworkError, Number
+from models.networks import BadNetworkError, Number
 from models.options import Options
 
 # How many epochs the notebook prints at the start, and at the end.
@@ -34,7 +34,7 @@ class NeuronProblem(Options):
     )
     target: float = Field(0.65, ge=0, le=1, description="the output to come to")
     learning_rate: float = Field(0.1, gt=0, le=1000, description="step length along the gradient")
-    epochs: int = Field(100, ge=1, le=LARGEST_EPOCHS, description="steps")
+    epochs: int = Field(100, ge=1, description="steps, as many as the limits allow")
     layer: Literal["weights", "linear"] = Field(
         "weights", description="sum(x * w) written out, or torch.nn.Linear without a bias"
     )

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidatorFunctionWrapHandle
 from models.mlp.network import Activation, parameter_count
 from models.mlp.optimizers import OptimizerName
 from models.mlp.weight_names import check_name
-from models.networks import LARGEST_EPOCHS, BadNetworkError, Number
+from models.networks import BadNetworkError, Number
 from models.options import LARGEST_SEED, Options
 
 _NUMBER: TypeAdapter[float] = TypeAdapter(Number, config=ConfigDict(strict=True, allow_inf_nan=False))
@@ -58,7 +58,9 @@ class MlpProblem(Options):
     learning_rate: float | None = Field(
         None, gt=0, le=1000, description="step length; by default one that suits optimizer and activation"
     )
-    epochs: int = Field(1000, ge=1, le=LARGEST_EPOCHS, description="steps; each sees every point once")
+    epochs: int = Field(
+        1000, ge=1, description="steps, as many as the limits allow; each sees every point once"
+    )
     seed: int = Field(0, ge=0, le=LARGEST_SEED, description="of the weights to begin with")
     tolerance: float = Field(0.1, gt=0, le=1e6, description="largest error that counts as a good fit")
     evaluate: list[_Point] = Field(

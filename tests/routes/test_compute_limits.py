@@ -81,6 +81,18 @@ def test_every_limit_of_networks_is_a_setting(narrow: TestClient) -> None:
     assert "13" in refused(narrow, "/v1/compute/mlp", 422, **network)["detail"]
 
 
+@pytest.mark.parametrize("epochs", [100_001, 10_000_001, 2**63, 10**400])
+def test_however_many_epochs_are_asked_for_the_limit_named_is_the_setting(
+    published: TestClient, narrow: TestClient, epochs: int
+) -> None:
+    neuron = {"inputs": [1.0], "weights": [0.0], "epochs": epochs}
+    network = {"layers": [1, 2, 1], "inputs": [[1]], "targets": [[1]], "epochs": epochs}
+    for client, allowed in ((published, "100,000"), (narrow, "7")):
+        for path, body in (("/v1/compute/neuron", neuron), ("/v1/compute/mlp", network)):
+            problem = refused(client, path, 413, **body)
+            assert problem["detail"] == f"/epochs: at most {allowed} epochs"
+
+
 def test_where_computing_is_switched_off_nobody_is_told_to_try_again(settings: Settings) -> None:
     without = settings.model_copy(update={"compute_processes": 0})
     with TestClient(create_app(without)) as client:
