@@ -15,12 +15,14 @@ from torch import Tensor
 
 from models.computation_graph import Graph, Trace
 from models.differences import Table, differences, disagreement
-from models.scalar_function import ScalarFunction, backward, held_value, leaves_of, point_of
+from models.scalar_function import ScalarFunction, backward, held_value, is_whole, leaves_of, point_of
 from models.tensor_language import (
     Given,
     LanguageError,
     LimitError,
     Limits,
+    OperationError,
+    Program,
     UnknownNameError,
     Value,
     parse,
@@ -106,10 +108,15 @@ def differentiate(
     if not points:
         raise UnknownNameError("there is no variable to differentiate by")
     held = {name: held_value(value) for name, value in variables.items() if name not in points}
-    function = ScalarFunction(parse(expression, limits), held, seed, limits)
+    program = parse(expression, limits)
+    function = ScalarFunction(program, held, seed, limits)
     leaves = leaves_of(points, torch.float32 if asked.dtype == "float32" else torch.float64)
     trace = Trace(leaves) if asked.graph else None
-    value = function(leaves, trace.watch if trace else None)
+    try:
+        value = function(leaves, trace.watch if trace else None)
+    except OperationError as error:
+        hint = _hint(program, variables, seed, limits) if asked.wrt is None else ""
+        raise OperationError(error.message + hint, error.line, error.column) from error
     gradients, hessian = _derivatives(value, leaves, asked.order, limits)
     check = None
     if asked.check:
@@ -122,6 +129,23 @@ def differentiate(
         check,
         trace.graph(value) if trace else None,
     )
+
+
+def _hint(program: Program, variables: Mapping[str, Given | Value], seed: int, limits: Limits) -> str:
+    """Return which variables to name if the program runs when its whole numbers stay what they are."""
+    whole = {name: held_value(given) for name, given in variables.items()}
+    held = {name: value for name, value in whole.items() if is_whole(value)}
+    names = [name for name in variables if name not in held]
+    if not held or not names:
+        return ""
+    leaves = leaves_of({name: point_of(name, variables) for name in names}, torch.float32)
+    try:
+        ScalarFunction(program, held, seed, limits)(leaves)
+    except LanguageError:
+        return ""
+    listed = ", ".join(f'"{name}"' for name in names)
+    kept = ", ".join(held)
+    return f'; what is differentiated by is a float: for {kept} to stay whole, write "wrt": [{listed}]'
 
 
 @contextmanager

@@ -95,6 +95,13 @@ def _floats_to(value: Value, dtype: torch.dtype) -> Value:
     return value
 
 
+def is_whole(value: Value) -> bool:
+    """Return whether a value is one integer, as an index is."""
+    if isinstance(value, Tensor):
+        return value.dim() == 0 and not value.dtype.is_floating_point
+    return isinstance(value, int)
+
+
 def leaves_of(points: Table, dtype: torch.dtype) -> dict[str, Tensor]:
     """Return tensors that autograd follows."""
     return {name: point.to(dtype, copy=True).requires_grad_() for name, point in points.items()}

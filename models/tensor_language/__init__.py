@@ -9,6 +9,7 @@ no attribute of Python's own, no string; time and memory are bounded before they
 
 grammar.py         the grammar, and the parser made of it
 parsing.py         text to a program, statement by statement
+syntax_errors.py   what is said of a text that is no program
 lowering.py        expressions to operations
 trees.py           the nodes of the tree between the two
 program.py         what a program is: operations, loops, references

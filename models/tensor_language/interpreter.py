@@ -15,7 +15,7 @@ from models.tensor_language import indexing
 from models.tensor_language.calls import Call, Machine, whole
 from models.tensor_language.errors import LanguageError, LimitError, OperationError, UnknownNameError
 from models.tensor_language.limits import Budget, Limits
-from models.tensor_language.names import CONSTANTS
+from models.tensor_language.names import CONSTANTS, hint
 from models.tensor_language.operations import ATTRIBUTES, NOT_METHODS, ONLY_METHODS, TABLE
 from models.tensor_language.program import (
     AssignPart,
@@ -122,7 +122,7 @@ class _Run:
             return CONSTANTS[prefix or "plain", name]
         except KeyError:
             written = name if prefix is None else f"{prefix} {name}"
-            message = f"there is no {written}"
+            message = f"there is no {written}{hint(name)}"
             raise UnknownNameError(message, reference.line, reference.column) from None
 
     def _step(self, step: Step) -> None:
@@ -227,10 +227,10 @@ def _specification(step: Operation) -> Specification:
     if step.spelling == "attribute":
         if name in ATTRIBUTES:
             return ATTRIBUTES[name]
-        hint = f"; {name} is a method: write {name}(…)" if name in TABLE else ""
-        raise UnknownNameError(f"there is no attribute {name}{hint}")
+        instead = f"; {name} is a method: write {name}(…)" if name in TABLE else hint(name)
+        raise UnknownNameError(f"there is no attribute {name}{instead}")
     if name not in TABLE or name in (NOT_METHODS if step.spelling == "method" else ONLY_METHODS):
-        raise UnknownNameError(f"there is no {step.spelling} {name}")
+        raise UnknownNameError(f"there is no {step.spelling} {name}{hint(name)}")
     return TABLE[name]
 
 

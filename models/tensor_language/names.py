@@ -1,6 +1,6 @@
 """The names that are there without being defined: constants, dtypes and the prefixes `torch.` and `np.`.
 
-Does not know functions: those are in `operations.TABLE`.
+Does not know functions: those are in `operations.TABLE`. Knows which names of torch have no counterpart here.
 """
 
 import math
@@ -27,6 +27,29 @@ PREFIXES: MappingProxyType[str, Style] = MappingProxyType(
     }
 )
 """What may stand before a name, and whose rules the name then follows."""
+
+OF_GRADIENTS = frozenset(
+    {
+        "autograd",
+        "backward",
+        "detach",
+        "grad",
+        "grad_fn",
+        "no_grad",
+        "requires_grad",
+        "requires_grad_",
+        "zero_grad",
+    }
+)
+"""What torch keeps gradients with."""
+
+
+def hint(name: str) -> str:
+    """Return what to do instead where somebody looks for a name that is not there."""
+    if name in OF_GRADIENTS:
+        return ": a program keeps no gradients; POST /v1/compute/gradient differentiates an expression"
+    return ""
+
 
 RESERVED = frozenset(prefix.split(".", 1)[0] for prefix in PREFIXES)
 """Names that no variable can have."""

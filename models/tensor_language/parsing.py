@@ -5,7 +5,7 @@ not know which operations exist: an unknown one is refused when it runs.
 """
 
 from lark import Token, Tree
-from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark.exceptions import UnexpectedInput
 
 from models.tensor_language.errors import LimitError, ProgramSyntaxError
 from models.tensor_language.grammar import parser
@@ -13,6 +13,7 @@ from models.tensor_language.limits import Limits
 from models.tensor_language.lowering import Lowering
 from models.tensor_language.names import RESERVED
 from models.tensor_language.program import AssignPart, Print, Program, Reference, Store
+from models.tensor_language.syntax_errors import syntax_error
 from models.tensor_language.trees import check_name, place_of, token_of, tree_of
 
 
@@ -24,7 +25,7 @@ def parse(program: str, limits: Limits) -> Program:
     try:
         tree = parser(limits.nesting).parse(program)
     except UnexpectedInput as error:
-        raise _syntax_error(program, error) from None
+        raise syntax_error(program, error) from None
     lowering = Lowering(limits)
     result, before = None, 0
     for statement in tree.children:
@@ -101,19 +102,3 @@ def _printed(expression: Tree[Token]) -> list[Tree[Token]] | None:
     if any(value.data != "argument" for value in values):
         raise ProgramSyntaxError("print takes the values to print", *place_of(expression))
     return [tree_of(value.children[0]) for value in values]
-
-
-def _syntax_error(program: str, error: UnexpectedInput) -> ProgramSyntaxError:
-    if isinstance(error, UnexpectedToken) and error.token.type == "$END":
-        lines = program.split("\n")
-        return ProgramSyntaxError("the program ends too early", len(lines), len(lines[-1]) + 1)
-    line, column = max(error.line, 1), max(error.column, 1)
-    if isinstance(error, UnexpectedToken):
-        word = "end of line" if error.token.type == "_SEPARATOR" else f"'{error.token}'"
-        return ProgramSyntaxError(f"{word} cannot stand here", line, column)
-    if isinstance(error, UnexpectedCharacters):
-        if error.char in {'"', "'"}:
-            message = "there are no strings in the language; leave labels out: print(a), not print('a:', a)"
-            return ProgramSyntaxError(message, line, column)
-        return ProgramSyntaxError(f"{error.char!a} is not part of the language", line, column)
-    return ProgramSyntaxError("this cannot be read", line, column)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.gradient import Asked, AskedError, differentiate
-from models.tensor_language import LimitError, Limits, OperationError, UnknownNameError
+from models.tensor_language import Given, LimitError, Limits, OperationError, UnknownNameError
 from tests.models.generated_programs import smooth
 
 
@@ -124,6 +124,17 @@ def test_too_large_a_hessian_or_check_is_refused() -> None:
         differentiate("sum(x)", {"x": [1.0] * 5}, asked=Asked(check=True), limits=Limits(operations=4))
     assert refused.value.field == "check"
     assert type(refused.value.refusal) is LimitError
+
+
+@pytest.mark.parametrize("expression", ["x[i]", "sum(x[:i])", "sum(x.reshape(i, 3))"])
+def test_a_whole_number_that_is_needed_as_one_says_to_name_the_others_in_wrt(expression: str) -> None:
+    variables: dict[str, Given] = {"x": [1, 2, 3], "i": 1}
+    with pytest.raises(OperationError, match=r'for i to stay whole, write "wrt": \["x"\]'):
+        differentiate(expression, variables)
+    assert differentiate(expression, variables, asked=Asked(("x",))).gradients["x"].shape == (3,)
+    with pytest.raises(OperationError) as refused:
+        differentiate("x @ ones(i)", variables)
+    assert "wrt" not in refused.value.message  # which would not help
 
 
 def test_what_only_float64_refuses_is_laid_to_the_check() -> None:

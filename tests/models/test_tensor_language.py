@@ -178,6 +178,25 @@ def test_a_value_shows_its_lists_shape_dtype_and_text() -> None:
         ("x = (1 +", ProgramSyntaxError, (1, 9), "ends too early"),
         ("x = 1\ny = $", ProgramSyntaxError, (2, 5), "not part of the language"),
         ('print("hello")', ProgramSyntaxError, (1, 7), "there are no strings"),
+        ("a \u2212 1", ProgramSyntaxError, (1, 3), "write -"),
+        ("2 \u00d7 a", ProgramSyntaxError, (1, 3), "write *"),
+        ("2\u00b7a", ProgramSyntaxError, (1, 2), "write *"),
+        ("a\u00b2", ProgramSyntaxError, (1, 2), "write **2"),
+        ("a \u2264 2", ProgramSyntaxError, (1, 3), "write <="),
+        ("2^3", ProgramSyntaxError, (1, 2), "write **"),
+        ("print(\u201csum\u201d)", ProgramSyntaxError, (1, 7), "there are no strings"),
+        ("import torch", ProgramSyntaxError, (1, 8), "nothing needs importing"),
+        ("a = 1\nfrom torch import nn", ProgramSyntaxError, (2, 6), "nothing needs importing"),
+        ("1 < 2 < 3", ProgramSyntaxError, (1, 7), "cannot be chained"),
+        ("a[1 < 2 == 3]", ProgramSyntaxError, (1, 9), "cannot be chained"),
+        ("< 3", ProgramSyntaxError, (1, 1), "'<' cannot stand here"),
+        ("[i for i in range(9) if i > 3]", ProgramSyntaxError, (1, 22), "there is no if"),
+        ("a and a", ProgramSyntaxError, (1, 3), "there is no and"),
+        ("for i in range(3): i", ProgramSyntaxError, (1, 1), "no loops but in a list"),
+        ("sum(a).backward()", UnknownNameError, (1, 8), "POST /v1/compute/gradient"),
+        ("a.grad", UnknownNameError, (1, 3), "POST /v1/compute/gradient"),
+        ("a.requires_grad_()", UnknownNameError, (1, 3), "POST /v1/compute/gradient"),
+        ("torch.autograd.grad(a, a)", UnknownNameError, (1, 7), "POST /v1/compute/gradient"),
         ("1 = 2", ProgramSyntaxError, (1, 1), "assigned"),
         ("f(x=1, x=2)", ProgramSyntaxError, (1, 8), "twice"),
         ("a = 1\nb + 1", UnknownNameError, (2, 1), "there is no b"),
@@ -254,6 +273,11 @@ def test_limits_are_what_the_caller_says() -> None:
 def test_the_text_of_a_hostile_program_never_stands_raw_in_a_message() -> None:
     for program in ("\ud800", "é", "\x00"):
         assert refusal(program).message.isascii()
+
+
+@pytest.mark.parametrize("name", ["backward", "grad", "requires_grad"])
+def test_a_variable_may_have_the_name_of_what_is_not_there(name: str) -> None:
+    assert result(f"{name} = 3\n{name} + 1") == 4
 
 
 def test_hostile_programs_are_not_all_alike() -> None:
