@@ -400,7 +400,9 @@ def test_long_numbers_and_deep_values_are_refused_in_every_field(
     for pointer in operation.bad:
         for fragment in ("9" * 400, "-" + "9" * 4000, "[" * 200 + "]" * 200, '{"a":' * 200 + "1" + "}" * 200):
             body = written(operation.body, pointer, fragment)
-            problem = refusing.refuse(operation.method, operation.path, 422, content=body)
+            answer, problem = refusing.send(operation.method, operation.path, content=body)
+            # How many epochs are too many is a setting, not what a number can be.
+            assert answer.status_code == (413 if pointer == "/epochs" and fragment.isdigit() else 422)
             assert problem["errors"][0]["pointer"].startswith(pointer)
 
 
