@@ -1,16 +1,21 @@
 """Central differences, the derivative as it is defined, to hold autograd's against.
 
-    f'(x) ≈ (f(x + h) − f(x − h)) / 2h
+    f'(x) ≈ (f(x + h) − f(x − h)) / 2h,   h = ε^(1/3) · max(1, |x|)
 
-No single h is right for every function: 1/x at 10⁻⁶ needs one far below 10⁻⁶, and 10¹⁰ + x one that rounding
-does not swallow. So h goes down from ε^(1/4) · max(1, |x|) by tens, and where |x| < 1 once more from
-ε^(1/4) · |x|. The difference counts that its larger neighbour bears out best: the error of each is taken as
-its distance from the one before with what rounding adds, ε · |f| / h, relative to the slope where that is
-above 1. The search ends when it is small. It sees nothing but the function's values: no derivative takes part
-in the choice.
+In float64 this h makes what is left out of the series as small as what rounding adds, for a function that
+changes at the scale of x. 1/x at 10⁻⁶ does not, nor does sin(10⁶·x). So each difference is tested by one more
+value of the function: f(x + h/2) lies on the parabola through the three, but for
 
-What no difference sees is a kink: at 0 that of relu is 1/2, the mean of both slopes, with every h. Nor what
-the function rounds by itself, by going through float32 or integers. Does not know what the function computes.
+    (f(x + h) − f(x − h)) / 4 + (f(x + h) − 2·f(x) + f(x − h)) / 8 − (f(x + h/2) − f(x)) ≈ h³·f'''(x) / 16
+
+and rounding. Relative to the difference, or to 2h where that is more, this is the size of its error. The
+first h is taken where it is small, else one of a few others that makes it clearly smaller. A smaller h that
+shows no difference where a larger one did is under the rounding, also where the program rounds by itself.
+Nothing is seen but the function's values: no derivative takes part in the choice.
+
+What no difference sees is a kink or a jump: at 0 that of relu is 1/2, the mean of both slopes, with every h,
+and so it may be up to h beside one. Where the program goes through float32, a difference is good to some
+hundredths. Does not know what the function computes.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,10 +25,9 @@ from torch import Tensor
 
 Table = Mapping[str, Tensor]
 
-_ROUNDING = torch.finfo(torch.float64).eps
-_LARGEST_STEP = _ROUNDING**0.25
-_STEPS = 9  # from 10⁻⁴ to 10⁻¹² of the scale
-_ENOUGH = 1e-7
+_STEP = torch.finfo(torch.float64).eps ** (1 / 3)
+_OTHER_STEPS = (1e-2, 1e2, 1e-4, 1e-6)  # to try where the first is no good, as multiples of it
+_ENOUGH = 1e-6
 
 
 def differences(function: Callable[[Table], Table], points: Table, name: str) -> Table:
@@ -52,38 +56,37 @@ def differences(function: Callable[[Table], Table], points: Table, name: str) ->
 
 
 class _Search:
-    """The slopes of one value of the function with ever smaller steps, and the best of them so far."""
+    """The differences of one value of the function with several steps, and the best of them so far."""
 
     def __init__(self, centre: Tensor) -> None:
         self.slope = torch.full_like(centre, torch.nan)
+        self._centre = centre
         # Where the function is not finite there is nothing to search for.
         self._error = torch.where(centre.isfinite(), torch.inf, 0.0)
-        self._before: Tensor | None = None
 
     @property
     def is_over(self) -> bool:
         """Whether every element is known well enough."""
         return bool((self._error <= _ENOUGH).all())
 
-    def add(self, high: Tensor, low: Tensor, width: float) -> None:
-        """Take the function's values on either side."""
-        slope = (high - low) / width
-        if self._before is not None:
-            rounded = _ROUNDING * torch.maximum(high.abs(), low.abs()) / width
-            error = ((slope - self._before).abs() + rounded) / slope.abs().clamp(min=1.0)
-            better = error < self._error  # never of nan
-            self.slope = torch.where(better, slope, self.slope)
-            self._error = torch.where(better, error, self._error)
-        self._before = slope
+    def add(self, high: Tensor, low: Tensor, half: Tensor, width: float) -> None:
+        """Take the function's values at both ends of a width, and half way to the upper one."""
+        difference = high - low
+        bend = (high - self._centre) - (self._centre - low)
+        error = (difference / 4 + bend / 8 - (half - self._centre)).abs() / difference.abs().clamp(min=width)
+        flat = (difference == 0) & self.slope.isfinite() & (self.slope != 0)
+        better = (error < 0.1 * self._error) & ~flat  # clearly better, and never of nan
+        self.slope = torch.where(better, difference / width, self.slope)
+        self._error = torch.where(better, error, self._error)
 
 
 def _steps(size: float) -> Iterator[float]:
-    """Yield the steps to try at a point of this size, from the largest."""
-    for scale in (max(1.0, size), size):
-        if 0.0 < scale < 1.0 or scale == max(1.0, size):
-            yield from (scale * _LARGEST_STEP / 10**power for power in range(_STEPS))
-        if size >= 1.0:
-            return
+    """Yield the steps to try at a point of this size, the likeliest first."""
+    first = _STEP * max(1.0, size)
+    yield first
+    if 0.0 < size < 1.0:
+        yield _STEP * size
+    yield from (first * factor for factor in _OTHER_STEPS)
 
 
 def _try_step(
@@ -94,16 +97,18 @@ def _try_step(
     step: float,
     searches: Mapping[str, _Search],
 ) -> None:
-    point = points[name]
-    right, left = point.clone(), point.clone()
-    right.view(-1)[position] += step
-    left.view(-1)[position] -= step
+    def moved(by: float) -> Tensor:
+        point = points[name].clone()
+        point.view(-1)[position] += by
+        return point
+
+    right, left = moved(step), moved(-step)
     width = float(right.view(-1)[position] - left.view(-1)[position])  # what rounding left of 2h
     if width == 0.0:
         return
-    high, low = function({**points, name: right}), function({**points, name: left})
+    high, low, half = (function({**points, name: point}) for point in (right, left, moved(step / 2)))
     for each, search in searches.items():
-        search.add(high[each], low[each], width)
+        search.add(high[each], low[each], half[each], width)
 
 
 def disagreement(found: Tensor, expected: Tensor) -> float:

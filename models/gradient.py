@@ -90,6 +90,8 @@ class Gradient:
 
 _ASKED = Asked()
 _LIMITS = Limits()
+_STARTING = 20  # to start a program takes as long as so many operations
+_CHECKED_OPERATIONS = 15  # times the operations that a program may have: half a second, or two if it is wild
 
 
 def differentiate(
@@ -155,8 +157,8 @@ def _asked_for(field: Literal["order", "check"]) -> Iterator[None]:
         yield
     except LanguageError as error:
         message = error.message
-        if error.line is not None:  # a check computes in float64, where types may not fit that do in float32
-            message = f"the check computes in float64, where the program is refused at {error}"
+        if error.line is not None:  # types that fit in float32 may not in float64
+            message = f"the check runs the program again, in float64, and there it is refused at {error}"
         raise AskedError(field, type(error)(message)) from error
 
 
@@ -196,8 +198,11 @@ def _check(
     limits: Limits,
 ) -> Check:
     elements = sum(point.numel() for point in points.values())
-    if elements > limits.operations:
-        raise LimitError(f"a check of {elements:,} elements; {limits.operations:,} are allowed")
+    allowed = _CHECKED_OPERATIONS * limits.operations // (len(function.program.steps) + _STARTING)
+    allowed = min(allowed, limits.operations)
+    if elements > allowed:
+        why = "a check runs the program three times an element or more"
+        raise LimitError(f"{why}: of this one {allowed:,} elements are allowed, not {elements:,}")
 
     def value(at: Table) -> Table:
         return {"": function(at).detach().double().reshape(())}

@@ -106,6 +106,23 @@ def test_who_waits_when_the_service_stops_is_told_so(tmp_path: Path) -> None:
             assert json.loads(body)["detail"].startswith("the service is about to stop")
 
 
+def test_a_stream_ends_with_the_reason_when_the_service_stops(tmp_path: Path) -> None:
+    settings = {
+        "LIKELY_COMPUTE_PROCESSES": "1",
+        "LIKELY_COMPUTE_SECONDS": "60",
+        "LIKELY_SHUTDOWN_SECONDS": "1",
+    }
+    with serving(tmp_path, settings, "--no-worker") as service:
+        computes(service)
+        connection = service.send("/v1/compute/mlp", NETWORK)
+        connection.settimeout(10)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+        os.kill(service.process.pid, signal.SIGTERM)
+        last = received(connection).rpartition(b"event: ")[2]
+        assert last.startswith(b"failed\n")
+        assert b"the service is about to stop" in last
+
+
 def received(connection: socket.socket) -> bytes:
     """Return everything that comes until the other side closes the connection."""
     with connection:

@@ -36,7 +36,8 @@ class GradientProblem(Options):
     check: bool = Field(
         default=False,
         description="add central differences in float64, and the largest disagreement with them; at a kink "
-        "they do not tell whether the gradient is right: of relu at 0 they are 1/2, the mean of both slopes",
+        "or a jump they do not tell whether the gradient is right: of relu at 0 they are 1/2, the mean of "
+        "both slopes; of a program that goes through float32 they are good to some hundredths",
     )
     graph: bool = Field(default=False, description="add the graph that backward goes through, in its order")
     seed: Seed = Field(0, description="seed of the random operations")

@@ -16,6 +16,7 @@ class ComputeLimits(BaseModel):
 
     seconds: float
     memory_bytes: int
+    body_bytes: int
     program_bytes: int
     nesting: int
     operations: int

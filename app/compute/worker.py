@@ -21,7 +21,6 @@ from app.compute.limits import ComputeLimits
 
 def main(limits: ComputeLimits) -> None:
     """Compute until the input ends, in one thread and in so much memory beside what torch itself takes."""
-    os.nice(10)  # where cores are short, other requests come first; so they do while torch is imported
     import torch
 
     from app.compute.tasks import answer, warm_up
@@ -29,6 +28,9 @@ def main(limits: ComputeLimits) -> None:
     torch.set_num_threads(1)
     sink = _only_frames()
     warm_up()
+    os.nice(
+        10
+    )  # where cores are short, other requests come first; but not while everybody waits for this process
     _bound_memory(limits.memory_bytes)
     tasks: SimpleQueue[Frame] = SimpleQueue()
     threading.Thread(target=_read_tasks, args=(_unlocked_input(), tasks), daemon=True).start()

@@ -29,6 +29,7 @@ from models.tensor_language import Described, list_operations
 
 router = APIRouter(prefix="/v1/compute", tags=["compute"])
 
+_STOPPING = "the service is about to stop; ask again when it is back"
 Result = TypeVar("Result")
 
 _PROGRESS = TypeAdapter(Progress)
@@ -131,7 +132,7 @@ async def _unless_hung_up(request: Request, awaiting: Coroutine[None, None, Resu
             raise ClientDisconnect
         return task.result()
     except asyncio.CancelledError as error:  # only a server that stops cancels a request
-        raise Overloaded("the service is about to stop; ask again when it is back") from error
+        raise Overloaded(_STOPPING) from error
     finally:
         task.cancel()
         hang_up.cancel()
@@ -179,10 +180,14 @@ async def _events(
     computation: "asyncio.Task[bytes]",
 ) -> AsyncIterator[bytes]:
     """Yield an event an epoch, many at once, and the end."""
-    while progress is not None:
-        yield _epochs(_PROGRESS.validate_json(progress))
-        progress = await news.get()
-    yield _end(request, computation)
+    try:
+        while progress is not None:
+            yield _epochs(_PROGRESS.validate_json(progress))
+            progress = await news.get()
+        yield _end(request, computation)
+    except asyncio.CancelledError:  # nobody reads this when it was the caller who ended
+        yield _failed(request, Overloaded(_STOPPING))
+        raise
 
 
 def _epochs(progress: Progress) -> bytes:
@@ -198,6 +203,8 @@ def _end(request: Request, computation: "asyncio.Task[bytes]") -> bytes:
     try:
         return format_sse_event(event="succeeded", data_str=computation.result().decode())
     except Problem as problem:
-        return format_sse_event(
-            event="failed", data_str=bytes(problems.answer(request, problem).body).decode()
-        )
+        return _failed(request, problem)
+
+
+def _failed(request: Request, problem: Problem) -> bytes:
+    return format_sse_event(event="failed", data_str=bytes(problems.answer(request, problem).body).decode())

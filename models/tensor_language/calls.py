@@ -40,12 +40,12 @@ class Machine:
         inside = list(numbers_in(value))
         if dtype is None and any(isinstance(item, float | Tensor) for item in inside):
             dtype = _common_dtype(inside, self.float_dtype(style))
-        if any(isinstance(item, Tensor) and item.requires_grad for item in inside):
-            return _stacked(value, dtype or self.dtype)
         if not all(isinstance(item, bool | int | float | Tensor) for item in inside):
             raise OperationError("a tensor is made of numbers")
         if any(isinstance(item, Tensor) and item.numel() != 1 for item in inside):
             raise OperationError("a list of tensors makes a tensor only of tensors with one element")
+        if any(isinstance(item, Tensor) and item.requires_grad for item in inside):
+            return _stacked(value, dtype or self.dtype)
         return torch.tensor(plain(value), dtype=dtype)
 
 
@@ -166,5 +166,5 @@ def _stacked(value: Value, dtype: torch.dtype) -> Tensor:
     if isinstance(value, Listing):
         return torch.stack([_stacked(item, dtype) for item in value.items])
     if isinstance(value, Tensor):
-        return value.to(dtype)
+        return value.to(dtype).reshape(())
     return torch.tensor(value, dtype=dtype)

@@ -5,6 +5,7 @@ by n − 1, `np.mean` takes integers, `np.max` along an axis gives the values al
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -75,6 +76,9 @@ def _extreme(name: str) -> Callable[[Call], Value]:
     all_of, along, of_two = _EXTREMES[name]
 
     def computed(call: Call) -> Value:
+        if isinstance(call.arguments["dim"], bool) and not call.is_number("input"):
+            # The third in torch.max(a, 1, True) is keepdim, as the second is dim there.
+            call = replace(call, arguments={**call.arguments, "dim": None, "keepdim": call.arguments["dim"]})
         if call.given("other") and call.given("dim"):
             raise _two_and_dim(call)
         two_numbers = call.is_number("input") and call.is_number("other")

@@ -27,7 +27,7 @@ SLOPES = {
     "a cosine near 0": (torch.cos, lambda w: -math.sin(w), (0.0, 1e-6, 1e-12, 1e-30)),
     "a cube": (lambda w: w**3, lambda w: 3 * w**2, (0.0, 1e-6, 1.0, -7.0, 1e6)),
     "an exponential": (torch.exp, math.exp, (0.0, 1e-6, 1.0, -30.0, 30.0)),
-    "beside a kink": (torch.relu, lambda w: float(w > 0), (1e-5, -1e-5, 1e-9, -1e-9, 1.0)),
+    "beside a kink": (torch.relu, lambda w: float(w > 0), (1e-5, -1e-5, 1.0)),
 }
 
 
@@ -47,6 +47,25 @@ def test_at_a_kink_a_difference_is_the_mean_of_both_slopes() -> None:
     assert slope(torch.abs, 0.0) == 0.0
 
 
+ROUNDED = {
+    "through float32": lambda w: 6 * w.float().double(),
+    "its square": lambda w: w.float().double() ** 2,
+    "under a large value": lambda w: w + 1e8 - 1e8,
+    "on a very large value": lambda w: w + 1e10,
+    "float32 at the end": lambda w: torch.sigmoid(w / 2).float().double(),
+}
+
+
+@pytest.mark.parametrize("function", ROUNDED.values(), ids=ROUNDED)
+@pytest.mark.parametrize("at", [0.0, 1e-3, 0.3, 1.0, 7.0])
+def test_a_difference_of_what_is_rounded_on_its_way_is_the_derivative_roughly(
+    function: Callable[[Tensor], Tensor], at: float
+) -> None:
+    point = torch.tensor(at, dtype=torch.float64, requires_grad=True)
+    (expected,) = torch.autograd.grad(function(point), point)
+    assert slope(function, at) == pytest.approx(float(expected), rel=2e-2, abs=2e-2)
+
+
 def test_where_the_function_is_not_finite_there_is_no_difference() -> None:
     assert math.isnan(slope(torch.log, -1.0))
     assert math.isnan(slope(torch.sqrt, 0.0))
@@ -61,7 +80,7 @@ def test_the_function_is_asked_only_as_often_as_it_takes() -> None:
         return {"": torch.tanh(points["w"]).sum()}
 
     differences(function, {"w": torch.linspace(-2, 2, 10, dtype=torch.float64)}, "w")
-    assert len(asked) <= 1 + 10 * 4
+    assert len(asked) == 1 + 10 * 3
 
 
 @pytest.mark.parametrize("expression", ["1 / w", "log(w)", "sqrt(w)", "w * log(w)", "exp(1 / (1 + w))"])

@@ -68,6 +68,11 @@ def test_variables_in_a_list_keep_their_gradients() -> None:
     assert found.check.largest_disagreement < 1e-6
 
 
+def test_a_list_of_tensors_is_refused_with_gradients_as_it_is_without() -> None:
+    with pytest.raises(OperationError, match="only of tensors with one element"):
+        differentiate("(sum([x, x])**2).sum()", {"x": [1.0, 2.0]})
+
+
 def test_the_graph_is_in_the_order_in_which_backward_visits_it() -> None:
     graph = differentiate("y = w**3 + w**2\ny * sin(w)", {"w": 2.0}, asked=Asked(graph=True)).graph
     assert graph is not None

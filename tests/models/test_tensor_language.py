@@ -289,6 +289,11 @@ def test_a_linspace_that_says_no_number_has_as_many_as_numpy_gives() -> None:
     assert tensor("linspace(0, 1)").shape == (100,)
 
 
+def test_the_second_of_an_extreme_of_a_tensor_is_dim_and_the_third_keepdim() -> None:
+    for call in ("torch.max(a, 1, True)", "a.max(1, True)", "a.max(1, keepdim=True)", "max(a, 1, True)"):
+        assert tensor(f"a = tensor([[1, 2], [4, 3]]); {call}.values").tolist() == [[2], [4]]
+
+
 @pytest.mark.parametrize("name", ["max", "min"])
 @pytest.mark.parametrize(
     "arguments",
