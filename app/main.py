@@ -10,7 +10,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 
 from app.compute.limits import ComputeLimits
-from app.compute.pool import ComputePool
+from app.compute.pool import make_compute_pool
 from app.database import Database
 from app.logs import configure_logs
 from app.resources import Resources
@@ -42,7 +42,7 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
     resources = Resources(
         settings,
         Database(settings.database_url, settings.busy_seconds),
-        ComputePool(settings.compute_processes, settings.compute_waiting, ComputeLimits.of(settings)),
+        make_compute_pool(settings.compute_processes, settings.compute_waiting, ComputeLimits.of(settings)),
     )
 
     @asynccontextmanager

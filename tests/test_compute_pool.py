@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from app.compute.limits import ComputeLimits
-from app.compute.pool import ComputePool
+from app.compute.pool import ComputePool, make_compute_pool
 from app.compute.programs import TensorProblem
 from app.compute.tasks import NeuronTask, Task, TensorTask
 from app.errors import BadInput, OverBudget, Overloaded, SwitchedOff
@@ -46,7 +46,7 @@ def tell(story: Story, *, number: int = 1, waiting: int = 64, **limits: float) -
     settings = Settings.model_validate({f"compute_{name}": value for name, value in limits.items()})
 
     async def run() -> None:
-        pool = ComputePool(number, waiting, ComputeLimits.of(settings))
+        pool = make_compute_pool(number, waiting, ComputeLimits.of(settings))
         pool.open()
         try:
             await story(pool)

@@ -1,8 +1,7 @@
 """What requests compute, in processes that may be killed: never in the web process.
 
 limits.py      how much one computation may use
-frames.py      how the web process and its compute processes talk
-pool.py        the processes, as the web process sees them
+pool.py        the processes that compute
 worker.py      the program that each of them runs
 tasks.py       what can be asked of it, and how it refuses
 refusals.py    what is refused, as problems at their place

@@ -1,4 +1,4 @@
-"""What can be asked of a compute process, and how its refusals travel back.
+"""What can be asked of a compute process, and what comes back.
 
 Does not know how anything is computed.
 """
@@ -10,18 +10,17 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, TypeAdapter
 
 from app.compute import gradients, networks, programs
-from app.compute.frames import Frame, Kind
 from app.compute.gradients import GradientProblem
 from app.compute.limits import ComputeLimits
 from app.compute.numbers import as_json, stated
 from app.compute.programs import TensorProblem
 from app.compute.refusals import is_out_of_memory
-from app.errors import BadInput, OverBudget, Place, Problem, TooLarge
+from app.errors import OverBudget, Problem
+from app.processes.frames import Frame, Kind
+from app.processes.refusals import refused
 from app.settings import Settings
 from models.mlp import MlpProblem
 from models.neuron import NeuronProblem
-
-_REFUSALS: dict[str, type[Problem]] = {each.type: each for each in (BadInput, TooLarge, OverBudget)}
 
 
 class TensorTask(BaseModel):
@@ -59,32 +58,18 @@ Task = TensorTask | GradientTask | NeuronTask | MlpTask
 _TASK: TypeAdapter[Task] = TypeAdapter(Annotated[Task, Field(discriminator="computation")])
 
 
-class Refusal(BaseModel):
-    """A problem as it travels."""
-
-    type: str
-    detail: str
-    places: list[Place]
-
-
 def answer(body: bytes, limits: ComputeLimits, progress: Callable[[bytes], None]) -> Frame:
     """Return the answer to a task, or its refusal; ``progress`` takes the JSON that it sends on its way."""
     try:
         return Frame(Kind.ANSWER, _computed(_read(body), limits, progress))
     except Problem as problem:
-        return _refused(problem)
+        return refused(problem)
     except MemoryError:
-        return _refused(_too_much_memory())
+        return refused(_too_much_memory())
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        return _refused(_too_much_memory())
-
-
-def refusal_of(body: bytes) -> Problem:
-    """Return the problem that a refusal holds."""
-    refusal = Refusal.model_validate_json(body)
-    return _REFUSALS[refusal.type](refusal.detail, refusal.places)
+        return refused(_too_much_memory())
 
 
 def _read(body: bytes) -> Task:
@@ -104,11 +89,6 @@ def _computed(task: Task, limits: ComputeLimits, progress: Callable[[bytes], Non
             return as_json(networks.run_neuron(task.problem, limits))
         case MlpTask():
             return as_json(networks.run_mlp(task.problem, limits, progress if task.stream else None))
-
-
-def _refused(problem: Problem) -> Frame:
-    refusal = Refusal(type=problem.type, detail=problem.detail, places=list(problem.places))
-    return Frame(Kind.REFUSAL, refusal.model_dump_json().encode())
 
 
 def _too_much_memory() -> Problem:

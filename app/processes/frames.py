@@ -1,4 +1,4 @@
-"""Frames between the web process and its compute processes: a kind, a length, and JSON. Knows no task."""
+"""Frames between the web process and a process beside it: a kind, a length, and bytes. Knows no task."""
 
 from dataclasses import dataclass
 from enum import IntEnum

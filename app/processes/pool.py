@@ -1,0 +1,219 @@
+"""A small pool of warm processes that do what requests ask for, each killed when its time is up.
+
+A process that is over its budget, or whose caller hung up, is killed, and another is started in its place.
+Does not know what is done.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Generic, TypeVar
+
+import structlog
+from pydantic import BaseModel
+
+from app.errors import OverBudget, Overloaded, SwitchedOff
+from app.processes.frames import HEAD_BYTES, Frame, Kind, read_head
+from app.processes.program import Program
+from app.processes.refusals import refusal_of
+
+log = structlog.get_logger()
+
+Task = TypeVar("Task", bound=BaseModel)
+
+_RESTART_SECONDS = 1.0
+# torch is told once it is there; NumPy's library starts its threads when it is imported.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def _ignore(_progress: bytes) -> None:
+    return None
+
+
+class ProcessPool(Generic[Task]):
+    """Processes of one program beside one web process; belongs to the event loop that first uses it."""
+
+    def __init__(self, program: Program, processes: int, waiting: int, seconds: float) -> None:
+        self._program, self._seconds = program, seconds
+        self._processes, self._most_waiting = processes, waiting
+        self._free: asyncio.Queue[_Worker] = asyncio.Queue()
+        self._waiting = 0
+        self._starting: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Task[None]] = set()
+        self._open = self._started = False
+
+    def open(self) -> None:
+        """Take tasks from now on; the first one starts the processes, unless `warm` did."""
+        self._open = True
+
+    def warm(self) -> None:
+        """Start the processes, if they are not yet; returns at once."""
+        if not self._started:
+            self._started = True
+            for _ in range(self._processes):
+                self._add()
+
+    async def run(self, task: Task, progress: Callable[[bytes], None] = _ignore) -> bytes:
+        """Return the bytes that answer a task; raises how it is refused, `OverBudget`, `Overloaded`.
+
+        ``progress`` is called with what a task sends on its way. The time counts from when a process
+        is free for the task. Cancelling kills the process.
+        """
+        program = self._program
+        while True:
+            async with self._taken() as worker:
+                try:
+                    async with asyncio.timeout(self._seconds):
+                        await worker.take(task)
+                        return await worker.answer(progress)
+                except TimeoutError as error:
+                    raise OverBudget(
+                        f"this took longer than the {self._seconds:g} seconds that a {program.task} has; "
+                        f"{program.advice}"
+                    ) from error
+                except _WorkerDiedError:
+                    what = "a process has died while it waited; another one takes its task"
+                    log.warning(what, program=program.name)
+
+    async def close(self) -> None:
+        """Kill every process that waits or starts; one that computes, when its task ends."""
+        self._open = self._started = False
+        starting = list(self._starting)
+        for each in starting:
+            each.cancel()
+        await asyncio.gather(*starting, return_exceptions=True)
+        while not self._free.empty():
+            self._end(self._free.get_nowait())
+        await asyncio.gather(*self._ending)
+
+    @asynccontextmanager
+    async def _taken(self) -> AsyncIterator["_Worker"]:
+        """Lend a process; one that comes back in the middle of a task is killed and replaced."""
+        worker = await self._next()
+        try:
+            yield worker
+        finally:
+            if worker.idle and self._open:
+                self._free.put_nowait(worker)
+            else:
+                self._end(worker)
+                self._add()
+
+    async def _next(self) -> "_Worker":
+        if self._processes == 0:
+            raise SwitchedOff(self._program.off)
+        if not self._open:
+            raise Overloaded("the service is about to stop")
+        self.warm()
+        if self._waiting >= self._most_waiting and self._free.empty():
+            raise Overloaded(f"{self._waiting} {self._program.task}s are waiting already; try again")
+        self._waiting += 1
+        try:
+            return await self._free.get()
+        finally:
+            self._waiting -= 1
+
+    def _add(self) -> None:
+        if not self._open:
+            return
+        starting = asyncio.get_running_loop().create_task(self._start())
+        self._starting.add(starting)
+        starting.add_done_callback(self._starting.discard)
+
+    def _end(self, worker: "_Worker") -> None:
+        """Kill a process; nobody waits until it is gone, which takes a while on a busy machine."""
+        ending = asyncio.get_running_loop().create_task(worker.kill())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+    async def _start(self) -> None:
+        while True:
+            try:
+                self._free.put_nowait(await _Worker.start(self._program))
+            except (OSError, ValueError, _WorkerDiedError) as error:
+                what = "a process could not be started, and is tried again"
+                log.warning(what, program=self._program.name, error=str(error))
+                await asyncio.sleep(_RESTART_SECONDS)
+            else:
+                return
+
+
+class _WorkerDiedError(Exception):
+    """A process has ended by itself."""
+
+
+class _Worker:
+    """One process, and whether it waits for a task."""
+
+    def __init__(self, program: Program, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None  # noqa: S101 - it was asked for
+        assert process.stdout is not None  # noqa: S101 - likewise
+        self._program, self._process = program, process
+        self._stdin, self._stdout = process.stdin, process.stdout
+        self.idle = False
+
+    @classmethod
+    async def start(cls, program: Program) -> "_Worker":
+        """Start a process and wait until it is warm; raises `ValueError` if it says anything else."""
+        worker = cls(
+            program,
+            await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", program.module, program.argument),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env=os.environ | _ONE_THREAD,
+                start_new_session=True,  # Ctrl-C is for the service, which ends its processes itself
+            ),
+        )
+        try:
+            worker.idle = (await worker._read()).kind is Kind.READY
+        finally:
+            if not worker.idle:
+                await worker.kill()
+        return worker
+
+    async def take(self, task: BaseModel) -> None:
+        """Hand a task over; raises `_WorkerDiedError` if it was not begun."""
+        self.idle = False
+        self._stdin.write(Frame(Kind.TASK, task.model_dump_json().encode()).to_bytes())
+        with suppress(ConnectionError):  # it has died, which reading notices
+            await self._stdin.drain()
+        await self._read()
+
+    async def answer(self, progress: Callable[[bytes], None]) -> bytes:
+        """Return the answer to the task taken; raises how it is refused."""
+        try:
+            frame = await self._read()
+            while frame.kind is Kind.PROGRESS:
+                progress(frame.body)
+                frame = await self._read()
+        except _WorkerDiedError as error:
+            raise await self._cause_of_death() from error
+        self.idle = True
+        if frame.kind is Kind.REFUSAL:
+            raise refusal_of(frame.body)
+        return frame.body
+
+    async def kill(self) -> None:
+        """End the process now."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
+    async def _read(self) -> Frame:
+        try:
+            kind, length = read_head(await self._stdout.readexactly(HEAD_BYTES))
+            return Frame(kind, await self._stdout.readexactly(length))
+        except asyncio.IncompleteReadError as error:
+            raise _WorkerDiedError("it ended before its answer") from error
+
+    async def _cause_of_death(self) -> Exception:
+        """Return what a death in the middle of a task means: ended by a signal, it was too large."""
+        status = await self._process.wait()
+        if status < 0:
+            return OverBudget(f"this took more memory than a {self._program.task} has; ask for less")
+        return RuntimeError(
+            f"a {self._program.name} process ended with status {status}; its standard error says why"
+        )
