@@ -12,9 +12,23 @@ from starlette.middleware import Middleware
 from app.compute.limits import ComputeLimits
 from app.compute.pool import make_compute_pool
 from app.database import Database
+from app.drawing.pool import make_drawing_pool
 from app.logs import configure_logs
 from app.resources import Resources
-from app.routes import catalogs, compute, imports, movies, probes, responses, scores, trainings, users
+from app.routes import (
+    catalogs,
+    compute,
+    compute_plots,
+    imports,
+    losses,
+    movies,
+    plots,
+    probes,
+    responses,
+    scores,
+    trainings,
+    users,
+)
 from app.routes.parameters import refuse_unknown_parameters
 from app.routes.problems import RESPONSES, handle_problems
 from app.routes.requests import BodyLimit, Measured, RequestIds
@@ -29,7 +43,10 @@ ROUTERS = [
     users.router,
     scores.router,
     trainings.router,
+    losses.router,
+    plots.router,
     compute.router,
+    compute_plots.router,
     probes.router,
 ]
 
@@ -37,12 +54,13 @@ ROUTERS = [
 def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
     """Return the application for these settings; a new database is migrated when it starts.
 
-    ``warm`` starts its compute processes with it, and not with the first request that needs one.
+    ``warm`` starts the processes that compute and draw with it, not with the first request that needs one.
     """
     resources = Resources(
         settings,
         Database(settings.database_url, settings.busy_seconds),
         make_compute_pool(settings.compute_processes, settings.compute_waiting, ComputeLimits.of(settings)),
+        make_drawing_pool(settings.drawing_processes, settings.drawing_waiting, settings.drawing_seconds),
     )
 
     @asynccontextmanager
@@ -50,10 +68,13 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
         torch.set_num_threads(1)  # requests are small and many; they share the cores as they come
         resources.database.migrate()
         resources.compute.open()
+        resources.drawing.open()
         if warm:
             resources.compute.warm()
+            resources.drawing.warm()
         yield
         await resources.compute.close()
+        await resources.drawing.close()
         resources.database.close()
 
     app = FastAPIOffline(

@@ -1,4 +1,4 @@
-"""What lives as long as the application: settings, database, models, compute processes, measurements.
+"""What lives as long as the application: settings, database, models, processes that compute and draw.
 
 Does not know who uses it.
 """
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from app.compute.pool import ComputePool
 from app.database import Database
+from app.drawing.pool import DrawingPool
 from app.measurements import Measurements
 from app.settings import Settings
 from app.trained_models import TrainedModels
@@ -19,5 +20,6 @@ class Resources:
     settings: Settings
     database: Database
     compute: ComputePool
+    drawing: DrawingPool
     models: TrainedModels = field(default_factory=TrainedModels)
     measurements: Measurements = field(default_factory=Measurements)

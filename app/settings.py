@@ -53,3 +53,8 @@ class Settings(BaseSettings):
     compute_elements: int = Field(1_000_000, ge=1, description="most elements of any tensor")
     compute_epochs: int = Field(100_000, ge=1, description="most epochs of a network")
     compute_parameters: int = Field(100_000, ge=1, description="most parameters of a network")
+    drawing_processes: int = Field(
+        1, ge=0, le=64, description="processes that draw, for each web process; 0 turns pictures off"
+    )
+    drawing_waiting: int = Field(64, ge=0, description="most pictures that wait for one of them")
+    drawing_seconds: float = Field(10.0, gt=0, le=3600, description="wall-clock time of one picture")

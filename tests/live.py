@@ -73,8 +73,8 @@ class Service:
 def serving(folder: Path, environment: Mapping[str, str] | None = None, *flags: str) -> Iterator[Service]:
     """Run `likely serve` on the database in ``folder``; ends it with SIGTERM.
 
-    Without compute processes, unless the environment says how many: most tests need none, and each costs the
-    seconds that torch takes to be imported.
+    Without processes that compute or draw, unless the environment says how many: most tests need none, and
+    each costs the seconds that torch or altair take to be imported.
     """
     port = free_port()
     log = folder / "service.log"
@@ -85,6 +85,7 @@ def serving(folder: Path, environment: Mapping[str, str] | None = None, *flags: 
                 **os.environ,
                 "LIKELY_DATABASE_URL": f"sqlite:///{folder}/likely.db",
                 "LIKELY_COMPUTE_PROCESSES": "0",
+                "LIKELY_DRAWING_PROCESSES": "0",
                 **(environment or {}),
             },
             stdout=output,

@@ -9,6 +9,7 @@ inputs.py      what a program is given
 programs.py    the tensor language
 gradients.py   gradients of its expressions
 networks.py    the neuron and the multilayer perceptron
+figures.py     what plots show of a network
 
 Does not know HTTP.
 """

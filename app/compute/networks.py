@@ -6,13 +6,20 @@ Does not know that it runs in a process of its own.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
+from app.compute.figures import mlp_fit, mlp_losses, surface_grid
 from app.compute.limits import ComputeLimits
 from app.compute.numbers import as_json
 from app.compute.refusals import placed, placed_in_network
 from app.errors import Place, TooLarge, pointer
-from models.mlp import MlpProblem, TrainedMlp, train_mlp
+from app.plots.figures import Fit, LossCurve
+from models.mlp import MlpProblem, TrainedMlp, check, train_mlp
+from models.mlp.targets import targets_at
 from models.neuron import NeuronProblem, TrainedNeuron, train_neuron
+from models.tensor_language import parse
+
+MlpFigure = Literal["losses", "fit"]
 
 # A message for each loss would take longer than to train.
 _SEND_SECONDS = 0.05
@@ -43,6 +50,29 @@ def run_mlp(
         trained = train_mlp(problem, limits.language, limits.parameters, losses.add)
     losses.send()
     return trained
+
+
+def draw_mlp(problem: MlpProblem, limits: ComputeLimits, figure: MlpFigure) -> LossCurve | Fit:
+    """Train a network and return what a plot shows of it; raises as `run_mlp`."""
+    if figure == "losses":
+        return mlp_losses(problem, run_mlp(problem, limits, None))
+    known = _with_targets(problem, limits)
+    surfaced = known.model_copy(update={"evaluate": surface_grid(known)})
+    return mlp_fit(surfaced, run_mlp(surfaced, limits, None))
+
+
+def _with_targets(problem: MlpProblem, limits: ComputeLimits) -> MlpProblem:
+    """Return the problem with its targets worked out: an expression may have no value on all of a surface."""
+    _check_epochs(problem.epochs, limits)
+    targets = problem.targets
+    with placed_in_network(), placed("target_expression"):
+        check(problem, limits.parameters)
+        if problem.target_expression is not None:
+            program = parse(problem.target_expression, limits.language)
+            if targets is None:
+                outputs = problem.layers[-1]
+                targets = targets_at(program, problem.inputs, outputs, problem.seed, limits.language)
+    return problem.model_copy(update={"targets": targets, "target_expression": None})
 
 
 class _Losses:

@@ -53,7 +53,15 @@ class MlpTask(BaseModel):
     stream: bool = False
 
 
-Task = TensorTask | GradientTask | NeuronTask | MlpTask
+class MlpFigureTask(BaseModel):
+    """Train a multilayer perceptron, and return what a plot shows of it."""
+
+    computation: Literal["mlp-figure"] = "mlp-figure"
+    problem: MlpProblem
+    figure: networks.MlpFigure
+
+
+Task = TensorTask | GradientTask | NeuronTask | MlpTask | MlpFigureTask
 
 _TASK: TypeAdapter[Task] = TypeAdapter(Annotated[Task, Field(discriminator="computation")])
 
@@ -89,6 +97,8 @@ def _computed(task: Task, limits: ComputeLimits, progress: Callable[[bytes], Non
             return as_json(networks.run_neuron(task.problem, limits))
         case MlpTask():
             return as_json(networks.run_mlp(task.problem, limits, progress if task.stream else None))
+        case MlpFigureTask():
+            return networks.draw_mlp(task.problem, limits, task.figure).model_dump_json().encode()
 
 
 def _too_much_memory() -> Problem:

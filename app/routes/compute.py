@@ -119,10 +119,10 @@ async def _program(app: FromApp, request: Request) -> str:
 async def _answered(
     request: Request, computing: Coroutine[None, None, bytes], media_type: str = "application/json"
 ) -> Response:
-    return Response(await _unless_hung_up(request, computing), media_type=media_type)
+    return Response(await unless_hung_up(request, computing), media_type=media_type)
 
 
-async def _unless_hung_up(request: Request, awaiting: Coroutine[None, None, Result]) -> Result:
+async def unless_hung_up(request: Request, awaiting: Coroutine[None, None, Result]) -> Result:
     """Return what a coroutine gives; cancel it when the caller hangs up, or the service stops."""
     task = asyncio.create_task(awaiting)
     hang_up = asyncio.create_task(_wait_for_hang_up(request))
@@ -149,7 +149,7 @@ async def _streamed(request: Request, pool: ComputePool, task: MlpTask) -> Respo
     computation = asyncio.create_task(pool.run(task, news.put_nowait))
     computation.add_done_callback(lambda _: news.put_nowait(None))
     try:
-        first = await _unless_hung_up(request, news.get())
+        first = await unless_hung_up(request, news.get())
         if first is None:
             computation.result()
     except BaseException:

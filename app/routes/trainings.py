@@ -1,10 +1,8 @@
-"""/v1/catalogs/{catalog}/trainings: starting, watching, cancelling trainings, and reading their losses."""
+"""/v1/catalogs/{catalog}/trainings: starting, watching and cancelling trainings."""
 
-import csv
-import io
 import secrets
 from collections.abc import AsyncIterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import quote
 
@@ -12,12 +10,11 @@ import anyio
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 from starlette.convertors import Convertor, register_url_convertor
 
 from app import trainings
 from app.errors import NotFound
-from app.routes import media
 from app.routes.parameters import Body, CatalogId, FromApp, Limit, Page, TrainingId, page
 from app.trainings import UNFINISHED, Loss, Serve, TrainingRow
 from models.gradient_descent import GradientDescentOptions
@@ -95,13 +92,6 @@ class MixedEffectsBody(_Training):
 TrainingBody = Annotated[GradientDescentBody | MixedEffectsBody, Field(discriminator="trainer")]
 
 
-class Losses(BaseModel):
-    """The loss curve of a training."""
-
-    training: int
-    losses: list[Loss]
-
-
 @router.post("", status_code=202, responses={202: {"headers": {"Location": _LOCATION}}})
 def create_training(app: FromApp, catalog: CatalogId, body: TrainingBody, response: Response) -> TrainingRow:
     """Put a training into the queue; Location is where to watch it."""
@@ -149,34 +139,6 @@ def cancel_training(app: FromApp, catalog: CatalogId, training: TrainingId) -> T
         return trainings.cancel_training(connection, catalog, training)
 
 
-@router.get("/{training}/losses", responses={200: {"content": {"text/csv": {}}}}, response_model=Losses)
-def list_losses(
-    app: FromApp,
-    catalog: CatalogId,
-    training: TrainingId,
-    response: Response,
-    accept: Annotated[str | None, Header()] = None,
-) -> Losses | Response:
-    """Show the loss curve, as JSON or as CSV by the Accept header."""
-    chosen = media.choose(accept, ["application/json", "text/csv"])
-    losses = _read_losses(app, catalog, training)
-    as_csv = _as_csv(losses) if chosen == "text/csv" else None
-    (as_csv or response).headers["Vary"] = "Accept"
-    return as_csv or losses
-
-
-@router.get("/{training}/losses.json")
-def list_losses_as_json(app: FromApp, catalog: CatalogId, training: TrainingId) -> Losses:
-    """Show the loss curve as JSON."""
-    return _read_losses(app, catalog, training)
-
-
-@router.get("/{training}/losses.csv", response_class=Response, responses={200: {"content": {"text/csv": {}}}})
-def list_losses_as_csv(app: FromApp, catalog: CatalogId, training: TrainingId) -> Response:
-    """Show the loss curve as CSV: step, loss, data_loss, penalty."""
-    return _as_csv(_read_losses(app, catalog, training))
-
-
 @router.get("/{training}/events", response_class=EventSourceResponse, dependencies=[Depends(read_training)])
 async def stream_events(
     app: FromApp,
@@ -219,17 +181,3 @@ def _read_news(app: FromApp, catalog: str, training: int, after: int) -> _News:
         losses = trainings.list_losses(connection, training, after, _STEPS_AT_ONCE)
     over = row.status not in UNFINISHED and len(losses) < _STEPS_AT_ONCE
     return _News(losses, row, row.status if over else None)
-
-
-def _read_losses(app: FromApp, catalog: str, training: int) -> Losses:
-    with app.database.reading() as connection:
-        found = trainings.read_training(connection, catalog, training)
-        return Losses(training=found.id, losses=trainings.list_losses(connection, found.id))
-
-
-def _as_csv(losses: Losses) -> Response:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["step", "loss", "data_loss", "penalty"])
-    writer.writerows(astuple(loss) for loss in losses.losses)
-    return Response(text.getvalue(), media_type="text/csv")

@@ -20,19 +20,30 @@ BAD_QUERIES = {
     "movie": (*BAD_IDS, "", "a%2Fb"),
     "exclude": (*BAD_IDS, "", "a%2Fb"),
     "after": ("", "x" * 258),
+    "user": (*BAD_IDS, "", "a%2Fb"),
+    "training": ("0", "-1", "1.5", "x", "", str(2**53), "9" * 5000, "NaN"),
+    "dimension": ("", "%20", "%00", "a%0Ab", "x" * 129, "vio"),
+    "x": ("", "%20", "%00", "a%0Ab", "x" * 129, "vio"),
+    "y": ("", "%20", "%00", "a%0Ab", "x" * 129, "vio"),
 }
+PLOTS = (f"{CLASS}/plots/heatmap", f"{CLASS}/plots/scatter.svg", f"{CLASS}/plots/scores.txt")
 QUERIES = {
     "limit": (
         *("/v1/catalogs", f"{CLASS}/movies", f"{CLASS}/users", f"{CLASS}/users/0/responses"),
         *(f"{CLASS}/responses", f"{CLASS}/trainings", f"{CLASS}/users/0/recommendations"),
     ),
     "min_score": (f"{CLASS}/users/0/recommendations",),
-    "movie": (f"{CLASS}/users/0/scores",),
+    "movie": (f"{CLASS}/users/0/scores", *PLOTS),
     "exclude": (f"{CLASS}/users/0/recommendations",),
     "after": (
         *("/v1/catalogs", f"{CLASS}/movies", f"{CLASS}/users", f"{CLASS}/users/0/responses"),
         *(f"{CLASS}/responses", f"{CLASS}/trainings"),
     ),
+    "user": PLOTS,
+    "training": PLOTS,
+    "dimension": PLOTS[:1],
+    "x": PLOTS[1:2],
+    "y": PLOTS[1:2],
 }
 
 

@@ -45,8 +45,9 @@ def _operations() -> list[Operation]:
 
 
 OPERATIONS = _operations()
-VALID = {"catalog": "class", "movie": "m0", "user": "0", "training": "1"}
+VALID = {"catalog": "class", "movie": "m0", "user": "0", "training": "1", "suffix": "txt"}
 # Bodies that would be taken, by the end of the path.
+NETWORK = {"layers": [1, 1], "inputs": [[1]], "targets": [1]}
 BODIES: dict[str, object] = {
     "{catalog}": {"dimensions": ["violence", "positive message", "language"]},
     "serving": {"training": 1},
@@ -58,7 +59,11 @@ BODIES: dict[str, object] = {
     "tensor": {"program": "1"},
     "gradient": {"expression": "w", "variables": {"w": 1}},
     "neuron": {"inputs": [1], "weights": [1]},
-    "mlp": {"layers": [1, 1], "inputs": [[1]], "targets": [1]},
+    "mlp": NETWORK,
+    "mlp/losses": NETWORK,
+    "mlp/losses.{suffix}": NETWORK,
+    "mlp/fit": NETWORK,
+    "mlp/fit.{suffix}": NETWORK,
 }
 
 
@@ -96,6 +101,7 @@ BAD_IDS = (
     "%FF",
     "%ED%A0%80",
 )
+BAD_SUFFIXES = ("jpg", "SVG", "svg.txt", "svg%20", "%00", "%FF", "x" * 5000)
 BAD_TRAININGS = ("abc", "0", "-1", "1.5", "1e3", str(2**53), "9" * 5000, "%00", "%FF", "NaN")
 
 
@@ -104,7 +110,7 @@ def test_a_bad_id_in_the_path_is_refused_by_the_name_of_its_parameter(
     refusing: Refusing, operation: Operation
 ) -> None:
     for parameter in re.findall(r"\{(\w+)\}", operation.path):
-        for bad in BAD_TRAININGS if parameter == "training" else BAD_IDS:
+        for bad in {"training": BAD_TRAININGS, "suffix": BAD_SUFFIXES}.get(parameter, BAD_IDS):
             path = filled(operation.path, **{parameter: bad})
             problem = refusing.refuse(operation.method, path, 422, content=body_of(operation))
             assert [place["parameter"] for place in problem["errors"]] == [parameter]
@@ -127,7 +133,7 @@ def test_what_does_not_exist_is_named(refusing: Refusing, operation: Operation) 
         )
         makes_user = operation.method == "PUT" and parameter == "user"  # the first response makes a user
         anybody = operation.path.endswith("/next-question") and parameter == "user"
-        if makes_it or makes_user or anybody:
+        if makes_it or makes_user or anybody or parameter == "suffix":
             continue
         unknown = "999999" if parameter == "training" else "nobody knows ünknown"
         path = filled(operation.path, **{parameter: unknown})

@@ -37,24 +37,41 @@ EXCLUDED: dict[str, list[CheckFunction]] = {
     # One list says how long another one is.
     "POST /v1/compute/neuron": [positive_data_acceptance],
     "POST /v1/compute/mlp": [positive_data_acceptance],
+    "POST /v1/compute/mlp/losses": [positive_data_acceptance],
+    "POST /v1/compute/mlp/losses.{suffix}": [positive_data_acceptance],
+    "POST /v1/compute/mlp/fit": [positive_data_acceptance],
+    "POST /v1/compute/mlp/fit.{suffix}": [positive_data_acceptance],
+    # The catalog says which dimensions there are.
+    "GET /v1/catalogs/{catalog}/plots/heatmap": [positive_data_acceptance],
+    "GET /v1/catalogs/{catalog}/plots/heatmap.{suffix}": [positive_data_acceptance],
+    "GET /v1/catalogs/{catalog}/plots/scatter": [positive_data_acceptance],
+    "GET /v1/catalogs/{catalog}/plots/scatter.{suffix}": [positive_data_acceptance],
 }
 # JSON Schema takes 5.0 for a whole number, the service does not: these are sent as 5.
 WHOLE_NUMBERS = ("training", "seed", "epochs", "learned_dimensions", "max_steps", "last_n", "limit", "order")
 
 
+NETWORK: dict[str, Any] = {
+    "layers": [1, 2, 1],
+    "inputs": [[1], [2]],
+    "targets": [1, 2],
+    "target_expression": "x1",
+    "evaluate": [[3]],
+    "weights": ["w_11^(1)"],
+}
 # What fits together, for bodies whose fields must.
 REAL: dict[str, dict[str, Any]] = {
     "/v1/compute/gradient": {"expression": "w", "variables": {"w": 2}, "wrt": ["w"]},
     "/v1/compute/neuron": {"inputs": [2, -1, 3], "weights": [4, 2, -1]},
-    "/v1/compute/mlp": {
-        "layers": [1, 2, 1],
-        "inputs": [[1], [2]],
-        "targets": [1, 2],
-        "target_expression": "x1",
-        "evaluate": [[3]],
-        "weights": ["w_11^(1)"],
-    },
+    "/v1/compute/mlp": NETWORK,
+    "/v1/compute/mlp/losses": NETWORK,
+    "/v1/compute/mlp/losses.{suffix}": NETWORK,
+    "/v1/compute/mlp/fit": NETWORK,
+    "/v1/compute/mlp/fit.{suffix}": NETWORK,
 }
+
+# Queries that name what the class catalog has.
+QUERY = {"user": ["0"], "movie": ["m0"], "dimension": ["language"], "x": "language", "y": "violence"}
 
 DOCUMENT = create_app(Settings(database_url=f"sqlite:///{Path(__file__).parent}/never.db")).openapi()
 # Thousands of different names take seconds to make up; test_bad_input.py has the list that is too long.
@@ -86,7 +103,11 @@ class Service:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    configured = Settings(database_url=f"sqlite:///{tmp_path_factory.mktemp('schemathesis')}/likely.db")
+    # Bodies that break a rule are often large; here they are to be refused for that rule.
+    configured = Settings(
+        database_url=f"sqlite:///{tmp_path_factory.mktemp('schemathesis')}/likely.db",
+        compute_body_bytes=4 * 2**20,
+    )
     database = Database(configured.database_url)
     application: Any = create_app(configured)  # ASGI has several descriptions that do not fit together
     with get_client(application) as client:
@@ -126,11 +147,13 @@ def _make_real(case: schemathesis.Case[Any], real: dict[str, Any]) -> None:
     parts: dict[ParameterLocation, Any] = {
         ParameterLocation.PATH: case.path_parameters,
         ParameterLocation.BODY: case.body,
+        ParameterLocation.QUERY: case.query,
     }
     for location, part in parts.items():
         if not isinstance(part, dict) or (case.meta is not None and case.meta.is_negative_at(location)):
             continue
-        part.update({name: real[name] for name in part.keys() & real.keys() if half})
+        found = {"training": real["training"], **QUERY} if location is ParameterLocation.QUERY else real
+        part.update({name: found[name] for name in part.keys() & found.keys() if half})
         # A training that waits would be watched for ever.
         part.update({name: real[name] for name in part.keys() & {"training"}})
         _make_whole(part)

@@ -1,0 +1,20 @@
+"""The pool of the processes that draw. Does not know what they draw."""
+
+from app.drawing.tasks import DrawTask
+from app.processes.pool import ProcessPool
+from app.processes.program import Program
+
+DrawingPool = ProcessPool[DrawTask]
+
+
+def make_drawing_pool(processes: int, waiting: int, seconds: float) -> DrawingPool:
+    """Return a pool of so many processes, for whose attention at most ``waiting`` pictures wait."""
+    program = Program(
+        module="app.drawing.worker",
+        argument="",
+        name="drawing",
+        task="picture",
+        advice="ask for less: fewer users and movies",
+        off="drawing is switched off here: LIKELY_DRAWING_PROCESSES is 0; text/plain (.txt) needs none",
+    )
+    return ProcessPool(program, processes, waiting, seconds)

@@ -1,0 +1,150 @@
+"""The numbers and names of each figure. They travel to the process that draws. Knows no colour, no axis."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Kind = Literal["user", "movie"]
+
+# A curve has no more points than this; a screen shows no more, and drawing takes as long as there are points.
+_MOST_POINTS = 2000
+# From this ratio of the largest loss to the smallest on, the end of a curve lies flat on a linear axis.
+_STEEP = 100.0
+
+
+class _Figure(BaseModel):
+    """What all figures have: a title, and a line below it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    title: str
+    subtitle: str
+
+
+class LossCurve(_Figure):
+    """Losses by step, of each series one; the first series is the loss itself."""
+
+    figure: Literal["losses"] = "losses"
+    step: str
+    steps: list[int]
+    series: dict[str, list[float]]
+
+    @classmethod
+    def of(
+        cls, title: str, subtitle: str, step: str, steps: Sequence[int], series: Mapping[str, Sequence[float]]
+    ) -> "LossCurve":
+        """Return the curve; a long one has the smallest and the largest loss of every short stretch only."""
+        kept = _kept(next(iter(series.values()), ()))
+        return cls(
+            title=title,
+            subtitle=subtitle,
+            step=step,
+            steps=[steps[index] for index in kept],
+            series={name: [values[index] for index in kept] for name, values in series.items()},
+        )
+
+    @property
+    def is_logarithmic(self) -> bool:
+        """Whether the losses are seen better on a logarithmic axis."""
+        losses = next(iter(self.series.values()), [])
+        positive = all(value > 0 for values in self.series.values() for value in values)
+        return positive and bool(losses) and max(losses) >= _STEEP * min(losses)
+
+
+def _kept(losses: Sequence[float]) -> Sequence[int]:
+    """Return the places of the losses to show: the ends, and two of every stretch where there are many."""
+    if len(losses) <= _MOST_POINTS:
+        return range(len(losses))
+    stretch = -(-2 * len(losses) // _MOST_POINTS)
+    kept = {0, len(losses) - 1}
+    for start in range(0, len(losses), stretch):
+        places = range(start, min(start + stretch, len(losses)))
+        kept |= {min(places, key=losses.__getitem__), max(places, key=losses.__getitem__)}
+    return sorted(kept)
+
+
+class Entity(BaseModel):
+    """A user or a movie with a number a dimension."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Kind
+    name: str
+    values: list[float]
+
+
+class Heatmap(_Figure):
+    """Users' embeddings and movies' vectors; ``dimensions`` are the names of the values."""
+
+    figure: Literal["heatmap"] = "heatmap"
+    dimensions: list[str]
+    entities: list[Entity]
+
+
+class Scatter(_Figure):
+    """Users and movies over two dimensions; each entity has the value on ``x`` and on ``y``."""
+
+    figure: Literal["scatter"] = "scatter"
+    x: str
+    y: str
+    entities: list[Entity]
+
+
+class ScoreMatrix(_Figure):
+    """A score for each user and movie, and the response where there is one; a row a user."""
+
+    figure: Literal["scores"] = "scores"
+    users: list[str]
+    movies: list[str]
+    scores: list[list[float]]
+    responses: list[list[float | None]]
+
+
+class Bin(BaseModel):
+    """The responses whose score lies from ``lower`` to ``upper``; the means are None where there are none."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    lower: float
+    upper: float
+    responses: int
+    mean_score: float | None
+    mean_response: float | None
+
+
+class ReliabilityDiagram(_Figure):
+    """What came of scores, by bins of the score."""
+
+    figure: Literal["reliability"] = "reliability"
+    bins: list[Bin]
+
+
+class Surface(BaseModel):
+    """Predictions over a grid: a row each of ``ys``, in it one each of ``xs``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    xs: list[float]
+    ys: list[float]
+    predictions: list[list[float]]
+
+
+class Fit(_Figure):
+    """A network's predictions beside the targets, a row a point; over its inputs where these are two."""
+
+    figure: Literal["fit"] = "fit"
+    tolerance: float
+    inputs: list[list[float]]
+    targets: list[list[float]]
+    predictions: list[list[float]]
+    surface: Surface | None = None
+
+
+Figure = LossCurve | Heatmap | Scatter | ScoreMatrix | ReliabilityDiagram | Fit
+
+
+def told_apart(names: Sequence[str], ids: Sequence[str]) -> list[str]:
+    """Return the names, with the id behind those that more than one thing has."""
+    repeated = {name for name in names if names.count(name) > 1}
+    return [f"{name} ({key})" if name in repeated else name for name, key in zip(names, ids, strict=True)]
