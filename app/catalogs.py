@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from app.database import now
 from app.errors import BadInput, Conflict, NotFound, Place
-from app.tables import Catalog, Movie, Response, Serving, Training, User
+from app.tables import Catalog, Movie, Response, Serving, Training, User, having
 
 # Columns of movie imports that are no dimension.
 RESERVED_DIMENSIONS = ("movie", "title")
@@ -64,10 +64,18 @@ def read_catalog(connection: Connection, catalog: str) -> CatalogSummary:
     return _summaries(connection, [find_catalog(connection, catalog).catalog])[0]
 
 
-def list_catalogs(connection: Connection, limit: int, after: str | None) -> list[CatalogSummary]:
-    """Return up to ``limit`` catalogs in the order of their ids, those behind ``after``."""
+def list_catalogs(
+    connection: Connection, limit: int, after: str | None, search: str | None = None
+) -> list[CatalogSummary]:
+    """Return up to ``limit`` catalogs in the order of their ids, those behind ``after``.
+
+    Only those whose id or title has ``search`` in it; A to Z are as good as a to z.
+    """
     names = connection.scalars(
-        select(Catalog.catalog).where(Catalog.catalog > (after or "")).order_by(Catalog.catalog).limit(limit)
+        select(Catalog.catalog)
+        .where(Catalog.catalog > (after or ""), having(search, Catalog.catalog, Catalog.title))
+        .order_by(Catalog.catalog)
+        .limit(limit)
     )
     return _summaries(connection, list(names))
 

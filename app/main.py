@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 
 import torch
 from fastapi import Depends, FastAPI
-from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from app.compute.limits import ComputeLimits
 from app.compute.pool import make_compute_pool
@@ -19,6 +19,7 @@ from app.routes import (
     catalogs,
     compute,
     compute_plots,
+    console,
     imports,
     losses,
     movies,
@@ -89,6 +90,7 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
         middleware=[
             Middleware(RequestIds),
             Middleware(Measured, measurements=resources.measurements),
+            *_cross_origin(settings),
             Middleware(BodyLimit, settings=settings),
         ],
     )
@@ -96,7 +98,7 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
     handle_problems(app)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(refuse_unknown_parameters)])
-    app.add_api_route("/", _show_docs, include_in_schema=False)
+    app.include_router(console.router)
     return app
 
 
@@ -109,5 +111,16 @@ def create_app_from_environment() -> FastAPI:
     return create_app(settings, warm=True)
 
 
-async def _show_docs() -> RedirectResponse:
-    return RedirectResponse("/docs")
+def _cross_origin(settings: Settings) -> list[Middleware]:
+    """Return what lets pages of other origins use the API; nothing where none is named."""
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "PUT", "POST", "DELETE"],
+            allow_headers=["Content-Type", "If-None-Match", "Last-Event-ID", "X-Request-ID"],
+            expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID"],
+        )
+    ]

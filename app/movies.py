@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from app import vectors
 from app.catalogs import CatalogRow, find_catalog, mark_behind
 from app.errors import BadInput, Conflict, NotFound, Place
-from app.tables import Catalog, Movie, Response, User
+from app.tables import Catalog, Movie, Response, User, having
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,21 @@ def read_movie(connection: Connection, catalog: str, movie: str) -> MovieRow:
     return MovieRow(row.movie, row.title, vectors.to_numbers(vectors.from_bytes(row.vector)))
 
 
-def list_movies(connection: Connection, catalog: str, limit: int, after: str | None) -> list[MovieRow]:
-    """Return up to ``limit`` movies in the order of their ids, those behind ``after``."""
+def list_movies(
+    connection: Connection, catalog: str, limit: int, after: str | None, search: str | None = None
+) -> list[MovieRow]:
+    """Return up to ``limit`` movies in the order of their ids, those behind ``after``.
+
+    Only those whose id or title has ``search`` in it; A to Z are as good as a to z.
+    """
     found = find_catalog(connection, catalog)
     rows = connection.execute(
         select(Movie.movie, Movie.title, Movie.vector)
-        .where(Movie.catalog_id == found.id, Movie.movie > (after or ""))
+        .where(
+            Movie.catalog_id == found.id,
+            Movie.movie > (after or ""),
+            having(search, Movie.movie, Movie.title),
+        )
         .order_by(Movie.movie)
         .limit(limit)
     )

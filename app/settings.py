@@ -4,9 +4,13 @@ Does not know who reads a setting. Command-line flags override these values.
 """
 
 import os
+import re
+from typing import Annotated
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 
 
 class Settings(BaseSettings):
@@ -20,6 +24,9 @@ class Settings(BaseSettings):
     web_processes: int = Field(1, ge=1, le=64, description="web processes that `likely serve` starts")
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="least severe line logged"
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins whose pages may use the API, separated by commas; `*` is any"
     )
     max_body_bytes: int = Field(4 * 2**20, ge=1024, description="largest JSON body accepted")
     max_import_bytes: int = Field(4 * 2**30, ge=1024, description="largest import accepted")
@@ -58,3 +65,19 @@ class Settings(BaseSettings):
     )
     drawing_waiting: int = Field(64, ge=0, description="most pictures that wait for one of them")
     drawing_seconds: float = Field(10.0, gt=0, le=3600, description="wall-clock time of one picture")
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is no origin as browsers send it: scheme, host in small letters and port, "
+                    "and nothing behind them, for example https://app.example.org or http://localhost:5173"
+                )
+        return origins

@@ -7,8 +7,20 @@ Times are seconds since 1970, from the database's clock. Vectors and embeddings 
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, MetaData, String, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    UniqueConstraint,
+    or_,
+    true,
+)
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, mapped_column
 
 ID_LENGTH = 128
 TITLE_LENGTH = 500
@@ -180,3 +192,10 @@ class UserEmbedding(Base):
     embedding: Mapped[bytes] = mapped_column(LargeBinary)
     factor: Mapped[bytes | None] = mapped_column(LargeBinary)
     squared_norm: Mapped[float]
+
+
+def having(search: str | None, *columns: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """Return the condition that one of the columns has ``search`` in it; true of all rows without one."""
+    if search is None:
+        return true()
+    return or_(*(column.icontains(search, autoescape=True) for column in columns))

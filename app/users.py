@@ -6,7 +6,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from app.catalogs import find_catalog
 from app.errors import NotFound
-from app.tables import Response, User
+from app.tables import Response, User, having
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,18 @@ class UserRow:
     responses: int
 
 
-def list_users(connection: Connection, catalog: str, limit: int, after: str | None) -> list[UserRow]:
-    """Return up to ``limit`` users in the order of their ids, those behind ``after``."""
+def list_users(
+    connection: Connection, catalog: str, limit: int, after: str | None, search: str | None = None
+) -> list[UserRow]:
+    """Return up to ``limit`` users in the order of their ids, those behind ``after``.
+
+    Only those whose id has ``search`` in it; A to Z are as good as a to z.
+    """
     found = find_catalog(connection, catalog)
     responses = select(func.count()).where(Response.user_id == User.id).correlate(User).scalar_subquery()
     rows = connection.execute(
         select(User.user, responses)
-        .where(User.catalog_id == found.id, User.user > (after or ""))
+        .where(User.catalog_id == found.id, User.user > (after or ""), having(search, User.user))
         .order_by(User.user)
         .limit(limit)
     )

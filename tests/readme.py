@@ -33,6 +33,8 @@ _SAID = {
     "Dockerfile": "an image that serves",
     "Makefile": "run, test, and the rest; `make` lists them",
     "README.md": "this page",
+    "app/pages/icon.svg": "the sign in the browser's tab",
+    "app/pages/index.html": "the page: its header, tabs, panels and forms, still without data",
     "benchmarks/accuracy/environments/": "pins of the peers that need an environment of their own",
     "constraints.txt": "the exact version of every package",
     "docs/accuracy.md": "how good the scores are, beside other libraries",
@@ -69,7 +71,13 @@ def _requests(app: FastAPI) -> str:
 def _settings() -> str:
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = "cores less one" if field.default_factory else f"`{field.default}`"
+        default = (
+            "cores less one"
+            if field.default_factory
+            else f"`{field.default}`"
+            if field.default != ()
+            else "none"
+        )
         rows.append(f"| `LIKELY_{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows) + "\n"
 
@@ -109,7 +117,11 @@ def _new_folders(above: list[str], folders: list[str]) -> Iterator[str]:
 def _said(name: str) -> str:
     if name in _SAID:
         return _SAID[name]
-    docstring = ast.get_docstring(ast.parse((ROOT / name).read_text())) or ""
+    text = (ROOT / name).read_text()
+    if name.endswith((".js", ".css")):
+        docstring = text.removeprefix("/**").removeprefix("/*").partition("*/")[0].strip()
+    else:
+        docstring = ast.get_docstring(ast.parse(text)) or ""
     first = docstring.split("\n\n")[0].replace("\n", " ")
     return re.split(r"(?<=[.:])\s+(?=[A-Z`])", first)[0].rstrip(".:")
 

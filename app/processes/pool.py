@@ -56,8 +56,9 @@ class ProcessPool(Generic[Task]):
                 self._add()
 
     async def run(self, task: Task, progress: Callable[[bytes], None] = _ignore) -> bytes:
-        """Return the bytes that answer a task; raises how it is refused, `OverBudget`, `Overloaded`.
+        """Return the bytes that answer a task.
 
+        Raises how it is refused, and `OverBudget`, `Overloaded`, `SwitchedOff`.
         ``progress`` is called with what a task sends on its way. The time counts from when a process
         is free for the task. Cancelling kills the process.
         """

@@ -9,7 +9,7 @@ from pydantic import Field
 from app import catalogs, trainings
 from app.catalogs import CatalogSummary
 from app.names import Dimension, Title
-from app.routes.parameters import After, Body, CatalogId, FromApp, Limit, Page, page
+from app.routes.parameters import After, Body, CatalogId, FromApp, Limit, Page, Search, page
 
 router = APIRouter(prefix="/v1/catalogs", tags=["catalogs"])
 
@@ -37,10 +37,12 @@ def put_catalog(app: FromApp, catalog: CatalogId, body: CatalogBody, response: R
 
 
 @router.get("")
-def list_catalogs(app: FromApp, limit: Limit = 100, after: After = None) -> Page[CatalogSummary]:
+def list_catalogs(
+    app: FromApp, limit: Limit = 100, after: After = None, search: Search = None
+) -> Page[CatalogSummary]:
     """List the catalogs in the order of their ids."""
     with app.database.reading() as connection:
-        found = catalogs.list_catalogs(connection, limit, after)
+        found = catalogs.list_catalogs(connection, limit, after, search)
         return page(found, limit, lambda item: item.catalog)
 
 

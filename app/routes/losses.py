@@ -3,7 +3,7 @@
 import csv
 import io
 from dataclasses import astuple, dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Response
 from fastapi.concurrency import run_in_threadpool
@@ -13,14 +13,21 @@ from app import trainings
 from app.learning_curves import loss_curve, reliability_diagram
 from app.plots.figures import ReliabilityDiagram
 from app.routes import media, pictures
+from app.routes.etags import UNCHANGED, IfNoneMatch, unchanged
 from app.routes.parameters import CatalogId, FromApp, TrainingId
 from app.routes.pictures import JSON, Accept
+from app.routes.trainings import tagged
 from app.trainings import Loss, TrainingRow
 
 router = APIRouter(prefix="/v1/catalogs/{catalog}/trainings/{training}", tags=["trainings"])
 
 CSV = "text/csv"
 _OFFERED = [JSON, CSV, pictures.SVG, pictures.PNG, pictures.TEXT]
+
+_CSV: dict[int | str, dict[str, Any]] = {200: {"content": {CSV: {}}}}
+_LOSS_FORMS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {CSV: {}} | {each: pictures.CONTENT[each] for each in _OFFERED[2:]}}
+}
 
 _Suffix = Annotated[
     Literal["svg", "png", "vl.json", "txt"],
@@ -66,15 +73,18 @@ Reliability = Annotated[ReliabilityDiagram, Depends(read_reliability)]
 @router.get(
     "/losses",
     response_model=Losses,
-    responses={200: {"content": {CSV: {}} | {each: pictures.CONTENT[each] for each in _OFFERED[2:]}}},
+    responses=_LOSS_FORMS | UNCHANGED,
 )
-async def list_losses(app: FromApp, learned: Learned, accept: Accept = None) -> Response:
-    """Show the loss curve, as JSON, CSV, a picture or text by the Accept header."""
+async def list_losses(
+    app: FromApp, learned: Learned, accept: Accept = None, if_none_match: IfNoneMatch = None
+) -> Response:
+    """Show the loss curve, as JSON, CSV, a picture or text by the Accept header.
+
+    The data of a training that has ended have an ETag.
+    """
     chosen = media.choose(accept, _OFFERED)
-    if chosen == JSON:
-        answer = await run_in_threadpool(_as_json, learned)
-    elif chosen == CSV:
-        answer = await run_in_threadpool(_as_csv, learned)
+    if chosen in _DATA:
+        answer = await run_in_threadpool(_as_data, learned, chosen, if_none_match)
     else:
         curve = await run_in_threadpool(loss_curve, learned.training, learned.losses)
         answer = await pictures.draw(app, curve, chosen)
@@ -82,16 +92,16 @@ async def list_losses(app: FromApp, learned: Learned, accept: Accept = None) -> 
     return answer
 
 
-@router.get("/losses.json")
-def list_losses_as_json(learned: Learned) -> Losses:
+@router.get("/losses.json", response_model=Losses, responses=UNCHANGED)
+def list_losses_as_json(learned: Learned, if_none_match: IfNoneMatch = None) -> Response:
     """Show the loss curve as JSON."""
-    return _shown(learned)
+    return _as_data(learned, JSON, if_none_match)
 
 
-@router.get("/losses.csv", response_class=Response, responses={200: {"content": {CSV: {}}}})
-def list_losses_as_csv(learned: Learned) -> Response:
+@router.get("/losses.csv", response_class=Response, responses=_CSV | UNCHANGED)
+def list_losses_as_csv(learned: Learned, if_none_match: IfNoneMatch = None) -> Response:
     """Show the loss curve as CSV: step, loss, data_loss, penalty."""
-    return _as_csv(learned)
+    return _as_data(learned, CSV, if_none_match)
 
 
 @router.get("/losses.{suffix}", response_class=Response, responses=pictures.RESPONSES)
@@ -117,17 +127,24 @@ async def draw_reliability(
     return await pictures.answer_by_suffix(app, diagram, suffix)
 
 
-def _shown(learned: Learning) -> Losses:
-    return Losses(training=learned.training.id, losses=learned.losses)
+def _as_data(learned: Learning, media_type: str, if_none_match: str | None) -> Response:
+    """Return the losses as JSON or CSV; a 304 to a client that has them, when they stay as they are."""
+    headers = tagged(learned.training, media_type)
+    return unchanged(headers, if_none_match) or Response(
+        _DATA[media_type](learned), headers=headers, media_type=media_type
+    )
 
 
-def _as_json(learned: Learning) -> Response:
-    return Response(_LOSSES.dump_json(_shown(learned)), media_type=JSON)
+def _as_json(learned: Learning) -> str | bytes:
+    return _LOSSES.dump_json(Losses(training=learned.training.id, losses=learned.losses))
 
 
-def _as_csv(learned: Learning) -> Response:
+def _as_csv(learned: Learning) -> str | bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["step", "loss", "data_loss", "penalty"])
     writer.writerows(astuple(loss) for loss in learned.losses)
-    return Response(text.getvalue(), media_type=CSV)
+    return text.getvalue()
+
+
+_DATA = {JSON: _as_json, CSV: _as_csv}

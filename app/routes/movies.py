@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag
 from app import movies
 from app.movies import MovieRow
 from app.names import Dimension, Title
-from app.routes.parameters import After, Body, CatalogId, FromApp, Limit, MovieId, Page, page
+from app.routes.parameters import After, Body, CatalogId, FromApp, Limit, MovieId, Page, Search, page
 from app.vectors import LARGEST
 
 router = APIRouter(prefix="/v1/catalogs/{catalog}/movies", tags=["movies"])
@@ -48,10 +48,12 @@ def put_movie(
 
 
 @router.get("")
-def list_movies(app: FromApp, catalog: CatalogId, limit: Limit = 100, after: After = None) -> Page[MovieRow]:
+def list_movies(
+    app: FromApp, catalog: CatalogId, limit: Limit = 100, after: After = None, search: Search = None
+) -> Page[MovieRow]:
     """List the movies in the order of their ids."""
     with app.database.reading() as connection:
-        found = movies.list_movies(connection, catalog, limit, after)
+        found = movies.list_movies(connection, catalog, limit, after, search)
         return page(found, limit, lambda item: item.movie)
 
 

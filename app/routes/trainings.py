@@ -15,6 +15,7 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from app import trainings
 from app.errors import NotFound
+from app.routes.etags import UNCHANGED, IfNoneMatch, etag, headers_of, unchanged
 from app.routes.parameters import Body, CatalogId, FromApp, Limit, Page, TrainingId, page
 from app.trainings import UNFINISHED, Loss, Serve, TrainingRow
 from models.gradient_descent import GradientDescentOptions
@@ -125,11 +126,27 @@ def list_trainings(
         return page(found, limit, lambda item: item.id)
 
 
-@router.get("/{training:segment}")
-def read_training(app: FromApp, catalog: CatalogId, training: TrainingId) -> TrainingRow:
-    """Show a training."""
+def tagged(row: TrainingRow, media_type: str) -> dict[str, str]:
+    """Return the headers of an answer about a training: when it has ended, nothing of it changes any more."""
+    return {} if row.status in UNFINISHED else headers_of(etag(_TRAINING.dump_json(row), media_type))
+
+
+def find_training(app: FromApp, catalog: CatalogId, training: TrainingId) -> TrainingRow:
+    """Return the training that the path names; raises `NotFound`."""
     with app.database.reading() as connection:
         return trainings.read_training(connection, catalog, training)
+
+
+@router.get("/{training:segment}", response_model=TrainingRow, responses=UNCHANGED)
+def read_training(
+    app: FromApp, catalog: CatalogId, training: TrainingId, if_none_match: IfNoneMatch = None
+) -> Response:
+    """Show a training; with an ETag when it has ended."""
+    row = find_training(app, catalog, training)
+    headers = tagged(row, "application/json")
+    return unchanged(headers, if_none_match) or Response(
+        _TRAINING.dump_json(row), headers=headers, media_type="application/json"
+    )
 
 
 @router.post("/{training}:cancel", status_code=202)
@@ -139,7 +156,7 @@ def cancel_training(app: FromApp, catalog: CatalogId, training: TrainingId) -> T
         return trainings.cancel_training(connection, catalog, training)
 
 
-@router.get("/{training}/events", response_class=EventSourceResponse, dependencies=[Depends(read_training)])
+@router.get("/{training}/events", response_class=EventSourceResponse, dependencies=[Depends(find_training)])
 async def stream_events(
     app: FromApp,
     catalog: CatalogId,

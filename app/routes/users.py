@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from app import scores, users
-from app.routes.parameters import After, CatalogId, FromApp, Limit, Page, UserId, page
+from app.routes.parameters import After, CatalogId, FromApp, Limit, Page, Search, UserId, page
 from app.scores import Embedding
 from app.users import UserRow
 
@@ -11,10 +11,12 @@ router = APIRouter(prefix="/v1/catalogs/{catalog}/users", tags=["users"])
 
 
 @router.get("")
-def list_users(app: FromApp, catalog: CatalogId, limit: Limit = 100, after: After = None) -> Page[UserRow]:
+def list_users(
+    app: FromApp, catalog: CatalogId, limit: Limit = 100, after: After = None, search: Search = None
+) -> Page[UserRow]:
     """List the users in the order of their ids, with the number of their responses."""
     with app.database.reading() as connection:
-        found = users.list_users(connection, catalog, limit, after)
+        found = users.list_users(connection, catalog, limit, after, search)
         return page(found, limit, lambda item: item.user)
 
 

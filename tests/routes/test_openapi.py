@@ -86,8 +86,3 @@ def test_the_documentation_page_needs_no_other_host(published: TestClient) -> No
     assert linked
     for path in linked:
         assert published.get(path).status_code == 200, path
-
-
-def test_the_front_door_leads_to_the_documentation(published: TestClient) -> None:
-    front = published.get("/", follow_redirects=False)
-    assert (front.status_code, front.headers["location"]) == (307, "/docs")
