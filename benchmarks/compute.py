@@ -13,15 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
 from rich.console import Console
-from rich.table import Table
 
 from app.database import Database
 from app.demo import CATALOG, SEED, load_class
+from benchmarks.report import Report, milliseconds
 from tests.live import Service, serving, wait_until_warm
 
 PROCESSES, BUDGET = 2, 2.0
@@ -32,25 +31,6 @@ _TASK_6 = {"layers": [2, 4, 4, 1], "inputs": _POINTS, "target_expression": "x1 *
 _ENDLESS = {"inputs": [1.0] * 1000, "weights": [0.0] * 1000, "epochs": 100_000}
 _PUBLISHED = {"m0": 0.70, "m1": 0.52, "m2": 0.47}  # of user 0, in the class notebook
 _TICKS = os.sysconf("SC_CLK_TCK")
-
-
-@dataclass
-class Report:
-    """The table, a line a figure, with its goal and whether it is met."""
-
-    table: Table = field(default_factory=lambda: Table("what", "measured", "goal", "met"))
-
-    def add(self, what: str, measured: str, goal: str = "", *, met: bool | None = None) -> None:
-        """Add a figure."""
-        said = "" if met is None else "yes" if met else "NO"
-        self.table.add_row(what, measured, goal, said)
-
-    def add_time(self, what: str, seconds: float, at_most: float | None = None) -> None:
-        """Add a time, whose goal is to be no longer than ``at_most`` seconds."""
-        if at_most is None:
-            self.add(what, _milliseconds(seconds))
-        else:
-            self.add(what, _milliseconds(seconds), f"≤ {1000 * at_most:.0f} ms", met=seconds <= at_most)
 
 
 def main() -> None:
@@ -132,7 +112,7 @@ def _add_neighbours(report: Report, service: Service) -> None:
             ratio = of(computing[what]) / of(rest)
             report.add(
                 f"{what}, {name}, while {CLIENTS} compute",
-                f"{ratio:.2f} times ({_milliseconds(of(computing[what]))} for {_milliseconds(of(rest))})",
+                f"{ratio:.2f} times ({milliseconds(of(computing[what]))} for {milliseconds(of(rest))})",
                 "≤ 2 times",
                 met=ratio <= 2,  # noqa: PLR2004 - the goal
             )
@@ -264,10 +244,6 @@ def _median(times: list[float]) -> float:
 
 def _p95(times: list[float]) -> float:
     return sorted(times)[int(len(times) * 0.95)]
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{1000 * seconds:.1f} ms"
 
 
 def _check(right: bool) -> None:  # noqa: FBT001 - a truth

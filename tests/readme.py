@@ -41,6 +41,7 @@ _SAID = {
     "docs/architecture.md": "how the pieces fit",
     "docs/class-tour.md": "the class notebook with curl, cell by cell",
     "docs/decisions/": "why it is so, a page each",
+    "docs/images/": "the console, as this page shows it: `python -m tests.browser.screenshots`",
     "docs/experiments.md": "what was tried, with its figures",
     "docs/mathematics.md": "what is computed",
     "migrations/script.py.mako": "what a new revision starts from",

@@ -23,12 +23,13 @@ ROOT = Path(__file__).parent.parent
 PINS = re.compile(r"^([\w.-]+)==([\w.]+)$", re.MULTILINE)
 
 # Stands for python3: answers `-c` like the real one, makes a .venv of itself and of a `likely` that logs, and
-# installs nothing. With the file `no-network` beside the Makefile, its pip fails.
+# installs nothing. With the file `no-network` beside the Makefile its pip fails; `no-browser`: none is found.
 STAND_IN = f"""#!/bin/sh
 case "$1 $2" in
 "-c "*) exec "{sys.executable}" "$@" ;;
 "-m venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python && echo made >> log
     printf '#!/bin/sh\\necho "likely $*" >> log\\n' > .venv/bin/likely && chmod +x .venv/bin/likely ;;
+"-m tests.chromium") echo "$*" >> log; test ! -e no-browser ;;
 "-m pip") echo "$*" | sed 's/.* install/install/' >> log; test ! -e no-network ;;
 esac
 """
@@ -151,6 +152,15 @@ def test_the_development_tools_come_after_what_runs_and_have_their_own_stamp(che
     assert "Nothing to be done" in checkout.make("setup").stdout
 
 
+def test_without_a_browser_make_test_ends_before_anything_is_tested(checkout: Checkout) -> None:
+    python = checkout.interpreter(STAND_IN)
+    (checkout.folder / "no-browser").touch()
+    assert checkout.make("test", f"PYTHON={python}").returncode != 0
+    assert checkout.log()[-1] == "-m tests.chromium"
+    tested = checkout.make("-n", "test").stdout
+    assert tested.index("tests.chromium") < tested.index("ruff") < tested.index("pytest")
+
+
 def test_the_torch_index_serves_torch_and_nothing_else(checkout: Checkout) -> None:
     python = checkout.interpreter(STAND_IN)
     checkout.make("setup", f"PYTHON={python}", "TORCH_INDEX=https://torch.example/cpu")
@@ -229,15 +239,24 @@ def test_ci_runs_make_test_and_fails_with_it(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stdout) == (3, "make test\n")
 
 
-def test_ci_installs_what_is_missing_and_fails_when_that_does_not_help(tmp_path: Path) -> None:
-    ran = _ci(tmp_path, make="", python3="exit 1")
+@pytest.mark.parametrize(("package", "program"), [("python3-venv", "python3"), ("chromium", "chromium")])
+def test_ci_installs_what_is_missing_and_fails_when_that_does_not_help(
+    tmp_path: Path, package: str, program: str
+) -> None:
+    ran = _ci(tmp_path, make="", **{program: "exit 1"})
     assert ran.returncode == 1
-    assert "apt-get install -qq --yes --no-install-recommends python3-venv" in ran.stdout
-    assert ran.stderr == "installed, and still not usable: python3-venv\n"
+    assert f"apt-get install -qq --yes --no-install-recommends {package}" in ran.stdout
+    assert ran.stderr == f"installed, and still not usable: {package}\n"
 
 
 def _ci(folder: Path, **programs: str) -> subprocess.CompletedProcess[str]:
-    for name, script in {"git": "", "python3": "", "apt-get": 'echo "apt-get $*"', **programs}.items():
+    for name, script in {
+        "git": "",
+        "python3": "",
+        "chromium": "",
+        "apt-get": 'echo "apt-get $*"',
+        **programs,
+    }.items():
         (folder / name).write_text(f"#!/bin/sh\n{script}\n")
         (folder / name).chmod(0o755)
     return subprocess.run(

@@ -1,11 +1,13 @@
 """What README says is so: every command runs and prints what is shown, every list is as the code has it."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from app.main import create_app
 from app.settings import Settings
+from tests.browser.screenshots import LARGEST
 from tests.checkout import Checkout, fresh_checkout
 from tests.console import Command, commands, comparable
 from tests.readme import README, shown_lists, true_lists
@@ -29,6 +31,12 @@ def test_a_command_prints_what_readme_shows(checkout: Checkout, command: Command
     printed = checkout.run(command.line)
     if command.output:
         assert comparable(printed) == comparable(command.output)
+
+
+def test_every_picture_is_here_and_small() -> None:
+    pictures = re.findall(r"!\[[^]]+\]\((\S+)\)", README.read_text())
+    assert len(pictures) == 2
+    assert all(0 < (README.parent / picture).stat().st_size <= LARGEST for picture in pictures)
 
 
 @pytest.mark.parametrize("name", ["requests", "settings", "tree"])

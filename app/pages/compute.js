@@ -65,6 +65,7 @@ async function openForm(name, { schema, first, fields, always, show }) {
     event.preventDefault();
     run();
   };
+  form.querySelector(".run").disabled = false;
   await attempt(command, form);
   if (state(`${name}.run`)) await run();
 }

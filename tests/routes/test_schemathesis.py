@@ -78,7 +78,8 @@ DOCUMENT = create_app(Settings(database_url=f"sqlite:///{Path(__file__).parent}/
 del DOCUMENT["components"]["schemas"]["CatalogBody"]["properties"]["dimensions"]["maxItems"]
 
 schema = schemathesis.openapi.from_dict(
-    DOCUMENT, config=SchemathesisConfig.from_dict({"generation": {"deterministic": True}})
+    DOCUMENT,
+    config=SchemathesisConfig.from_dict({"generation": {"deterministic": True}, "request-timeout": 60}),
 ).exclude(path_regex=":import$")  # whole files, which no schema describes; test_imports.py has them
 
 
@@ -111,6 +112,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     database = Database(configured.database_url)
     application: Any = create_app(configured)  # ASGI has several descriptions that do not fit together
     with get_client(application) as client:
+        client.post("/v1/compute/tensor.txt", data="1", timeout=60)  # the first waits for a process to start
         yield Service(client, database, Worker(database, configured, name="test"))
     database.close()
 
