@@ -1,4 +1,4 @@
-"""What lives as long as the application: settings, database, models, processes that compute and draw.
+"""What lives as long as the application: settings, database, models, pools of processes, measurements.
 
 Does not know who uses it.
 """

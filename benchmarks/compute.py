@@ -11,16 +11,23 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 from rich.console import Console
 
-from app.database import Database
-from app.demo import CATALOG, SEED, load_class
 from benchmarks.report import Report, milliseconds
+from benchmarks.running import (
+    check,
+    check_scores,
+    median,
+    percentile,
+    store_class,
+    times_of,
+    train_class,
+)
 from tests.live import Service, serving, wait_until_warm
 
 PROCESSES, BUDGET = 2, 2.0
@@ -29,7 +36,6 @@ _GRADIENT = {"expression": "w**3 + w**2", "variables": {"w": 2.0}}  # 12, with a
 _POINTS = [[1, 1], [0, 0], [2, -1], [-1, 0.5], [-0.5, -2]]
 _TASK_6 = {"layers": [2, 4, 4, 1], "inputs": _POINTS, "target_expression": "x1 * x2 + 1"}
 _ENDLESS = {"inputs": [1.0] * 1000, "weights": [0.0] * 1000, "epochs": 100_000}
-_PUBLISHED = {"m0": 0.70, "m1": 0.52, "m2": 0.47}  # of user 0, in the class notebook
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -38,9 +44,9 @@ def main() -> None:
     report = Report()
     settings = {"LIKELY_COMPUTE_PROCESSES": str(PROCESSES), "LIKELY_COMPUTE_SECONDS": str(BUDGET)}
     with tempfile.TemporaryDirectory() as name:
-        _load_class(name)
+        store_class(name)
         with serving(Path(name), settings) as service:
-            _train(service)
+            train_class(service)
             wait_until_warm(service, PROCESSES)
             _add_gradient(report, service)
             _add_load(report, service)
@@ -50,29 +56,16 @@ def main() -> None:
     Console().print(report.table)
 
 
-def _load_class(folder: str) -> None:
-    database = Database.migrated(f"sqlite:///{folder}/likely.db", busy_seconds=5)
-    with database.writing() as connection:
-        load_class(connection)
-    database.close()
-
-
-def _train(service: Service) -> None:
-    body = {"trainer": "gradient_descent", "seed": SEED}
-    location = service.http.post(f"/v1/catalogs/{CATALOG}/trainings", json=body).headers["location"]
-    _check(service.wait_for(location, "succeeded", "failed")["status"] == "succeeded")
-
-
 def _add_gradient(report: Report, service: Service) -> None:
     def compute() -> None:
         found = service.http.post("/v1/compute/gradient", json=_GRADIENT)
-        _check(found.json() == {"value": 12.0, "gradients": {"w": 16.0}})
+        check(found.json() == {"value": 12.0, "gradients": {"w": 16.0}})
 
-    _times(compute, 50)
-    times = _times(compute, 2000)
+    times_of(compute, 50)
+    times = times_of(compute, 2000)
     what = "POST gradient of w**3 + w**2, one client, 2,000 times"
-    report.add_time(f"{what}: median", _median(times), at_most=0.010)
-    report.add_time(f"{what}: 95 %", _p95(times))
+    report.add_time(f"{what}: median", median(times), at_most=0.010)
+    report.add_time(f"{what}: 95 %", percentile(times, 95))
 
 
 def _add_load(report: Report, service: Service) -> None:
@@ -82,7 +75,7 @@ def _add_load(report: Report, service: Service) -> None:
         earlier, began = _used(service, answered), time.perf_counter()
         time.sleep(10)
         later, took = _used(service, answered), time.perf_counter() - began
-    _check(service.compute_pids() == processes)
+    check(service.compute_pids() == processes)
     compute, web, clients, machine, answers = (
         (after - before) / took for before, after in zip(earlier, later, strict=True)
     )
@@ -106,9 +99,9 @@ def _add_neighbours(report: Report, service: Service) -> None:
         time.sleep(1)
         before = len(answered)
         computing = _neighbours(service)
-        _check(len(answered) - before > CLIENTS)
+        check(len(answered) - before > CLIENTS)
     for what, rest in at_rest.items():
-        for name, of in (("median", _median), ("95 %", _p95)):
+        for name, of in (("median", median), ("95 %", lambda times: percentile(times, 95))):
             ratio = of(computing[what]) / of(rest)
             report.add(
                 f"{what}, {name}, while {CLIENTS} compute",
@@ -123,21 +116,20 @@ def _neighbours(service: Service) -> dict[str, list[float]]:
     numbers = iter(range(10_000))
 
     def scores() -> None:
-        found = service.http.get("/v1/catalogs/class/users/0/scores").json()["scores"]
-        _check({each["movie"]: round(each["score"], 2) for each in found} == _PUBLISHED)
+        check_scores(service)
 
     def live() -> None:
-        _check(service.http.get("/livez").is_success)
+        check(service.http.get("/livez").is_success)
 
     def respond() -> None:
         body = {"response": next(numbers) % 2}
         put = service.http.put("/v1/catalogs/class/users/new/responses/m1", json=body)
-        _check(put.is_success and put.json()["response"] == body["response"])
+        check(put.is_success and put.json()["response"] == body["response"])
 
     times: dict[str, list[float]] = {"GET scores": [], "GET /livez": [], "PUT response and relearn": []}
     for _ in range(400):
         for what, ask in zip(times, (scores, live, respond), strict=True):
-            times[what] += _times(ask, 1)
+            times[what] += times_of(ask, 1)
             time.sleep(0.005)
     return times
 
@@ -149,16 +141,16 @@ def _add_over_budget(report: Report, service: Service) -> None:
         began = time.perf_counter()
         answer = service.http.post("/v1/compute/neuron", json=_ENDLESS)
         answered = time.perf_counter()
-        _check(answer.json()["type"] == "urn:likely:problem:over-budget")
+        check(answer.json()["type"] == "urn:likely:problem:over-budget")
         over.append(answered - began - BUDGET)
         wait_until_warm(service, PROCESSES)
         whole.append(time.perf_counter() - answered)
-        _check(service.http.post("/v1/compute/gradient", json=_GRADIENT).is_success)
+        check(service.http.post("/v1/compute/gradient", json=_GRADIENT).is_success)
     what = f"a neuron over the budget of {BUDGET:g} s, 10 times"
     report.add_time(f"{what}: longest until the answer, less the budget", max(over), at_most=0.25)
     report.add(
         f"{what}: from the answer until all processes are warm",
-        f"{_median(whole):.2f} s, longest {max(whole):.2f} s",
+        f"{median(whole):.2f} s, longest {max(whole):.2f} s",
     )
 
 
@@ -169,11 +161,11 @@ def _add_hang_up(report: Report, service: Service) -> None:
         processes = service.compute_pids()
         connection = service.send("/v1/compute/neuron", json.dumps(_ENDLESS).encode())
         time.sleep(0.5)
-        _check(service.compute_pids() == processes)
+        check(service.compute_pids() == processes)
         began = time.perf_counter()
         connection.close()
         while processes <= service.compute_pids():
-            _check(time.perf_counter() - began < BUDGET - 0.6)  # before its time is up anyway
+            check(time.perf_counter() - began < BUDGET - 0.6)  # before its time is up anyway
             time.sleep(0.001)
         gone.append(time.perf_counter() - began)
     what = "a caller that hangs up, 10 times: longest until the process is gone"
@@ -207,7 +199,7 @@ def _clients(service: Service) -> Iterator[list[None]]:
         stop.set()
         for thread in threads:
             thread.join()
-    _check(not faults)
+    check(not faults)
 
 
 def _used(service: Service, answered: list[None]) -> tuple[float, float, float, float, int]:
@@ -227,28 +219,6 @@ def _seconds_of(processes: set[int]) -> float:
     """Return the processor time that processes have taken so far."""
     fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in processes]
     return sum(int(one[11]) + int(one[12]) for one in fields) / _TICKS
-
-
-def _times(ask: Callable[[], None], count: int) -> list[float]:
-    times = []
-    for _ in range(count):
-        started = time.perf_counter()
-        ask()
-        times.append(time.perf_counter() - started)
-    return times
-
-
-def _median(times: list[float]) -> float:
-    return sorted(times)[len(times) // 2]
-
-
-def _p95(times: list[float]) -> float:
-    return sorted(times)[int(len(times) * 0.95)]
-
-
-def _check(right: bool) -> None:  # noqa: FBT001 - a truth
-    if not right:
-        raise SystemExit("an answer was wrong: nothing measured here would mean anything")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class Plot:
 
 def title(text: str, subtitle: str) -> alt.TitleParams:
     """Return a chart's title."""
-    return alt.TitleParams(text=text, subtitle=subtitle, anchor="start", offset=12)
+    return alt.TitleParams(text=text, subtitle=subtitle.split("; "), anchor="start", offset=12)
 
 
 def config() -> alt.Config:

@@ -1,0 +1,60 @@
+"""What benchmarks of a running service share: the class, trained and served, and times.
+
+Does not know what is measured.
+"""
+
+import time
+from collections.abc import Callable
+
+from app.database import Database
+from app.demo import CATALOG, SEED, load_class
+from tests.live import Service
+
+PUBLISHED = {"m0": 0.70, "m1": 0.52, "m2": 0.47}  # of user 0, in the class notebook
+
+
+def store_class(folder: str) -> None:
+    """Store the class catalog in a new database in this folder."""
+    database = Database.migrated(f"sqlite:///{folder}/likely.db", busy_seconds=5)
+    with database.writing() as connection:
+        load_class(connection)
+    database.close()
+
+
+def train_class(service: Service) -> None:
+    """Train the class catalog and wait until it serves."""
+    body = {"trainer": "gradient_descent", "seed": SEED}
+    location = service.http.post(f"/v1/catalogs/{CATALOG}/trainings", json=body).headers["location"]
+    check(service.wait_for(location, "succeeded", "failed")["status"] == "succeeded")
+
+
+def times_of(ask: Callable[[], None], count: int) -> list[float]:
+    """Return how many seconds each of so many requests took."""
+    times = []
+    for _ in range(count):
+        started = time.perf_counter()
+        ask()
+        times.append(time.perf_counter() - started)
+    return times
+
+
+def median(times: list[float]) -> float:
+    """Return the middle one of the times."""
+    return percentile(times, 50)
+
+
+def percentile(times: list[float], percent: float) -> float:
+    """Return the time that so many of hundred are below."""
+    return sorted(times)[int(len(times) * percent / 100)]
+
+
+def check(right: bool) -> None:  # noqa: FBT001 - a truth
+    """End the measuring if an answer was wrong."""
+    if not right:
+        raise SystemExit("an answer was wrong: nothing measured here would mean anything")
+
+
+def check_scores(service: Service) -> None:
+    """Ask for the scores of user 0, which must be those of the notebook."""
+    found = service.http.get(f"/v1/catalogs/{CATALOG}/users/0/scores").json()["scores"]
+    check({each["movie"]: round(each["score"], 2) for each in found} == PUBLISHED)
