@@ -23,19 +23,24 @@ function showTab(name) {
   byId(`tab-${name}`).scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
-/** Show the tab that the URL names, for the catalog that it names. */
+let opened = 0;
+
+/** Show the tab that the URL names, for the catalog that it names; the last one asked for, whichever answer comes last. */
 async function open() {
+  const mine = ++opened;
   const name = present();
+  byId("grid").replaceChildren(); // scores may be others now, and nobody answers in one catalog and means another
   showTab(name);
   byId("nothing").hidden = true;
   await attempt(async () => {
-    if (name === "compute") return openCompute();
+    if (name === "compute") return void await openCompute();
     const catalog = state("catalog");
     byId("nothing").hidden = Boolean(catalog);
-    if (!catalog) return byId(`panel-${name}`).setAttribute("hidden", "");
+    if (!catalog) return void byId(`panel-${name}`).setAttribute("hidden", "");
     const summary = await get(path`/v1/catalogs/${catalog}`);
+    if (mine !== opened) return;
     showFacts(summary);
-    return PANELS[name](summary);
+    await PANELS[name](summary);
   });
 }
 

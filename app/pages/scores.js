@@ -16,10 +16,7 @@ let loading = 0;
 const before = { users: [], movies: [] }; // the pages that one came from, for the way back
 
 export async function openScores(summary) {
-  if (catalog?.catalog !== summary.catalog) {
-    [before.users, before.movies] = [[], []];
-    byId("grid").replaceChildren(); // nobody answers in one catalog and means another
-  }
+  if (catalog?.catalog !== summary.catalog) [before.users, before.movies] = [[], []];
   catalog = summary;
   await load();
 }
