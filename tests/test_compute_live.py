@@ -14,6 +14,11 @@ from tests.live import Service, command_of, serving
 
 LONG = b'{"inputs": [1], "weights": [0], "epochs": 100000}'
 NETWORK = b'{"layers": [1, 50, 1], "inputs": [[1]], "targets": [1], "epochs": 100000, "stream": true}'
+STOPPING = {
+    "LIKELY_COMPUTE_PROCESSES": "1",
+    "LIKELY_COMPUTE_SECONDS": "60",
+    "LIKELY_SHUTDOWN_SECONDS": "1",
+}
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +77,7 @@ def test_a_caller_that_hangs_up_while_it_waits_leaves_the_others_alone(service: 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_service_that_ends_leaves_no_process(tmp_path: Path, how: signal.Signals) -> None:
-    settings = {
-        "LIKELY_COMPUTE_PROCESSES": "2",
-        "LIKELY_COMPUTE_SECONDS": "60",
-        "LIKELY_SHUTDOWN_SECONDS": "1",
-    }
-    with serving(tmp_path, settings, "--no-worker") as service:
+    with serving(tmp_path, {**STOPPING, "LIKELY_COMPUTE_PROCESSES": "2"}, "--no-worker") as service:
         service.http.post("/v1/compute/tensor.txt", content="1 + 1")
         wait_until(lambda: len(service.compute_pids()) == 2, 20.0)
         processes = service.compute_pids()
@@ -89,12 +89,7 @@ def test_a_service_that_ends_leaves_no_process(tmp_path: Path, how: signal.Signa
 
 
 def test_who_waits_when_the_service_stops_is_told_so(tmp_path: Path) -> None:
-    settings = {
-        "LIKELY_COMPUTE_PROCESSES": "1",
-        "LIKELY_COMPUTE_SECONDS": "60",
-        "LIKELY_SHUTDOWN_SECONDS": "1",
-    }
-    with serving(tmp_path, settings, "--no-worker") as service:
+    with serving(tmp_path, STOPPING, "--no-worker") as service:
         computes(service)
         connections = [service.send("/v1/compute/neuron", LONG) for _ in range(10)]
         time.sleep(0.5)
@@ -107,12 +102,7 @@ def test_who_waits_when_the_service_stops_is_told_so(tmp_path: Path) -> None:
 
 
 def test_a_stream_ends_with_the_reason_when_the_service_stops(tmp_path: Path) -> None:
-    settings = {
-        "LIKELY_COMPUTE_PROCESSES": "1",
-        "LIKELY_COMPUTE_SECONDS": "60",
-        "LIKELY_SHUTDOWN_SECONDS": "1",
-    }
-    with serving(tmp_path, settings, "--no-worker") as service:
+    with serving(tmp_path, STOPPING, "--no-worker") as service:
         computes(service)
         connection = service.send("/v1/compute/mlp", NETWORK)
         connection.settimeout(10)

@@ -1,6 +1,8 @@
 """The plots: what the charts show is what the figures say, and the text forms say the same."""
 
 import itertools
+import re
+from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -252,8 +254,29 @@ def test_a_surface_has_a_rectangle_around_each_point_of_the_grid() -> None:
     assert [(cell["lower"], cell["upper"]) for cell in cells[::2]] == [(-0.5, 0.5), (0.5, 1.5), (1.5, 2.5)]
 
 
+def luminance(colour: Sequence[int]) -> float:
+    """The relative luminance of WCAG 2, of red, green and blue from 0 to 255."""
+    parts = [part / 255 for part in colour]
+    red, green, blue = (
+        each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_a_number_can_be_read_on_every_cell_of_the_scale() -> None:
+    values = [step / 50 for step in range(-50, 51)]
+    cells = [Entity(kind="user", name=str(value), values=[value]) for value in values]
+    figure = Heatmap(title="Heat", subtitle="few", dimensions=["d"], entities=cells)
+    colours = re.findall(r'aria-roledescription="rect mark"[^>]* fill="rgb\(([\d, ]+)\)', drawn(figure))
+    inks = [row["ink"] for row in rows(figure, "cells")]
+    for colour, ink in zip(colours, inks, strict=True):
+        cell, number = luminance([int(part) for part in colour.split(",")]), luminance(bytes.fromhex(ink[1:]))
+        assert (max(cell, number) + 0.05) / (min(cell, number) + 0.05) >= 4.5  # WCAG's AA
+
+
 def test_names_that_two_things_have_are_told_apart() -> None:
     assert told_apart(["Heat", "Alien", "Heat"], ["1", "2", "3"]) == ["Heat (1)", "Alien", "Heat (3)"]
+    assert told_apart(["A", "A", "A (5)"], ["5", "6", "7"]) == ["A (5) (5)", "A (6)", "A (5) (7)"]
 
 
 def test_the_curve_of_a_terminal_falls_where_the_loss_falls() -> None:

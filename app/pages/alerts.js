@@ -3,7 +3,7 @@
 import { byId, el } from "./dom.js";
 
 export function clearProblem(form) {
-  byId("alert").replaceChildren();
+  if (!form || form.id === byId("alert").dataset.form) byId("alert").replaceChildren(); // else it is about another
   for (const note of form?.querySelectorAll(".mistake") ?? []) note.remove();
   for (const input of form?.querySelectorAll("[aria-invalid]") ?? []) {
     input.removeAttribute("aria-invalid");
@@ -16,7 +16,8 @@ export function showProblem(problem, form) {
   clearProblem(form);
   if (!(problem.errors instanceof Array)) console.error(problem); // a mistake of this page, not an answer
   const close = el("button", { type: "button", class: "quiet", click: () => clearProblem(form) }, "Close");
-  byId("alert").append(el("p", {}, problem.message), close);
+  byId("alert").replaceChildren(el("p", {}, problem.message), close);
+  byId("alert").dataset.form = form?.id ?? "";
   for (const { pointer, detail } of form ? (problem.errors ?? []) : []) mark(form, pointer ?? "", detail);
   form?.querySelector("[aria-invalid]")?.focus();
 }

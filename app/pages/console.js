@@ -24,6 +24,7 @@ function showTab(name) {
 }
 
 let opened = 0;
+let shown = null; // the catalog whose panels may be seen
 
 /** Show the tab that the URL names, for the catalog that it names; the last one asked for, whichever answer comes last. */
 async function open() {
@@ -36,9 +37,13 @@ async function open() {
     if (name === "compute") return void await openCompute();
     const catalog = state("catalog");
     byId("nothing").hidden = Boolean(catalog);
-    if (!catalog) return void byId(`panel-${name}`).setAttribute("hidden", "");
+    byId(`panel-${name}`).hidden = !catalog || catalog !== shown;
+    [shown, byId("facts").textContent] = [null, ""];
+    if (!catalog) return;
     const summary = await get(path`/v1/catalogs/${catalog}`);
     if (mine !== opened) return;
+    shown = catalog;
+    byId(`panel-${name}`).hidden = false;
     showFacts(summary);
     await PANELS[name](summary);
   });
@@ -69,35 +74,28 @@ function chooseCatalog(catalog) {
   open();
 }
 
-function listenToTabs() {
-  for (const name of names) byId(`tab-${name}`).addEventListener("click", () => choose(name));
-  byId("tabs").addEventListener("keydown", (event) => {
-    const at = names.indexOf(present());
-    const next = { ArrowRight: at + 1, ArrowLeft: at - 1 + names.length, Home: 0, End: names.length - 1 }[event.key];
-    if (next === undefined) return;
-    event.preventDefault();
-    choose(names[next % names.length]);
-    byId(`tab-${present()}`).focus();
-  });
-}
-
 function choose(name) {
   remember({ tab: name }, { step: true });
   open();
 }
 
-listenToTabs();
+for (const name of names) byId(`tab-${name}`).addEventListener("click", () => choose(name));
+byId("tabs").addEventListener("keydown", (event) => {
+  const at = names.indexOf(present());
+  const next = { ArrowRight: at + 1, ArrowLeft: at - 1 + names.length, Home: 0, End: names.length - 1 }[event.key];
+  if (next === undefined) return;
+  event.preventDefault();
+  choose(names[next % names.length]);
+  byId(`tab-${present()}`).focus();
+});
 byId("catalog").addEventListener("change", (event) => chooseCatalog(event.target.value));
 byId("catalog-search").addEventListener("change", (event) =>
   attempt(async () => chooseCatalog(await listCatalogs(event.target.value))));
 document.addEventListener("catalog", ({ detail }) => showFacts(detail));
-onOtherState(() => attempt(async () => {
-  await listCatalogs();
-  await open();
-}));
-attempt(async () => {
+const begin = () => attempt(async () => {
   showTab(present());
-  const catalog = await listCatalogs();
-  if (catalog) remember({ catalog });
+  remember({ catalog: await listCatalogs() });
   await open();
 });
+onOtherState(begin);
+begin();

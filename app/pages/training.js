@@ -67,8 +67,7 @@ function showCommands() {
 }
 
 async function start() {
-  const training = await request("POST", trainingsPath(), wanted());
-  watch(training);
+  watch(await request("POST", trainingsPath(), wanted()));
   showCommands();
 }
 

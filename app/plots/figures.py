@@ -1,5 +1,6 @@
 """The numbers and names of each figure. They travel to the process that draws. Knows no colour, no axis."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -145,6 +146,10 @@ Figure = LossCurve | Heatmap | Scatter | ScoreMatrix | ReliabilityDiagram | Fit
 
 
 def told_apart(names: Sequence[str], ids: Sequence[str]) -> list[str]:
-    """Return the names, with the id behind those that more than one thing has."""
-    repeated = {name for name in names if names.count(name) > 1}
-    return [f"{name} ({key})" if name in repeated else name for name, key in zip(names, ids, strict=True)]
+    """Return names of which no two are alike: with the id behind those that would be."""
+    shown = list(names)
+    while repeated := {name for name, count in Counter(shown).items() if count > 1}:
+        shown = [
+            f"{name} ({key})" if name in repeated else name for name, key in zip(shown, ids, strict=True)
+        ]
+    return shown

@@ -10,7 +10,9 @@ from app.plots.figures import Entity, Heatmap, ScoreMatrix
 from app.plots.style import DARK, LIGHT, Plot
 
 _CELL = (64, 30)  # width and height in pixels
-_STRONG = 0.62  # from this share of the scale's half on, a cell is too dark for dark numbers
+# Beyond these shares of the scale a cell is too dark for black numbers; the blue darkens sooner.
+_DARKEST_BLUE, _DARKEST_ORANGE = -0.79, 0.87
+_BLACK = "#000000"  # anything lighter is too faint where blue and orange are half dark
 _LIKE = 0.5
 _ANSWERS = ("likes", "dislikes")
 
@@ -106,4 +108,4 @@ def _sized(
 
 def _ink(share: float) -> str:
     """Return the colour of a number in a cell that lies at this share, −1 to 1, of the scale."""
-    return LIGHT if abs(share) > _STRONG else DARK
+    return _BLACK if _DARKEST_BLUE <= share <= _DARKEST_ORANGE else LIGHT

@@ -23,6 +23,28 @@ def test_a_catalog_that_is_not_there_is_said_in_the_services_words(
     expect(console.page.locator("#alert")).to_be_empty()
 
 
+def test_after_a_catalog_that_is_not_there_nothing_is_left_of_the_one_before(
+    visit: Callable[..., Page], watch: Watch
+) -> None:
+    console = Console(visit("/#catalog=class&tab=training"))
+    expect(console.page.locator("#start")).to_be_enabled()
+    console.page.evaluate("location.hash = 'catalog=nowhere&tab=training'")
+    expect(console.page.locator("#alert")).to_contain_text("nowhere")
+    expect(console.page.locator("#panel-training")).to_be_hidden()
+    expect(console.page.locator("#facts")).to_be_empty()
+    watch.take_refusals()
+    console.page.go_back()
+    expect(console.page.locator("#start")).to_be_visible()
+    expect(console.page.locator("#alert")).to_be_empty()
+
+
+def test_a_shared_computation_that_is_refused_says_so(visit: Callable[..., Page], watch: Watch) -> None:
+    page = visit("/#tab=compute&gradient.expression=w**&gradient.run=1")
+    expect(page.locator("#mlp .run")).to_be_enabled()
+    expect(page.locator("#alert")).to_contain_text("line 1, column")
+    assert watch.take_refusals()
+
+
 def test_a_response_that_is_refused_is_taken_back(
     visit: Callable[..., Page], service: Service, watch: Watch
 ) -> None:
