@@ -150,18 +150,22 @@ def threads_of(pid: int) -> int:
 
 
 def children_of(pid: int) -> list[int]:
-    """Return the processes started by a process (Linux)."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()] + [
+    """Return the processes started by a process, by whichever of its threads (Linux)."""
+    return [
         int(child)
         for task in Path(f"/proc/{pid}/task").iterdir()
-        if task.name != str(pid)
-        for child in (task / "children").read_text().split()
+        for child in _read(task / "children").split()
     ]
 
 
 def command_of(pid: int) -> str:
     """Return the command line of a process, empty when it is gone (Linux)."""
+    return _read(Path(f"/proc/{pid}/cmdline")).replace("\0", " ")
+
+
+def _read(file: Path) -> str:
+    """Return what the kernel says of a process or a thread: nothing when it has ended since it was listed."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+        return file.read_text()
     except (FileNotFoundError, ProcessLookupError):
         return ""
