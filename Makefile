@@ -9,6 +9,7 @@ PORT ?=
 TORCH_INDEX ?=
 DATA ?=
 FOLDS ?= 1
+JOBS ?= 2
 
 # HOST counts only when it is given to make: shells and compilers export a HOST that means something else.
 ifneq ($(origin HOST),command line)
@@ -34,7 +35,7 @@ run: $(READY) ## set up what is missing, train the class example and serve it
 	@exec .venv/bin/likely serve $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)")
 
 test: browser lint ## everything that must pass: lint, then the tests
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest -n $(JOBS) --dist loadfile
 
 browser: $(READY_DEV) ## see that a Chromium is here to test the console in; on Debian root gets one
 	@.venv/bin/python -m tests.chromium

@@ -5,12 +5,20 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from schemathesis.pytest.plugin import SchemathesisFunction
 
 from app.database import Database
 from app.demo import load_class
 from app.main import create_app
 from app.settings import Settings
 from app.worker import Worker
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give schemathesis's tests an id each: they share one, and pytest-xdist takes them for one test."""
+    if isinstance(item, SchemathesisFunction):
+        # pytest reads an item's id when it makes the item, and has no other way to set it.
+        item._id = item._id.with_params(item.operation_label)  # noqa: SLF001
 
 
 @pytest.fixture
