@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from app.database import now
 from app.errors import BadInput, Conflict, NotFound, Place
+from app.names import in_path
 from app.tables import Catalog, Movie, Response, Serving, Training, User, having
 
 # Columns of movie imports that are no dimension.
@@ -49,7 +50,7 @@ def find_catalog(connection: Connection, catalog: str) -> CatalogRow:
     """Return the named catalog; raises `NotFound`."""
     row = connection.execute(_CATALOG_ROW.where(Catalog.catalog == catalog)).one_or_none()
     if row is None:
-        raise NotFound(f"there is no catalog {catalog!r}; PUT /v1/catalogs/{catalog} makes one")
+        raise NotFound(f"there is no catalog {catalog!r}; PUT /v1/catalogs/{in_path(catalog)} makes one")
     return CatalogRow(*row)
 
 
@@ -137,7 +138,7 @@ def _check_unused(connection: Connection, catalog_id: int, catalog: str, dimensi
         if connection.scalar(select(entity.id).where(entity.catalog_id == catalog_id).limit(1)) is not None:
             raise Conflict(
                 f"catalog {catalog!r} has {word} with the dimensions {', '.join(dimensions) or '(none)'}; "
-                f"to change them, DELETE /v1/catalogs/{catalog} first or use another catalog",
+                f"to change them, DELETE /v1/catalogs/{in_path(catalog)} first or use another catalog",
                 [Place("other dimensions than the catalog has", pointer="/dimensions")],
             )
 

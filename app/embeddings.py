@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from app.catalogs import CatalogRow
 from app.errors import Conflict, NotFound
+from app.names import in_path
 from app.relearning import relearn, to_taste
 from app.tables import Response, User, UserEmbedding
 from app.trained_models import TrainedModel, TrainedModels
@@ -42,7 +43,7 @@ def find_serving(connection: Connection, models: TrainedModels, catalog: Catalog
     if catalog.serving is None:
         raise Conflict(
             f"catalog {catalog.catalog!r} has no trained model yet; "
-            f"POST /v1/catalogs/{catalog.catalog}/trainings starts a training, "
+            f"POST /v1/catalogs/{in_path(catalog.catalog)}/trainings starts a training, "
             "and scores are there when it has succeeded"
         )
     return models.of(connection, catalog, catalog.serving)
@@ -81,7 +82,7 @@ def unknown_user(catalog: str, user: str) -> NotFound:
     """Return the problem of a user of whom nothing is known."""
     return NotFound(
         f"nothing is known of user {user!r} in catalog {catalog!r}; "
-        f"PUT /v1/catalogs/{catalog}/users/{user}/responses/{{movie}} with an answer first"
+        f"PUT /v1/catalogs/{in_path(catalog)}/users/{in_path(user)}/responses/{{movie}} with an answer first"
     )
 
 

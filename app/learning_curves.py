@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from app.errors import Conflict
+from app.names import in_path
 from app.plots.figures import Bin, LossCurve, ReliabilityDiagram
 from app.trainings import UNFINISHED, Loss, TrainingRow
 
@@ -43,9 +44,8 @@ def _without_holdout(training: TrainingRow) -> str:
         return (
             f"training {training.id} is {training.status}: its held-out responses are measured when it ends"
         )
-    start = (
-        f'POST /v1/catalogs/{training.catalog}/trainings with "holdout": {{"fraction": 0.2, "by": "seed"}}'
-    )
+    path = f"/v1/catalogs/{in_path(training.catalog)}/trainings"
+    start = f'POST {path} with "holdout": {{"fraction": 0.2, "by": "seed"}}'
     if training.holdout is not None:
         return (
             f"training {training.id} {training.status} before anything was measured; {start} starts another"

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from app import vectors
 from app.catalogs import CatalogRow, find_catalog, mark_behind
 from app.errors import BadInput, Conflict, NotFound, Place
+from app.names import in_path
 from app.tables import Catalog, Movie, Response, User, having
 
 
@@ -115,7 +116,7 @@ def unknown_movie(catalog: str, movie: str) -> NotFound:
     """Return the problem that names a movie which the catalog does not have."""
     return NotFound(
         f"there is no movie {movie!r} in catalog {catalog!r}; "
-        f"PUT /v1/catalogs/{catalog}/movies/{movie} stores one"
+        f"PUT /v1/catalogs/{in_path(catalog)}/movies/{in_path(movie)} stores one"
     )
 
 

@@ -12,6 +12,7 @@ from app.catalogs import CatalogRow
 from app.embeddings import CurrentTaste, find_serving, read_tastes, unknown_user
 from app.errors import BadInput, Conflict, NotFound, Place
 from app.movies import unknown_movie
+from app.names import in_path
 from app.plots.figures import told_apart
 from app.tables import Response, User
 from app.trained_models import TrainedModel, TrainedModels
@@ -145,8 +146,8 @@ def check_dimensions(catalog: CatalogRow, needed: int) -> None:
     there = len(catalog.dimensions)
     if there < needed:
         raise Conflict(
-            f"catalog {catalog.catalog!r} has {there} dimensions, and this plot shows {needed} at least; "
-            f"/v1/catalogs/{catalog.catalog}/plots/scores shows scores, which need none"
+            f"catalog {catalog.catalog!r} has {there} of the {needed} dimensions that this plot needs; "
+            f"/v1/catalogs/{in_path(catalog.catalog)}/plots/scores shows scores, which need none"
         )
 
 

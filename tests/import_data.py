@@ -21,7 +21,7 @@ Row = Mapping[str, Any]
 
 CATALOG = CatalogRow(1, "films", ["war", "love"], 0, None)
 
-IDS = st.from_regex(r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd/.\s]{1,8}\Z")
+IDS = st.from_regex(r"\A[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufffd/.\s]{1,8}\Z")
 # User, response, timestamp.
 RESPONSES = st.lists(st.tuples(IDS, st.floats(0, 1), st.none() | st.floats(0, 1e11)), min_size=1, max_size=30)
 

@@ -24,7 +24,7 @@ from app.plots.figures import (
     Surface,
     told_apart,
 )
-from app.plots.labels import Box, place
+from app.plots.labels import ALIGNS, Box, place
 from app.plots.terminal import as_text
 
 NAMES = ("anna", "b.c['d']", "x\\y", "<script>alert(1)</script> & Co", "datum.row || 1", "電影")
@@ -201,6 +201,8 @@ def test_the_scatter_has_every_name_and_tells_users_from_movies_by_shape() -> No
     shown = texts(SCATTER)
     assert {"violence", "a.b[0]", "user", "movie", *(point["name"] for point in points)} <= set(shown)
     assert [point["name"] for point in points if point["name"] not in NAMES] == ["<script>alert(1)</scrip…"]
+    placed = [row["name"] for align in ALIGNS for row in rows(SCATTER, f"names {align}")]
+    assert sorted(placed) == sorted(point["name"] for point in points)
     [shape] = [
         layer["encoding"]["shape"] for layer in specify(SCATTER)["layer"] if "shape" in layer["encoding"]
     ]
@@ -209,13 +211,23 @@ def test_the_scatter_has_every_name_and_tells_users_from_movies_by_shape() -> No
 
 def test_names_stand_beside_their_marks_and_not_on_others_where_there_is_room() -> None:
     marks = [(100.0, 100.0), (120.0, 100.0), (290.0, 190.0)]
-    boxes = place(marks, ["first", "second", "third"], (300, 200))
+    names = place(marks, ["first", "second", "third"], (300, 200))
+    boxes = [name.box for name in names]
     taken = [Box(mark, (12, 12)) for mark in marks]
     for first, second in itertools.combinations([*boxes, *taken], 2):
         assert first.overlap(second) == 0
     picture = Box((150, 100), (300, 200))
     for box in boxes:
         assert box.overlap(picture) == pytest.approx(box.size[0] * box.size[1])
+    assert [name.align for name in names] == ["right", "left", "right"]
+
+
+@pytest.mark.parametrize("letters", ["i" * 24, "W" * 24, "電" * 12])
+def test_a_name_stays_beside_its_mark_however_wide_the_font_draws_it(letters: str) -> None:
+    [name] = place([(100.0, 100.0)], [letters], (600, 200))
+    assert (name.align, name.at) == ("left", (109.0, 100.0))
+    [name] = place([(500.0, 100.0)], [letters], (600, 200))
+    assert (name.align, name.at) == ("right", (491.0, 100.0))
 
 
 def test_the_score_matrix_shows_scores_and_what_was_answered() -> None:

@@ -4,10 +4,23 @@ from collections.abc import Sequence
 
 from app.plots.figures import Fit, LossCurve, Surface
 from models.mlp import MlpProblem, TrainedMlp
+from models.neuron import NeuronProblem, TrainedNeuron
 
 _SIDE = 25  # points of a surface's grid on each side
 _MARGIN = 0.1  # of the inputs' range, on each side
 _MOST_SHOWN = 1000  # outputs of all points together
+
+
+def neuron_losses(problem: NeuronProblem, trained: TrainedNeuron) -> LossCurve:
+    """Return the losses, an epoch each, each before the epoch's step."""
+    return LossCurve.of(
+        "Neuron: loss",
+        f"target {problem.target:g}, learning rate {problem.learning_rate:g}, {problem.epochs:,} epochs; "
+        f"output {trained.output:.4g} at the end",
+        "epoch",
+        range(1, len(trained.losses) + 1),
+        {"loss": trained.losses},
+    )
 
 
 def mlp_losses(problem: MlpProblem, trained: TrainedMlp) -> LossCurve:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from app.compute.figures import mlp_fit, mlp_losses, surface_grid
+from app.compute.figures import mlp_fit, mlp_losses, neuron_losses, surface_grid
 from app.compute.limits import ComputeLimits
 from app.compute.numbers import as_json
 from app.compute.refusals import placed, placed_in_network
@@ -38,6 +38,12 @@ def run_neuron(problem: NeuronProblem, limits: ComputeLimits) -> TrainedNeuron:
     _check_epochs(problem.epochs, limits)
     with placed_in_network():
         return train_neuron(problem)
+
+
+def draw_neuron(problem: NeuronProblem, limits: ComputeLimits) -> LossCurve:
+    """Train a neuron and return what a plot shows of it; raises as `run_neuron`."""
+    untraced = problem.model_copy(update={"trace": "ends"})
+    return neuron_losses(untraced, run_neuron(untraced, limits))
 
 
 def run_mlp(

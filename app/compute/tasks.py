@@ -45,6 +45,13 @@ class NeuronTask(BaseModel):
     problem: NeuronProblem
 
 
+class NeuronFigureTask(BaseModel):
+    """Train a neuron, and return what a plot shows of it."""
+
+    computation: Literal["neuron-figure"] = "neuron-figure"
+    problem: NeuronProblem
+
+
 class MlpTask(BaseModel):
     """Train a multilayer perceptron; ``stream`` asks for its losses on the way."""
 
@@ -61,7 +68,7 @@ class MlpFigureTask(BaseModel):
     figure: networks.MlpFigure
 
 
-Task = TensorTask | GradientTask | NeuronTask | MlpTask | MlpFigureTask
+Task = TensorTask | GradientTask | NeuronTask | NeuronFigureTask | MlpTask | MlpFigureTask
 
 _TASK: TypeAdapter[Task] = TypeAdapter(Annotated[Task, Field(discriminator="computation")])
 
@@ -87,18 +94,21 @@ def _read(body: bytes) -> Task:
 
 def _computed(task: Task, limits: ComputeLimits, progress: Callable[[bytes], None]) -> bytes:
     match task:
+        case TensorTask(text=True):
+            answered = programs.run_as_text(task.problem, limits).encode()
         case TensorTask():
-            if task.text:
-                return programs.run_as_text(task.problem, limits).encode()
-            return as_json(programs.run_program(task.problem, limits))
+            answered = as_json(programs.run_program(task.problem, limits))
         case GradientTask():
-            return as_json(stated(gradients.differentiate(task.problem, limits)))
+            answered = as_json(stated(gradients.differentiate(task.problem, limits)))
         case NeuronTask():
-            return as_json(networks.run_neuron(task.problem, limits))
+            answered = as_json(networks.run_neuron(task.problem, limits))
+        case NeuronFigureTask():
+            answered = networks.draw_neuron(task.problem, limits).model_dump_json().encode()
         case MlpTask():
-            return as_json(networks.run_mlp(task.problem, limits, progress if task.stream else None))
+            answered = as_json(networks.run_mlp(task.problem, limits, progress if task.stream else None))
         case MlpFigureTask():
-            return networks.draw_mlp(task.problem, limits, task.figure).model_dump_json().encode()
+            answered = networks.draw_mlp(task.problem, limits, task.figure).model_dump_json().encode()
+    return answered
 
 
 def _too_much_memory() -> Problem:

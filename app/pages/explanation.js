@@ -45,8 +45,9 @@ function termsOf({ appeal, offset, dimensions, learned, damping }) {
   const named = dimensions
     .map(({ dimension, weight, value, contribution }) => [dimension,
       `${shown(weight, 3)} × ${shown(value, 3)}${damping === 1 ? "" : ` × ${shown(damping, 3)}`}`, contribution])
+    .filter(([, , term]) => term !== 0)
     .sort((one, other) => Math.abs(other[2]) - Math.abs(one[2]));
-  const most = Math.min(MOST, named.filter(([, , term]) => term !== 0).length);
+  const most = named.length <= MOST + 1 ? named.length : MOST; // one term would take the line that it saves
   const rest = named.slice(most);
   const others = [["the movie's appeal", "", appeal], ["the user's offset", "", offset], ["learned dimensions", "", learned]];
   return [...named.slice(0, most),

@@ -95,12 +95,15 @@ async function compare() {
 /** Show the pictures that the service draws of a training. */
 export async function showTraining(training) {
   const plots = path`/v1/catalogs/${catalog.catalog}/plots`;
-  const { id } = training;
-  const { dimensions } = catalog;
+  const own = path`/v1/catalogs/${catalog.catalog}/trainings/${training.id}`;
+  const [{ id }, { dimensions }] = [training, catalog];
   byId("pictures").hidden = false;
   byId("pictures-title").textContent = `What training ${id} learned`;
   const scatter = el("div");
-  const figures = [picture(`${plots}/heatmap.svg${query({ training: id })}`, "Heatmap of the users' embeddings and the movies' vectors")];
+  const figures = [
+    picture(`${own}/losses.svg`, "Loss by step"),
+    ...(dimensions.length ? [picture(`${plots}/heatmap.svg${query({ training: id })}`, "Heatmap of the users' embeddings and the movies' vectors")] : []),
+    picture(`${plots}/scores.svg${query({ training: id })}`, "Like-scores, with the responses")];
   if (dimensions.length > 1) {
     const axes = [0, 1].map((at) => axis(["x", "y"][at], dimensions, dimensions[at], () => draw()));
     const draw = () => scatter.replaceChildren(picture(
@@ -111,12 +114,10 @@ export async function showTraining(training) {
     figures.push(el("div", {}, el("div", { class: "axes" }, labelled), scatter));
   }
   if (training.holdout) {
-    figures.push(picture(path`/v1/catalogs/${catalog.catalog}/trainings/${id}/reliability.svg`,
-      "Reliability: how often people liked what was scored so, on responses held out"));
+    figures.push(picture(`${own}/reliability.svg`, "Reliability: how often people liked what was scored so, on responses held out"));
   }
   byId("pictures-body").replaceChildren(...figures);
-  showCurl(byId("trainings-curl"), curl("GET", `${plots}/heatmap.svg${query({ training: id })}`, undefined, " -o heatmap.svg"),
-    curl("GET", path`/v1/catalogs/${catalog.catalog}/trainings/${id}/losses.csv`));
+  showCurl(byId("trainings-curl"), curl("GET", `${plots}/scores.txt${query({ training: id })}`), curl("GET", `${own}/losses.csv`));
 }
 
 const axis = (name, dimensions, value, change) => {

@@ -4,7 +4,7 @@ import altair as alt
 
 from app.plots import style
 from app.plots.figures import Entity, Scatter
-from app.plots.labels import place
+from app.plots.labels import ALIGNS, Align, place
 from app.plots.style import BLUE, DARK, GREY, ORANGE, Plot
 
 _WIDTH, _HEIGHT = 560, 440
@@ -21,14 +21,18 @@ def draw(figure: Scatter) -> Plot:
     marks = points.mark_point(filled=True, size=90, opacity=0.9).encode(
         _x("x:Q", figure, xs), _y("y:Q", figure, ys), _color(), _shape()
     )
-    # A name stands where its middle lies on the axes, so that no offset is needed.
-    names = points.mark_text(fontSize=11, color=DARK, limit=200).encode(
-        _x("name_x:Q", figure, xs), _y("name_y:Q", figure, ys), alt.Text("name:N")
-    )
-    chart = alt.layer(*_zeros(figure, xs, ys), marks, names).properties(
+    # The place of a name is a place on the axes, so that no offset is needed; its alignment is its layer's.
+    names = [
+        alt.Chart(alt.NamedData(_names(align)))
+        .mark_text(align=align, fontSize=11, color=DARK, limit=200)
+        .encode(_x("x:Q", figure, xs), _y("y:Q", figure, ys), alt.Text("name:N"))
+        for align in ALIGNS
+    ]
+    chart = alt.layer(*_zeros(figure, xs, ys), marks, *names).properties(
         width=_WIDTH, height=_HEIGHT, title=style.title(figure.title, figure.subtitle)
     )
-    return Plot(chart, {"points": _rows(figure, xs, ys), "zero": [{"zero": 0}]})
+    shown = [_point(entity) for entity in figure.entities]
+    return Plot(chart, {"points": shown, "zero": [{"zero": 0}], **_placed(figure, xs, ys)})
 
 
 def short(name: str) -> str:
@@ -66,19 +70,26 @@ def _zeros(figure: Scatter, xs: Ends, ys: Ends) -> list[alt.Chart]:
     return across + up
 
 
-def _rows(figure: Scatter, xs: Ends, ys: Ends) -> list[style.Row]:
+def _names(align: Align) -> str:
+    """Return what the data are called of the names that are aligned so."""
+    return f"names {align}"
+
+
+def _point(entity: Entity) -> style.Row:
+    x, y = entity.values
+    return {"kind": entity.kind, "name": short(entity.name), "x": x, "y": y}
+
+
+def _placed(figure: Scatter, xs: Ends, ys: Ends) -> dict[str, list[style.Row]]:
+    """Return the names with their places on the axes, by how they are aligned."""
     across, up = _WIDTH / (xs[1] - xs[0]), _HEIGHT / (ys[1] - ys[0])  # pixels a unit
     names = [short(entity.name) for entity in figure.entities]
     marks = [
         ((entity.values[0] - xs[0]) * across, (ys[1] - entity.values[1]) * up) for entity in figure.entities
     ]
-    boxes = place(marks, names, (_WIDTH, _HEIGHT))
-    return [
-        _row(entity, name, xs[0] + box.middle[0] / across, ys[1] - box.middle[1] / up)
-        for entity, name, box in zip(figure.entities, names, boxes, strict=True)
-    ]
-
-
-def _row(entity: Entity, name: str, name_x: float, name_y: float) -> style.Row:
-    x, y = entity.values
-    return {"kind": entity.kind, "name": name, "x": x, "y": y, "name_x": name_x, "name_y": name_y}
+    rows: dict[str, list[style.Row]] = {_names(align): [] for align in ALIGNS}
+    for name, placed in zip(names, place(marks, names, (_WIDTH, _HEIGHT)), strict=True):
+        x, y = placed.at
+        row: style.Row = {"name": name, "x": xs[0] + x / across, "y": ys[1] - y / up}
+        rows[_names(placed.align)].append(row)
+    return rows

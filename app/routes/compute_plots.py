@@ -1,44 +1,64 @@
-"""/v1/compute/mlp/losses and /fit: what plots show of a network, trained for them. Nothing is stored."""
+"""/v1/compute/neuron/losses, mlp/losses and mlp/fit: plots of what is trained for them. Nothing is stored."""
 
 from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter
 
 from app.compute.networks import MlpFigure
-from app.compute.tasks import MlpFigureTask
+from app.compute.tasks import MlpFigureTask, NeuronFigureTask
 from app.plots.figures import Fit, LossCurve
 from app.resources import Resources
 from app.routes import pictures
 from app.routes.compute import MlpBody, unless_hung_up
 from app.routes.parameters import FromApp
 from app.routes.pictures import Accept, Suffix
+from models.neuron import NeuronProblem
 
-router = APIRouter(prefix="/v1/compute/mlp", tags=["compute"])
+router = APIRouter(prefix="/v1/compute", tags=["compute"])
 
 _FIGURE: TypeAdapter[LossCurve | Fit] = TypeAdapter(LossCurve | Fit)
 
 
-@router.post("/losses", response_class=Response, responses=pictures.RESPONSES)
+@router.post("/neuron/losses", response_class=Response, responses=pictures.COMPUTED)
+async def show_neuron_losses(
+    app: FromApp, request: Request, body: NeuronProblem, accept: Accept = None
+) -> Response:
+    """Train a neuron and show its losses, by the Accept header; `trace` does not matter here."""
+    return await pictures.draw_by_accept(app, await _trained_neuron(app, request, body), accept)
+
+
+@router.post("/neuron/losses.{suffix}", response_class=Response, responses=pictures.COMPUTED)
+async def draw_neuron_losses(app: FromApp, request: Request, body: NeuronProblem, suffix: Suffix) -> Response:
+    """Train a neuron and draw its losses, on a logarithmic axis where that helps."""
+    return await pictures.draw_by_suffix(app, await _trained_neuron(app, request, body), suffix)
+
+
+@router.post("/mlp/losses", response_class=Response, responses=pictures.COMPUTED)
 async def show_mlp_losses(app: FromApp, request: Request, body: MlpBody, accept: Accept = None) -> Response:
     """Train a network and show its losses, by the Accept header; `stream` does not matter here."""
-    return await pictures.answer_by_accept(app, await _trained(app, request, body, "losses"), accept)
+    return await pictures.draw_by_accept(app, await _trained(app, request, body, "losses"), accept)
 
 
-@router.post("/losses.{suffix}", response_class=Response, responses=pictures.RESPONSES)
+@router.post("/mlp/losses.{suffix}", response_class=Response, responses=pictures.COMPUTED)
 async def draw_mlp_losses(app: FromApp, request: Request, body: MlpBody, suffix: Suffix) -> Response:
     """Train a network and draw its losses, on a logarithmic axis where that helps."""
-    return await pictures.answer_by_suffix(app, await _trained(app, request, body, "losses"), suffix)
+    return await pictures.draw_by_suffix(app, await _trained(app, request, body, "losses"), suffix)
 
 
-@router.post("/fit", response_class=Response, responses=pictures.RESPONSES)
+@router.post("/mlp/fit", response_class=Response, responses=pictures.COMPUTED)
 async def show_mlp_fit(app: FromApp, request: Request, body: MlpBody, accept: Accept = None) -> Response:
     """Train a network and show its predictions beside the targets, by the Accept header."""
-    return await pictures.answer_by_accept(app, await _trained(app, request, body, "fit"), accept)
+    return await pictures.draw_by_accept(app, await _trained(app, request, body, "fit"), accept)
 
 
-@router.post("/fit.{suffix}", response_class=Response, responses=pictures.RESPONSES)
+@router.post("/mlp/fit.{suffix}", response_class=Response, responses=pictures.COMPUTED)
 async def draw_mlp_fit(app: FromApp, request: Request, body: MlpBody, suffix: Suffix) -> Response:
     """Train a network and draw its predictions over the targets; of two inputs, over these too."""
-    return await pictures.answer_by_suffix(app, await _trained(app, request, body, "fit"), suffix)
+    return await pictures.draw_by_suffix(app, await _trained(app, request, body, "fit"), suffix)
+
+
+async def _trained_neuron(app: Resources, request: Request, body: NeuronProblem) -> LossCurve:
+    computing = app.compute.run(NeuronFigureTask(problem=body))
+    return LossCurve.model_validate_json(await unless_hung_up(request, computing))
 
 
 async def _trained(app: Resources, request: Request, body: MlpBody, figure: MlpFigure) -> LossCurve | Fit:

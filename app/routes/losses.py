@@ -15,20 +15,21 @@ from app.plots.figures import ReliabilityDiagram
 from app.routes import media, pictures
 from app.routes.etags import UNCHANGED, IfNoneMatch, unchanged
 from app.routes.parameters import CatalogId, FromApp, TrainingId
-from app.routes.pictures import JSON, Accept
+from app.routes.pictures import JSON, AskedFor, Suffix
 from app.routes.trainings import tagged
 from app.trainings import Loss, TrainingRow
 
 router = APIRouter(prefix="/v1/catalogs/{catalog}/trainings/{training}", tags=["trainings"])
 
 CSV = "text/csv"
-_OFFERED = [JSON, CSV, pictures.SVG, pictures.PNG, pictures.TEXT]
+_OFFERED = [JSON, CSV, pictures.SVG, pictures.PNG, pictures.VEGA_LITE, pictures.TEXT]
 
 _CSV: dict[int | str, dict[str, Any]] = {200: {"content": {CSV: {}}}}
 _LOSS_FORMS: dict[int | str, dict[str, Any]] = {
     200: {"content": {CSV: {}} | {each: pictures.CONTENT[each] for each in _OFFERED[2:]}}
 }
 
+# Of this resource .json are the losses themselves.
 _Suffix = Annotated[
     Literal["svg", "png", "vl.json", "txt"],
     Path(description="a picture, its Vega-Lite specification, or text"),
@@ -75,19 +76,17 @@ Reliability = Annotated[ReliabilityDiagram, Depends(read_reliability)]
     response_model=Losses,
     responses=_LOSS_FORMS | UNCHANGED,
 )
-async def list_losses(
-    app: FromApp, learned: Learned, accept: Accept = None, if_none_match: IfNoneMatch = None
-) -> Response:
+async def list_losses(app: FromApp, learned: Learned, asked: AskedFor) -> Response:
     """Show the loss curve, as JSON, CSV, a picture or text by the Accept header.
 
-    The data of a training that has ended have an ETag.
+    The data of a training that has ended have an ETag, and pictures always.
     """
-    chosen = media.choose(accept, _OFFERED)
+    chosen = media.choose(asked.accept, _OFFERED)
     if chosen in _DATA:
-        answer = await run_in_threadpool(_as_data, learned, chosen, if_none_match)
+        answer = await run_in_threadpool(_as_data, learned, chosen, asked.if_none_match)
     else:
         curve = await run_in_threadpool(loss_curve, learned.training, learned.losses)
-        answer = await pictures.draw(app, curve, chosen)
+        answer = await pictures.answer(app, curve, chosen, asked)
     answer.headers["Vary"] = "Accept"
     return answer
 
@@ -105,26 +104,26 @@ def list_losses_as_csv(learned: Learned, if_none_match: IfNoneMatch = None) -> R
 
 
 @router.get("/losses.{suffix}", response_class=Response, responses=pictures.RESPONSES)
-async def draw_losses(app: FromApp, learned: Learned, suffix: _Suffix) -> Response:
+async def draw_losses(app: FromApp, learned: Learned, suffix: _Suffix, asked: AskedFor) -> Response:
     """Draw the loss curve, on a logarithmic axis where that helps."""
     curve = await run_in_threadpool(loss_curve, learned.training, learned.losses)
-    return await pictures.answer_by_suffix(app, curve, suffix)
+    return await pictures.answer_by_suffix(app, curve, suffix, asked)
 
 
 @router.get("/reliability", response_class=Response, responses=pictures.RESPONSES)
-async def show_reliability(app: FromApp, diagram: Reliability, accept: Accept = None) -> Response:
+async def show_reliability(app: FromApp, diagram: Reliability, asked: AskedFor) -> Response:
     """Show how reliable scores were on responses held out, as text or a picture by the Accept header."""
-    return await pictures.answer_by_accept(app, diagram, accept)
+    return await pictures.answer_by_accept(app, diagram, asked)
 
 
 @router.get("/reliability.{suffix}", response_class=Response, responses=pictures.RESPONSES)
 async def draw_reliability(
-    app: FromApp, catalog: CatalogId, training: TrainingId, suffix: _Suffix
+    app: FromApp, catalog: CatalogId, training: TrainingId, suffix: Suffix, asked: AskedFor
 ) -> Response:
     """Draw how reliable scores were on responses held out."""
     # Read here: as a dependency it would come before the suffix is looked at, and most trainings have none.
     diagram = await run_in_threadpool(read_reliability, app, catalog, training)
-    return await pictures.answer_by_suffix(app, diagram, suffix)
+    return await pictures.answer_by_suffix(app, diagram, suffix, asked)
 
 
 def _as_data(learned: Learning, media_type: str, if_none_match: str | None) -> Response:

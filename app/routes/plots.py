@@ -9,7 +9,7 @@ from app.names import Dimension, Id
 from app.plots.figures import Heatmap, Scatter, ScoreMatrix
 from app.routes import pictures
 from app.routes.parameters import CatalogId, FromApp
-from app.routes.pictures import Accept, Suffix
+from app.routes.pictures import AskedFor, Suffix
 from app.selections import MOST_NAMED, Chosen
 
 router = APIRouter(prefix="/v1/catalogs/{catalog}/plots", tags=["plots"])
@@ -64,36 +64,36 @@ _Scores = Annotated[ScoreMatrix, Depends(read_score_matrix)]
 
 
 @router.get("/heatmap", response_class=Response, responses=pictures.RESPONSES)
-async def show_heatmap(app: FromApp, figure: _Heatmap, accept: Accept = None) -> Response:
+async def show_heatmap(app: FromApp, figure: _Heatmap, asked: AskedFor) -> Response:
     """Show users' embeddings above movies' vectors, a number a dimension, by the Accept header."""
-    return await pictures.answer_by_accept(app, figure, accept)
+    return await pictures.answer_by_accept(app, figure, asked)
 
 
 @router.get("/heatmap.{suffix}", response_class=Response, responses=pictures.RESPONSES)
-async def draw_heatmap(app: FromApp, figure: _Heatmap, suffix: Suffix) -> Response:
+async def draw_heatmap(app: FromApp, figure: _Heatmap, suffix: Suffix, asked: AskedFor) -> Response:
     """Draw users' embeddings above movies' vectors."""
-    return await pictures.answer_by_suffix(app, figure, suffix)
+    return await pictures.answer_by_suffix(app, figure, suffix, asked)
 
 
 @router.get("/scatter", response_class=Response, responses=pictures.RESPONSES)
-async def show_scatter(app: FromApp, figure: _Scatter, accept: Accept = None) -> Response:
+async def show_scatter(app: FromApp, figure: _Scatter, asked: AskedFor) -> Response:
     """Show users and movies over two dimensions, by the Accept header."""
-    return await pictures.answer_by_accept(app, figure, accept)
+    return await pictures.answer_by_accept(app, figure, asked)
 
 
 @router.get("/scatter.{suffix}", response_class=Response, responses=pictures.RESPONSES)
-async def draw_scatter(app: FromApp, figure: _Scatter, suffix: Suffix) -> Response:
+async def draw_scatter(app: FromApp, figure: _Scatter, suffix: Suffix, asked: AskedFor) -> Response:
     """Draw users and movies over two dimensions, with their names."""
-    return await pictures.answer_by_suffix(app, figure, suffix)
+    return await pictures.answer_by_suffix(app, figure, suffix, asked)
 
 
 @router.get("/scores", response_class=Response, responses=pictures.RESPONSES)
-async def show_score_matrix(app: FromApp, figure: _Scores, accept: Accept = None) -> Response:
+async def show_score_matrix(app: FromApp, figure: _Scores, asked: AskedFor) -> Response:
     """Show a score for each user and movie, with what they answered, by the Accept header."""
-    return await pictures.answer_by_accept(app, figure, accept)
+    return await pictures.answer_by_accept(app, figure, asked)
 
 
 @router.get("/scores.{suffix}", response_class=Response, responses=pictures.RESPONSES)
-async def draw_score_matrix(app: FromApp, figure: _Scores, suffix: Suffix) -> Response:
+async def draw_score_matrix(app: FromApp, figure: _Scores, suffix: Suffix, asked: AskedFor) -> Response:
     """Draw a score for each user and movie, with what they answered."""
-    return await pictures.answer_by_suffix(app, figure, suffix)
+    return await pictures.answer_by_suffix(app, figure, suffix, asked)

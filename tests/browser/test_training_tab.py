@@ -57,7 +57,7 @@ def test_a_curve_grows_step_by_step_to_its_end(
     assert len(set(seen)) > 3
     expect(console.page.locator("#status")).to_contain_text("succeeded")
     expect(console.page.locator("#progress")).to_have_js_property("value", 5000)
-    for name in ("heatmap", "scatter"):
+    for name in ("losses", "heatmap", "scores", "scatter"):
         picture = console.page.locator(f'#pictures img[src*="/{name}.svg"]')
         picture.scroll_into_view_if_needed()
         expect(picture).to_have_js_property("complete", value=True)

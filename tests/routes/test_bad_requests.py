@@ -47,6 +47,7 @@ def _operations() -> list[Operation]:
 OPERATIONS = _operations()
 VALID = {"catalog": "class", "movie": "m0", "user": "0", "training": "1", "suffix": "txt"}
 # Bodies that would be taken, by the end of the path.
+NEURON = {"inputs": [1], "weights": [1]}
 NETWORK = {"layers": [1, 1], "inputs": [[1]], "targets": [1]}
 BODIES: dict[str, object] = {
     "{catalog}": {"dimensions": ["violence", "positive message", "language"]},
@@ -58,7 +59,9 @@ BODIES: dict[str, object] = {
     "scores:preview": {"responses": {"m0": 1}},
     "tensor": {"program": "1"},
     "gradient": {"expression": "w", "variables": {"w": 1}},
-    "neuron": {"inputs": [1], "weights": [1]},
+    "neuron": NEURON,
+    "neuron/losses": NEURON,
+    "neuron/losses.{suffix}": NEURON,
     "mlp": NETWORK,
     "mlp/losses": NETWORK,
     "mlp/losses.{suffix}": NETWORK,

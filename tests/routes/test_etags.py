@@ -1,17 +1,24 @@
-"""ETags: what cannot change any more is sent once, and what can has none."""
+"""ETags: what the client has is not sent again; of what may still change only pictures have one."""
 
 import pytest
 from fastapi.testclient import TestClient
 
 from app.worker import Worker
-from tests.routes.classroom import CLASS, train
+from tests.routes.classroom import CLASS, answer, train
 
 TRAINING = f"{CLASS}/trainings/1"
-TAGGED = (TRAINING, f"{TRAINING}/losses", f"{TRAINING}/losses.json", f"{TRAINING}/losses.csv")
+PLOTS = [f"{CLASS}/plots/{plot}" for plot in ("heatmap", "scatter", "scores")]
+TAGGED = (
+    TRAINING,
+    f"{TRAINING}/losses",
+    *(f"{TRAINING}/losses.{suffix}" for suffix in ("json", "csv", "svg", "txt", "vl.json")),
+    *PLOTS,
+    *(f"{plot}.svg" for plot in PLOTS),
+)
 
 
 @pytest.mark.parametrize("path", TAGGED)
-def test_a_training_that_ended_is_sent_once(published: TestClient, path: str) -> None:
+def test_what_did_not_change_is_sent_once(published: TestClient, path: str) -> None:
     first = published.get(path)
     tag = first.headers["etag"]
     assert first.headers["cache-control"] == "no-cache"
@@ -63,3 +70,17 @@ def test_trainings_have_different_tags(client: TestClient, worker: Worker, class
     paths = [f"{CLASS}/trainings/{train(client, worker)['id']}" for _ in range(2)]
     assert len({client.get(path).headers["etag"] for path in paths}) == 2
     assert len({client.get(f"{path}/losses").headers["etag"] for path in paths}) == 2
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+def test_a_plot_is_another_after_a_response(client: TestClient, trained: str, plot: str) -> None:
+    before = client.get(plot)
+    answer(client, trained, "0", "m0", 0)
+    other = client.get(plot, headers={"If-None-Match": before.headers["etag"]})
+    assert (other.status_code, other.text != before.text) == (200, True)
+    assert other.headers["etag"] != before.headers["etag"]
+
+
+def test_forms_of_a_plot_have_tags_of_their_own(published: TestClient) -> None:
+    forms = [published.get(f"{PLOTS[0]}.{suffix}") for suffix in ("svg", "png", "json", "vl.json", "txt")]
+    assert len({form.headers["etag"] for form in forms}) == len(forms)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import altair as alt
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
@@ -20,8 +21,16 @@ from tests.routes.refusals import Refusing, check_problem
 from tests.routes.test_recommending import FILMS, load
 
 LOSSES, PLOTS = f"{CLASS}/trainings/1/losses", f"{CLASS}/plots"
+NEURON = {"inputs": [2.0, -1.0, 3.0], "weights": [4.0, 2.0, -1.0]}
 TASK_6 = {"layers": [2, 4, 4, 1], "inputs": POINTS, "target_expression": "x1*x2 + 1"}
-TYPES = {"svg": "image/svg+xml", "png": "image/png", "json": "application/json", "txt": "text/plain"}
+VEGA_LITE = f"application/vnd.vegalite.{alt.SCHEMA_VERSION.partition('.')[0]}+json"
+TYPES = {
+    "svg": "image/svg+xml",
+    "png": "image/png",
+    "json": "application/json",
+    "vl.json": VEGA_LITE,
+    "txt": "text/plain",
+}
 # The plots of the class, each with something that must be in its picture and its text.
 SHOWN = {
     LOSSES: {"Training 1 of class: loss", "step"},
@@ -83,13 +92,16 @@ def test_text_has_the_names_in_it(published: TestClient, plot: str) -> None:
 
 @each_plot
 def test_a_specification_is_vega_lite(published: TestClient, plot: str) -> None:
-    shown = published.get(f"{plot}.vl.json" if plot == LOSSES else f"{plot}.json")
-    assert media_type(shown) == TYPES["json"]
+    shown = published.get(f"{plot}.vl.json")
+    assert media_type(shown) == VEGA_LITE
     assert "vega-lite" in shown.json()["$schema"]
+    if plot != LOSSES:  # of these, .json are the losses themselves
+        plain = published.get(f"{plot}.json")
+        assert (media_type(plain), plain.content) == (TYPES["json"], shown.content)
 
 
 @each_plot
-@pytest.mark.parametrize("suffix", ["svg", "png", "txt"])
+@pytest.mark.parametrize("suffix", ["svg", "png", "vl.json", "txt"])
 def test_accept_gives_what_the_suffix_gives(published: TestClient, plot: str, suffix: str) -> None:
     accepted = published.get(plot, headers={"Accept": TYPES[suffix]})
     assert accepted.content == published.get(f"{plot}.{suffix}").content
@@ -120,7 +132,7 @@ def test_what_is_not_on_offer_is_refused_with_what_is(published: TestClient) -> 
         assert (problem["status"], "image/svg+xml, image/png" in problem["detail"]) == (406, True)
         problem = check_problem(published.get(f"{plot}.pdf"))
         assert (problem["status"], problem["errors"][0]["parameter"]) == (422, "suffix")
-        assert "'svg', 'png', 'json' or 'txt'" in problem["detail"]
+        assert "'svg', 'png', 'json', 'vl.json' or 'txt'" in problem["detail"]
 
 
 def test_the_curve_is_that_of_the_losses(published: TestClient) -> None:
@@ -310,6 +322,24 @@ def test_without_a_holdout_there_is_no_reliability_and_a_word_how_to_get_one(
     assert "cancelled before" in check_problem(client.get(f"{location}/reliability"))["detail"]
 
 
+def test_the_neuron_of_the_class_is_trained_and_its_losses_are_drawn(published: TestClient) -> None:
+    path = "/v1/compute/neuron/losses"
+    shown = {suffix: published.post(f"{path}.{suffix}", json=NEURON) for suffix in TYPES}
+    assert {suffix: media_type(each) for suffix, each in shown.items()} == TYPES
+    assert {"Neuron: loss", "epoch", "loss (log scale)"} <= texts(shown["svg"].content)
+    assert "output 0.65 at the end" in shown["txt"].text
+    assert published.post(path, json=NEURON).text == shown["txt"].text
+    trained = published.post("/v1/compute/neuron", json=NEURON).json()
+    assert [row["loss"] for row in rows(shown["json"].json(), "losses")] == trained["losses"]
+
+
+@pytest.mark.parametrize("layer", ["weights", "linear"])
+def test_a_neuron_that_cannot_be_trained_is_refused_as_a_plot_too(refusing: Refusing, layer: str) -> None:
+    body = {**NEURON, "weights": [1.0], "layer": layer}
+    problem = refusing.refuse("POST", "/v1/compute/neuron/losses.svg", 422, content=json.dumps(body))
+    assert problem["errors"][0]["pointer"] == "/weights"
+
+
 @pytest.mark.parametrize("plot", ["losses", "fit"])
 def test_a_network_is_trained_and_drawn(published: TestClient, plot: str) -> None:
     path = f"/v1/compute/mlp/{plot}"
@@ -400,3 +430,5 @@ def test_without_processes_that_draw_there_is_text(
     assert "retry-after" not in refused.headers  # trying again is no use
     assert "LIKELY_DRAWING_PROCESSES is 0" in refused.json()["detail"]
     assert ".txt" in refused.json()["detail"]
+    # What the client has is not drawn, so no process is needed to say so.
+    assert drawless.get(f"{PLOTS}/heatmap.svg", headers={"If-None-Match": "*"}).status_code == 304

@@ -36,6 +36,8 @@ EXCLUDED: dict[str, list[CheckFunction]] = {
     "POST /v1/compute/gradient": [positive_data_acceptance],
     # One list says how long another one is.
     "POST /v1/compute/neuron": [positive_data_acceptance],
+    "POST /v1/compute/neuron/losses": [positive_data_acceptance],
+    "POST /v1/compute/neuron/losses.{suffix}": [positive_data_acceptance],
     "POST /v1/compute/mlp": [positive_data_acceptance],
     "POST /v1/compute/mlp/losses": [positive_data_acceptance],
     "POST /v1/compute/mlp/losses.{suffix}": [positive_data_acceptance],
@@ -51,6 +53,7 @@ EXCLUDED: dict[str, list[CheckFunction]] = {
 WHOLE_NUMBERS = ("training", "seed", "epochs", "learned_dimensions", "max_steps", "last_n", "limit", "order")
 
 
+NEURON = {"inputs": [2, -1, 3], "weights": [4, 2, -1]}
 NETWORK: dict[str, Any] = {
     "layers": [1, 2, 1],
     "inputs": [[1], [2]],
@@ -62,7 +65,9 @@ NETWORK: dict[str, Any] = {
 # What fits together, for bodies whose fields must.
 REAL: dict[str, dict[str, Any]] = {
     "/v1/compute/gradient": {"expression": "w", "variables": {"w": 2}, "wrt": ["w"]},
-    "/v1/compute/neuron": {"inputs": [2, -1, 3], "weights": [4, 2, -1]},
+    "/v1/compute/neuron": NEURON,
+    "/v1/compute/neuron/losses": NEURON,
+    "/v1/compute/neuron/losses.{suffix}": NEURON,
     "/v1/compute/mlp": NETWORK,
     "/v1/compute/mlp/losses": NETWORK,
     "/v1/compute/mlp/losses.{suffix}": NETWORK,
