@@ -31,7 +31,7 @@ from app.routes import (
     users,
 )
 from app.routes.parameters import refuse_unknown_parameters
-from app.routes.problems import RESPONSES, handle_problems
+from app.routes.problems import RESPONSES, Bugs, handle_problems
 from app.routes.requests import BodyLimit, Measured, RequestIds
 from app.settings import Settings
 from app.supervision import end_with_parent
@@ -92,6 +92,7 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
             Middleware(Measured, measurements=resources.measurements),
             *_cross_origin(settings),
             Middleware(BodyLimit, settings=settings),
+            Middleware(Bugs),
         ],
     )
     app.state.resources = resources

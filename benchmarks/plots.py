@@ -7,13 +7,16 @@ are of one machine in one run, the clients on the same cores; latencies are set 
 are measured in turns with them, so that what else the machine does meets both.
 """
 
+import multiprocessing
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import cycle
+from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx2
 from rich.console import Console
@@ -30,6 +33,9 @@ from benchmarks.running import (
     train_class,
 )
 from tests.live import Service, children_of, command_of, serving
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import Queue
 
 AT_ONCE = 10
 _ROUNDS, _IN_A_ROUND = 10, 200
@@ -85,7 +91,7 @@ def _add_neighbours(report: Report, service: Service) -> None:
         with _drawing(service) as drawn:
             time.sleep(0.2)
             drawing += _scores(service)
-        pictures += len(drawn)
+        pictures += sum(drawn)
     report.add(f"pictures drawn meanwhile, {AT_ONCE} asked for at any time", f"{pictures}")
     for name, percent in (("median", 50), ("95 %", 95), ("99 %", 99)):
         before, meanwhile = percentile(rest, percent), percentile(drawing, percent)
@@ -108,34 +114,41 @@ def _scores(service: Service) -> list[float]:
 
 
 @contextmanager
-def _drawing(service: Service) -> Iterator[list[None]]:
-    """Ask for plots, so many at any time, and count the answers."""
-    drawn: list[None] = []
-    faults: list[str] = []
-    stop = threading.Event()
+def _drawing(service: Service) -> Iterator[list[int]]:
+    """Ask for plots, so many at any time, from a process of their own, and count the answers.
 
-    def ask() -> None:
-        with httpx2.Client(base_url=service.url, timeout=60) as client:
-            for path in cycle(_PLOTS.values()):
-                if stop.is_set():
-                    return
-                try:
-                    _draw(client, path, "svg")
-                except (SystemExit, httpx2.HTTPError) as fault:
-                    faults.append(str(fault))
-                    return
-                drawn.append(None)
-
-    threads = [threading.Thread(target=ask) for _ in range(AT_ONCE)]
-    for thread in threads:
-        thread.start()
+    In this process they would hold up whoever takes the time of the scores.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    stop, counts = spawn.Event(), spawn.Queue()
+    process = spawn.Process(target=_ask_for_plots, args=(service.url, stop, counts))
+    process.start()
+    drawn: list[int] = []
     try:
+        check(counts.get(timeout=60) == 0)  # it has started
         yield drawn
     finally:
         stop.set()
-        for thread in threads:
-            thread.join()
-    check(not faults)
+        drawn.append(counts.get(timeout=60))
+        process.join()
+    check(process.exitcode == 0)
+
+
+def _ask_for_plots(url: str, stop: Event, counts: "Queue[int]") -> None:
+    """Ask for plots until it is time to stop; put 0 when it begins, and how many were drawn when it ends."""
+    counts.put(0)
+    with ThreadPoolExecutor(AT_ONCE) as askers:
+        asked = [askers.submit(_ask_in_turn, url, stop) for _ in range(AT_ONCE)]
+    counts.put(sum(each.result() for each in asked))
+
+
+def _ask_in_turn(url: str, stop: Event) -> int:
+    with httpx2.Client(base_url=url, timeout=60) as client:
+        for drawn, path in enumerate(cycle(_PLOTS.values())):
+            if stop.is_set():
+                return drawn
+            _draw(client, path, "svg")
+    return 0
 
 
 def _draw(client: httpx2.Client, path: str, form: str) -> None:

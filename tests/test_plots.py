@@ -165,6 +165,20 @@ def test_an_axis_is_logarithmic_where_losses_fall_a_hundredfold(
     assert ("log scale" in as_text(curve)) is logarithmic
 
 
+@pytest.mark.parametrize("losses", [[0.0533], [0.09, 0.09, 0.09], [0.0, 0.0], [-2.0]])
+def test_a_loss_that_stays_as_it_is_stands_between_the_ends_of_its_axis(losses: list[float]) -> None:
+    figure = LossCurve.of("Flat", "", "epoch", range(1, len(losses) + 1), {"loss": losses})
+    low, high = specify(figure)["layer"][0]["encoding"]["y"]["scale"]["domain"]
+    assert low < losses[0] < high
+    assert (low + high) / 2 == pytest.approx(losses[0])
+    lines = as_text(figure).splitlines()
+    rows_of = [line.split("┤") for line in lines if "┤" in line]
+    labels = [float(label) for label, _ in rows_of if label.strip()]
+    assert [labels[0], labels[-1]] == pytest.approx([high, low], rel=0.01)
+    [at] = [row for row, (_, dots) in enumerate(rows_of) if dots.strip("\u2800 ")]
+    assert at in {len(rows_of) // 2 - 1, len(rows_of) // 2}
+
+
 def test_a_long_curve_keeps_its_ends_and_its_spikes() -> None:
     losses = [1.0 + (step * 7919 % 1000) / 1e6 for step in range(100_000)]
     losses[54_321], losses[77_777] = 9.0, 0.1

@@ -15,7 +15,7 @@ def neuron_losses(problem: NeuronProblem, trained: TrainedNeuron) -> LossCurve:
     """Return the losses, an epoch each, each before the epoch's step."""
     return LossCurve.of(
         "Neuron: loss",
-        f"target {problem.target:g}, learning rate {problem.learning_rate:g}, {problem.epochs:,} epochs; "
+        f"target {problem.target:g}, learning rate {problem.learning_rate:g}, {_epochs(problem.epochs)}; "
         f"output {trained.output:.4g} at the end",
         "epoch",
         range(1, len(trained.losses) + 1),
@@ -84,5 +84,9 @@ def _sizes(problem: MlpProblem) -> str:
 def _choices(problem: MlpProblem, trained: TrainedMlp) -> str:
     return (
         f"{problem.activation}, {trained.optimizer} at rate {trained.learning_rate:g}, seed {problem.seed}, "
-        f"{problem.epochs:,} epochs"
+        f"{_epochs(problem.epochs)}"
     )
+
+
+def _epochs(count: int) -> str:
+    return f"{count:,} epoch{'' if count == 1 else 's'}"

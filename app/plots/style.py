@@ -14,6 +14,9 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6B6B6B"
 LIGHT, DARK = "#FFFFFF", "#1A1A1A"  # of numbers on dark cells, and on light ones
 
 _LONGEST_LABEL = 220  # pixels; what is longer ends in …
+# An SVG is laid out by the fonts here and shown by those of the one who looks, which may be a sixth wider:
+# labels grow to the left, titles and legends to the right.
+_PADDING = {"left": 40, "right": 64, "top": 12, "bottom": 12}
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ def config() -> alt.Config:
     return alt.Config(
         background="white",
         font="sans-serif",
-        padding=12,
+        padding=_PADDING,
         title=alt.TitleConfig(fontSize=15, subtitleFontSize=12, subtitleColor=GREY, color=DARK, limit=760),
         axis=alt.AxisConfig(
             labelFontSize=12,

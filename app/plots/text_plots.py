@@ -17,8 +17,8 @@ def curve_text(figure: LossCurve) -> list[str]:
     if not losses:
         return [f"no {figure.step} yet"]
     of = log10 if figure.is_logarithmic else float
-    least, most = of(min(losses)), of(max(losses))
-    span = (most - least) or 1.0
+    least, most = _apart(of(min(losses)), of(max(losses)))
+    span = most - least
     first, last = figure.steps[0], figure.steps[-1]
     canvas = Canvas(_WIDTH, _HEIGHT)
     canvas.add_line(
@@ -32,6 +32,12 @@ def curve_text(figure: LossCurve) -> list[str]:
     labels = {row: _number(10**value if figure.is_logarithmic else value) for row, value in heights.items()}
     drawn = [f"{labels.get(row, ''):>{_MARGIN - 2}} ┤{line}" for row, line in enumerate(lines)]
     return [*drawn, *_below(str(first), f"{figure.step} {last}"), _last_values(figure)]
+
+
+def _apart(least: float, most: float) -> tuple[float, float]:
+    """Return the ends of an axis: those of the values, with room around them where these are all the same."""
+    room = (abs(most) or 1.0) / 2 if least == most else 0.0
+    return least - room, most + room
 
 
 def scatter_text(figure: Scatter) -> list[str]:

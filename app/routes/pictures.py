@@ -5,6 +5,7 @@ Figures that are equal are drawn the same, byte by byte, so a figure and its for
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
@@ -31,6 +32,9 @@ _FORMS: Mapping[str, Form] = MappingProxyType(
     {SVG: "svg", PNG: "png", JSON: "vega-lite", VEGA_LITE: "vega-lite"}
 )
 _OFFERED = [TEXT, SVG, PNG, JSON, VEGA_LITE]  # text first: it is what curl shows
+
+# Another release of these may draw the same figure differently.
+_DRAWN_BY = [version("altair"), version("vl-convert-python")]
 
 CONTENT: dict[str, Any] = {
     TEXT: {"schema": {"type": "string"}},
@@ -73,7 +77,7 @@ async def answer_by_suffix(app: Resources, figure: Figure, suffix: str, asked: A
 
 async def answer(app: Resources, figure: Figure, media_type: str, asked: Asked) -> Response:
     """Return a figure in a form, or a 304 before anything is drawn; raises what `DrawingPool.run` raises."""
-    headers = headers_of(etag(figure.model_dump_json(), media_type))
+    headers = headers_of(etag(figure.model_dump_json(), media_type, _DRAWN_BY))
     known = unchanged(headers, asked.if_none_match)
     if known is None:
         known = await draw(app, figure, media_type)

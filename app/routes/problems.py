@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import BadInput, Place, Problem, TooLarge, Unavailable, UnsupportedMedia, pointer
 from app.routes.requests import request_id
@@ -62,7 +63,6 @@ def handle_problems(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
-    app.add_exception_handler(Exception, _answer_bug)
     _describe_problems(app)
 
 
@@ -244,11 +244,35 @@ async def _answer_nobody(request: Request, _error: Exception) -> Response:
     return answer(request, BadInput("the body ended before its end"))
 
 
-async def _answer_bug(request: Request, _error: Exception) -> Response:
-    """Answer what nobody foresaw, without a word about the inside; the log has it, under the request id."""
+class Bugs:
+    """Answers what nobody foresaw, without a word about the inside; the log has it, under the request id.
+
+    Innermost: a handler of `Exception` would answer outside of all middleware, and a page of another origin
+    could not read that answer.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; what goes wrong is raised on, for the log."""
+        begun = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        except Exception:
+            if scope["type"] == "http" and not begun:
+                await _answer_bug(Request(scope))(scope, receive, send)
+            raise
+
+
+def _answer_bug(request: Request) -> Response:
     log.error("request failed", request_id=request_id(request), path=request.url.path)
     problem = Problem("something went wrong here; the log of the service has it under this request id")
     problem.type = "internal-error"
-    return answer(
-        request, problem, {"X-Request-ID": request_id(request)}
-    )  # sent from outside of `RequestIds`
+    return answer(request, problem)

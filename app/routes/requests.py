@@ -95,9 +95,11 @@ class Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
+        started, measured = time.perf_counter(), False
 
         def measure(status: int) -> None:
+            nonlocal measured
+            measured = True
             route, method = _route(scope), _method(scope)
             self._measurements.requests.labels(method, route, status).inc()
             self._measurements.seconds.labels(method, route).observe(time.perf_counter() - started)
@@ -110,7 +112,8 @@ class Measured:
         try:
             await self._app(scope, receive, send_measured)
         except Exception:
-            measure(HTTPStatus.INTERNAL_SERVER_ERROR)  # answered outside of this middleware
+            if not measured:
+                measure(HTTPStatus.INTERNAL_SERVER_ERROR)
             raise
 
 

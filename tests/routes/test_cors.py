@@ -6,6 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
+from app import catalogs
 from app.main import create_app
 from app.settings import Settings
 
@@ -49,6 +50,19 @@ def test_a_named_origin_reads_problems_too(opened: TestClient) -> None:
     refused = opened.get("/v1/catalogs/nowhere", headers={"Origin": FRONTEND})
     assert refused.status_code == 404
     assert refused.headers["access-control-allow-origin"] == FRONTEND
+
+
+def test_a_named_origin_reads_also_that_something_went_wrong(
+    opened: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(catalogs, "list_catalogs", fail)
+    answered = opened.get("/v1/catalogs", headers={"Origin": FRONTEND})
+    assert (answered.status_code, answered.json()["type"]) == (500, "urn:likely:problem:internal-error")
+    assert answered.headers["access-control-allow-origin"] == FRONTEND
+    assert answered.headers["x-request-id"] == answered.json()["request_id"]
 
 
 def test_an_origin_that_is_not_named_stays_outside(opened: TestClient) -> None:
