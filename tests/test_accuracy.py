@@ -10,11 +10,12 @@ from benchmarks.accuracy import bootstrap, judging, report
 from benchmarks.accuracy.bootstrap import Users
 from benchmarks.accuracy.claims import claims
 from benchmarks.accuracy.contestants import LIKELY
-from benchmarks.accuracy.folder import Folder
 from benchmarks.accuracy.platt import Scaling
 from benchmarks.accuracy.results import ColdStart, Figure, Relearning, Results, Row, Split
 from benchmarks.accuracy.splits import FOLDS, KNOWN, cold_start, for_scaling, split
 from benchmarks.accuracy.task import Floats, Rows, Task
+from benchmarks.documents import replaced
+from benchmarks.folder import Folder
 from models.evaluation import evaluate, reliability
 from models.responses import Responses
 
@@ -118,11 +119,9 @@ def test_a_task_is_the_same_after_its_file(tmp_path: Path) -> None:
 
 def test_a_table_takes_the_place_of_the_old_one_and_prose_stays() -> None:
     text = "before\n<!-- table one -->\nold\n<!-- end -->\nafter\n"
-    assert report.replaced(text, {"one": "new\n"}) == (
-        "before\n<!-- table one -->\n\nnew\n\n<!-- end -->\nafter\n"
-    )
+    assert replaced(text, {"one": "new\n"}) == ("before\n<!-- table one -->\n\nnew\n\n<!-- end -->\nafter\n")
     with pytest.raises(ValueError, match="one place for the table two"):
-        report.replaced(text, {"two": "new\n"})
+        replaced(text, {"two": "new\n"})
 
 
 def _results(lead: float, error: float) -> Results:
@@ -153,5 +152,5 @@ def test_a_lead_within_one_standard_error_refutes_nothing_but_being_ahead() -> N
 
 def test_the_document_has_a_place_for_every_table() -> None:
     tables = report.tables(_results(0, 0))
-    written = report.replaced(DOCUMENT.read_text(), tables)
+    written = replaced(DOCUMENT.read_text(), tables)
     assert all(table in written for table in tables.values())

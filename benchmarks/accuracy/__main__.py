@@ -16,13 +16,13 @@ from benchmarks.accuracy import judging, report, splits
 from benchmarks.accuracy.bootstrap import Users
 from benchmarks.accuracy.contestants import CONTESTANTS, LIKELY, Contestant
 from benchmarks.accuracy.environments import ROOT, Scored, ask, python
-from benchmarks.accuracy.folder import Folder
 from benchmarks.accuracy.likely_model import relearning_seconds
-from benchmarks.accuracy.machine import machine
 from benchmarks.accuracy.platt import Scaling
 from benchmarks.accuracy.results import ColdStart, Figure, Relearning, Results, Split
 from benchmarks.accuracy.splits import Question
 from benchmarks.accuracy.task import Floats, Task
+from benchmarks.folder import Folder
+from benchmarks.machine import machine
 from models.evaluation import reliability
 
 _FEWEST, _MOST = 150, 260  # responses of the users who are relearned: 200, more or less
@@ -38,7 +38,7 @@ def main(path: Path, folds: int) -> None:
     folder = Folder.read(path)
     versions: dict[str, str] = {}
     results = Results(
-        machine(),
+        machine() | {"threads": "one for every model"},
         versions,
         {name: _split(splits.split(folder, name), name, versions) for name in splits.SPLITS},
         _cold_start(folder, folds),

@@ -1,15 +1,14 @@
 """docs/accuracy.md: its tables, written anew from a run's results; the prose between them stays.
 
-A table stands between `<!-- table NAME -->` and `<!-- end -->`. Does not know how figures are measured.
+Does not know how figures are measured.
 """
 
-import re
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from benchmarks.accuracy.claims import claims
 from benchmarks.accuracy.contestants import LIKELY
 from benchmarks.accuracy.results import ColdStart, Figure, Relearning, Results, Split
+from benchmarks.documents import replaced, table
 from models.evaluation import Bin
 
 _WIDTH = 40  # characters from a score of 0 to one of 1
@@ -20,18 +19,6 @@ def write(document: Path, results: Results) -> None:
     document.write_text(replaced(document.read_text(), tables(results)))
 
 
-def replaced(text: str, tables: Mapping[str, str]) -> str:
-    """Return the text with each table between its marks. Raises `ValueError` for one without its marks."""
-    for name, table in tables.items():
-        marks = re.compile(rf"(<!-- table {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        places = list(marks.finditer(text))
-        if len(places) != 1:
-            raise ValueError(f"the document needs one place for the table {name}")
-        begin, end = places[0].end(1), places[0].start(2)
-        text = f"{text[:begin]}\n{table}\n{text[end:]}"
-    return text
-
-
 def tables(results: Results) -> dict[str, str]:
     """Return every table by its name."""
     found = {"claims": _claims(results), "cold-start": _cold_start(results.cold_start)}
@@ -39,23 +26,13 @@ def tables(results: Results) -> dict[str, str]:
         found[name] = _split(split)
         found[f"reliability-{name}"] = _reliability(split.reliability)
     found["relearning"] = _relearning(results.relearning)
-    found["machine"] = _table(["", ""], {**results.machine, **results.versions}.items())
+    found["machine"] = table(["", ""], {**results.machine, **results.versions}.items())
     return found
-
-
-def _table(heads: list[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a table whose columns stand to the right where they have no words."""
-    cells = [list(row) for row in rows]
-    marks = [
-        "---" if any(map(str.isalpha, "".join(column))) else "---:" for column in zip(*cells, strict=True)
-    ]
-    lines = [heads, marks, *cells]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def _claims(results: Results) -> str:
     rows = [[each.said, each.measured, "yes" if each.holds else "**no**"] for each in claims(results)]
-    return _table(["claim", "measured", "holds"], rows)
+    return table(["claim", "measured", "holds"], rows)
 
 
 def _split(split: Split) -> str:
@@ -73,8 +50,8 @@ def _split(split: Split) -> str:
         for row in split.rows
     ]
     seen = f"{split.users:,} users, {split.learned_from:,} responses to learn from"
-    table = _table([*heads, "Brier", "calibration error", "accuracy", "seconds"], rows)
-    return f"{seen}, {split.asked:,} to score.\n\n{table}"
+    rows_table = table([*heads, "Brier", "calibration error", "accuracy", "seconds"], rows)
+    return f"{seen}, {split.asked:,} to score.\n\n{rows_table}"
 
 
 def _beside(figure: Figure, name: str) -> list[str]:
@@ -89,12 +66,12 @@ def _cold_start(cold: ColdStart) -> str:
         for name, found in cold.aucs.items()
     ]
     sizes = f"{cold.new_users} new users, {cold.asked:,} responses to score.\n\n"
-    return sizes + _table(["model", *(f"{count} known" for count in counts)], rows)
+    return sizes + table(["model", *(f"{count} known" for count in counts)], rows)
 
 
 def _relearning(relearning: Relearning) -> str:
     row = [str(relearning.users), f"{relearning.median:.2f} ms", f"{relearning.ninety_fifth:.2f} ms"]
-    return _table(["users", "median", "95th percentile"], [row])
+    return table(["users", "median", "95th percentile"], [row])
 
 
 def _reliability(bins: list[Bin]) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmarks.accuracy.folder import Folder
 from benchmarks.accuracy.task import Answers, Floats, Rows, Task
+from benchmarks.folder import Folder
 from models.holdout import Holdout, held_out, kept
 from models.responses import Responses
 

@@ -10,7 +10,7 @@ import torch
 def machine() -> dict[str, str]:
     """Return what times depend on, by name."""
     return {
-        "processor": f"{_processor()}, {os.cpu_count()} cores; every model has one thread",
+        "processor": f"{_processor()}, {os.cpu_count()} cores",
         "system": f"{_system()} on {platform.machine()}",
         "Python": platform.python_version(),
         "torch": torch.__version__,

@@ -1,0 +1,21 @@
+"""The groups of measurements, each a module with `measure`, in the order of the table.
+
+Each runs in a process of its own, so that none inherits another's memory or threads.
+"""
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.speed.lines import Line
+
+Measure = Callable[[Path], Iterator[Line]]  # takes an unpacked MovieLens folder
+
+GROUPS: tuple[str, ...] = ()
+
+
+def measure(group: str, movielens: Path) -> list[Line]:
+    """Return the lines of a group; raises `KeyError` for one that there is not."""
+    if group not in GROUPS:
+        raise KeyError(group)
+    return list(import_module(f"benchmarks.speed.{group}").measure(movielens))
