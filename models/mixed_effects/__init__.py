@@ -4,6 +4,7 @@
     e_u ~ N(μ, Σ),   w_m = [b_m, q_m] ~ N(B·[1, x_m], T);   μ, Σ, B, T are learned too
 
 priors.py           what users have in common, and items: μ, Σ, B, T, and how they follow from posteriors
+blocks.py           responses cut into what a pass has in hand at once
 users.py            the users' half-step: posteriors of e_u, given the items
 items.py            the items' half-step: posteriors of w_m, given the users
 logistic.py         what is expected of the logistic likelihood

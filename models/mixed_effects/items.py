@@ -12,9 +12,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from models.mixed_effects.blocks import Block
+from models.mixed_effects.logistic import Evidence
 from models.mixed_effects.priors import Prior
-from models.responses import Responses
+
+_AT_ONCE = 16  # float32
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,9 @@ class Items:
 
     @cached_property
     def narrow(self) -> Tensor:
-        """E[φ̃] [..., P + 1] in float32."""
-        return self.moments.means.float()
+        """E[φ̃] [..., W] in float32, W a multiple of what a processor multiplies at once; zeros at the end."""
+        means = self.moments.means
+        return pad(means.float(), (0, -means.shape[-1] % _AT_ONCE))
 
     def gathered(self, rows: Tensor) -> "Items":
         """Return the items at these rows, in the rows' shape."""
@@ -68,66 +73,38 @@ def take(numbers: Tensor, rows: Tensor) -> Tensor:
     return numbers.index_select(0, rows.flatten()).view(*rows.shape, *numbers.shape[1:])
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Which users answered each item: a sparse matrix items × users, and where each response stands."""
+@dataclass
+class Sums:
+    """What the items' half-step needs of the users, summed over them, block by block.
 
-    offsets: Tensor
-    user_rows: Tensor
-    positions: Tensor
-    users: int
+    precisions Σ w·E[ggᵀ] [items, K²] of g = [e_q, 1]; slopes Σ h·E[g] − Σ w·E[z·g] [items, K]; float64.
+    """
+
+    precisions: Tensor
+    slopes: Tensor
 
     @classmethod
-    def of(cls, responses: Responses) -> "Asked":
-        """Turn the responses' matrix on its side."""
-        positions = torch.argsort(responses.item_rows, stable=True)
-        counts = torch.bincount(responses.item_rows, minlength=responses.items)
-        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-        return cls(offsets, responses.user_rows[positions], positions, responses.users)
+    def none(cls, items: Items) -> "Sums":
+        """Return the sums before there are users."""
+        return cls(torch.zeros_like(items.moments.covariances), torch.zeros_like(items.means))
 
-    def sum_over_users(self, values: Tensor, numbers: Tensor) -> Tensor:
-        """Return Σ_u value_um · numbers_u [items, n] from values [responses] and numbers [users, n]."""
-        shape = (self.offsets.shape[0] - 1, self.users)
-        matrix = torch.sparse_csr_tensor(
-            self.offsets, self.user_rows, values[self.positions], shape, check_invariants=False
-        )
-        return matrix @ numbers
-
-    def sum_over_responses(self, numbers: Tensor) -> Tensor:
-        """Return the sums by item [items, n] of numbers [responses, n]."""
-        shape = (self.offsets.shape[0] - 1, numbers.shape[0])
-        matrix = torch.sparse_csr_tensor(
-            self.offsets,
-            self.positions,
-            numbers.new_ones(numbers.shape[0]),
-            shape,
-            check_invariants=False,
-        )
-        return matrix @ numbers
+    def add(self, block: Block, said: Evidence, learned: Tensor, crossed: Tensor) -> None:
+        """Add a block's: E[ggᵀ] [users, K²] and E[z·g] [responses, K], with what its answers say."""
+        weights, pulls = said.weights.double(), said.pulls.double()
+        tastes = learned[:, -self.slopes.shape[1] :]  # E[g·1]
+        self.precisions += block.askers.holding(weights[block.order]) @ learned
+        self.slopes += block.askers.holding(pulls[block.order]) @ tastes
+        self.slopes -= block.answers.holding(weights.new_ones(len(weights))) @ (weights[:, None] * crossed)
 
 
-def update(
-    items: Items,
-    asked: Asked,
-    prior: Prior,
-    pulls: Tensor,
-    weights: Tensor,
-    crossed: Tensor,
-    tastes: Tensor,
-    learned: Tensor,
-) -> tuple[Items, float]:
-    """Return the items with new posteriors, and the sum of their covariances' log determinants.
-
-    pulls h and weights w of `logistic.evidence`, both [responses]; crossed [responses, K] of
-    `users.Posterior`; tastes E[ψ] [users, K] and learned E[ggᵀ] [users, K²] of it, with the constant last.
-    """
+def update(items: Items, prior: Prior, sums: Sums) -> tuple[Items, float]:
+    """Return the items with new posteriors, and the sum of their covariances' log determinants."""
     size = items.means.shape[1]
-    precision = prior.precision
-    squared = learned.view(-1, size, size).roll((1, 1), (1, 2)).flatten(1)  # E[ψψᵀ]
-    precisions = asked.sum_over_users(weights, squared).view(-1, size, size).add_(precision)
-    slopes = asked.sum_over_users(pulls, tastes) - asked.sum_over_responses(weights[:, None] * crossed)
-    factors = torch.linalg.cholesky(precisions)
+    known = sums.precisions.view(-1, size, size).roll((1, 1), (1, 2))  # the constant first, as in [b, q]
+    # z = c + ψ·w_m: with Σ w·E[ψψᵀ]·E[w_m] added back, what is left of E[z·ψ] is E[c·ψ].
+    slopes = sums.slopes.roll(1, 1) + (known @ items.means[..., None])[..., 0]
+    factors = torch.linalg.cholesky(known + prior.precision)
     covariances = torch.cholesky_inverse(factors)
-    means = (covariances @ (slopes + prior.mean @ precision)[..., None])[..., 0]
+    means = (covariances @ (slopes + prior.mean @ prior.precision)[..., None])[..., 0]
     log_determinants = -2 * float(factors.diagonal(dim1=1, dim2=2).log().sum())
     return replace(items, means=means, covariances=covariances), log_determinants

@@ -14,13 +14,13 @@ from torch import Tensor
 from models.mixed_effects import items as items_
 from models.mixed_effects import model as model_
 from models.mixed_effects import users as users_
-from models.mixed_effects.items import Asked, Items
-from models.mixed_effects.logistic import Evidence, evidence
+from models.mixed_effects.blocks import Block, Cut
+from models.mixed_effects.items import Items
+from models.mixed_effects.logistic import evidence
 from models.mixed_effects.model import MixedEffectsModel
 from models.mixed_effects.predictor import Predictor, covariance_factors
 from models.mixed_effects.priors import Prior, rescaled
 from models.mixed_effects.standardisation import Standardisation
-from models.mixed_effects.users import Batch, batches
 from models.model import Tastes, packed
 from models.options import Options
 from models.responses import Responses
@@ -49,27 +49,42 @@ class Fit:
 
 @dataclass(frozen=True)
 class _State:
-    """Everything that a step moves."""
+    """Everything that a step moves. weights and pulls float32 [responses] are in the cut's order."""
 
     items: Items
     log_determinants: float  # of the items' covariances, summed
     users_prior: Prior
     items_prior: Prior
     effects: Tensor  # B [K, A]
-    evidence: Evidence  # of the responses
+    weights: Tensor
+    pulls: Tensor
 
 
 @dataclass
-class _Sums:
-    """What the batches of one pass over the users leave behind."""
+class _Pass:
+    """What the blocks of one pass over the users leave behind."""
 
     means: Tensor  # [users, P]
-    learned: Tensor  # E[ggᵀ] of g = [e_q, 1] [users, K²]
     covariances: Tensor  # [P, P], summed over users
     log_determinants: float
-    logits: Tensor  # E[z] [responses]
-    squares: Tensor  # E[z²] [responses]
-    crossed: Tensor  # [responses, K]
+    likelihood: float
+    weights: Tensor  # [responses]
+    pulls: Tensor  # [responses]
+    items: items_.Sums
+
+    @classmethod
+    def begun(cls, state: _State, users: int) -> "_Pass":
+        """Return what there is before the first block."""
+        size, double = state.items.features.shape[1], torch.float64
+        return cls(
+            torch.empty(users, size, dtype=double),
+            torch.zeros(size, size, dtype=double),
+            log_determinants=0.0,
+            likelihood=0.0,
+            weights=torch.empty_like(state.weights),
+            pulls=torch.empty_like(state.pulls),
+            items=items_.Sums.none(state.items),
+        )
 
 
 class MixedEffects:
@@ -106,18 +121,17 @@ class MixedEffects:
         The penalty is the divergence of the posteriors from the priors. ``report`` may raise to stop.
         """
         scale = Standardisation.of(responses.item_vectors)
-        state = self._start(scale.constants(responses.item_vectors), responses.values, seed)
-        lined = list(batches(responses, state.items.features.shape[1]))
-        asked = Asked.of(responses)
+        constants = scale.constants(responses.item_vectors)
+        cut = Cut.of(responses, constants.shape[1] + self.options.learned_dimensions)
+        state = self._start(constants, cut.values, seed)
         before, status = -torch.inf, f"stopped after max_steps = {self.options.max_steps} steps"
         for number in range(1, self.options.max_steps + 1):
-            sums = _pass_over_users(lined, state, responses)
-            said = evidence(*(each.float() for each in (responses.values, sums.logits, _variances(sums))))
-            step = _step(number, sums, state, said)
+            done = _pass_over_users(cut, state)
+            step = _step(number, done, state)
             report(step)
             change = (-step.loss - before) / max(1.0, abs(step.loss))
             before = -step.loss
-            state = _advance(state, sums, asked, Evidence(*(each.double() for each in said)))
+            state = _advance(state, done)
             if number > _STEPS_BEFORE_STOPPING and abs(change) < self.options.tolerance:
                 status = f"the bound changed by less than {self.options.tolerance:g} after {number} steps"
                 break
@@ -126,7 +140,7 @@ class MixedEffects:
         predictor = Predictor(
             scale, state.items, state.users_prior, state.items_prior.covariance, state.effects
         )
-        return Fit(predictor, _settled(lined, state, responses), status)
+        return Fit(predictor, _settled(cut, state), status)
 
     def _start(self, constants: Tensor, answers: Tensor, seed: int) -> _State:
         learned, (count, named) = self.options.learned_dimensions, constants.shape
@@ -137,6 +151,7 @@ class MixedEffects:
         spread = torch.eye(1 + learned, dtype=torch.float64)
         spread[0, 0] = _FIRST_VARIANCE
         size = named + learned
+        said = evidence(answers, torch.zeros_like(answers), torch.ones_like(answers))
         return _State(
             items=Items(constants, means, known.expand(count, -1, -1)),
             log_determinants=count * float(torch.logdet(known)),
@@ -145,81 +160,63 @@ class MixedEffects:
             ),
             items_prior=Prior(torch.zeros_like(means), spread),
             effects=torch.zeros(1 + learned, named, dtype=torch.float64),
-            evidence=evidence(
-                answers.double(), *(torch.full_like(answers, at).double() for at in (0.0, 1.0))
-            ),
+            weights=said.weights,
+            pulls=said.pulls,
         )
 
 
-def _pass_over_users(lined: list[Batch], state: _State, responses: Responses) -> _Sums:
-    """Update all users once, batch by batch."""
-    size, known = state.items.features.shape[1], state.items.means.shape[1]
-    named = state.items.named
-    count = responses.values.shape[0]
-    double = torch.float64
-    sums = _Sums(
-        means=torch.empty(responses.users, size, dtype=double),
-        learned=torch.empty(responses.users, known**2, dtype=double),
-        covariances=torch.zeros(size, size, dtype=double),
-        log_determinants=0.0,
-        logits=torch.empty(count, dtype=double),
-        squares=torch.empty(count, dtype=double),
-        crossed=torch.empty(count, known, dtype=double),
-    )
-    covariances = state.items.moments.covariances
-    weights, pulls = state.evidence.weights, state.evidence.pulls
-    spread = responses.sparse(weights) @ covariances
-    for batch in lined:
-        at, of = batch.positions, batch.users
-        posterior = users_.update(batch, state.items, state.users_prior, weights[at], pulls[at], spread[of])
-        sums.means[batch.users] = posterior.means
-        sums.learned[batch.users] = posterior.learned(named)
-        sums.covariances += posterior.covariances.sum(0)
-        sums.log_determinants += float(posterior.log_determinants.sum())
-        for into, found in (
-            (sums.logits, posterior.logits),
-            (sums.squares, posterior.squares),
-            (sums.crossed, posterior.crossed(named)),
-        ):
-            into.index_copy_(
-                0, batch.places_of_all, found.flatten(0, 1).index_select(0, batch.places).double()
-            )
-    without = responses.sparse(sums.squares)  # what the items' covariances add
-    sums.squares = torch.sparse.sampled_addmm(without, sums.learned, covariances.T).values()
-    return sums
+def _pass_over_users(cut: Cut, state: _State) -> _Pass:
+    """Update all users once, block by block, and sum up what the items need of them."""
+    done = _Pass.begun(state, len(cut.order))
+    for block in cut.blocks:
+        _update_block(block, cut.values[block.responses], state, done)
+    return done
 
 
-def _variances(sums: _Sums) -> Tensor:
-    return (sums.squares - sums.logits**2).clamp(min=0)
+def _update_block(block: Block, answers: Tensor, state: _State, done: _Pass) -> None:
+    items, named, known = state.items, state.items.named, state.items.means.shape[1]
+    precision = torch.float64 if any(map(users_.is_long, block.batches)) else torch.float32
+    covariances = items.moments.covariances.to(precision)
+    weights, pulls = (each[block.responses].to(precision) for each in (state.weights, state.pulls))
+    count, users = len(answers), block.users.stop - block.users.start
+    logits, squares = weights.new_empty(count), weights.new_empty(count)
+    crossed = weights.new_empty(count, known)
+    learned = covariances.new_empty(users, known**2, dtype=torch.float64)
+    spread = block.asked.holding(weights) @ covariances
+    for batch in block.batches:
+        own = batch.responses
+        posterior = users_.update(
+            batch, items, state.users_prior, weights[own], pulls[own], spread[batch.users]
+        )
+        done.means[block.users][batch.users] = posterior.means
+        done.covariances += posterior.covariances.sum(0)
+        done.log_determinants += float(posterior.log_determinants.sum())
+        learned[batch.users] = posterior.learned(named)
+        logits[own] = batch.unlined(posterior.logits)
+        squares[own] = batch.unlined(posterior.squares)
+        crossed[own] = batch.unlined(posterior.crossed(named))
+    # what the items' covariances add
+    squares = torch.sparse.sampled_addmm(
+        block.asked.holding(squares), learned.to(precision), covariances.T
+    ).values()
+    said = evidence(*(each.float() for each in (answers, logits, (squares - logits**2).clamp(min=0))))
+    done.weights[block.responses], done.pulls[block.responses] = said.weights, said.pulls
+    done.likelihood += float(said.likelihood.sum(dtype=torch.float64))
+    done.items.add(block, said, learned, crossed)
 
 
-def _with_one(tastes: Tensor) -> Tensor:
-    return torch.cat([tastes.new_ones(tastes.shape[0], 1), tastes], dim=1)
-
-
-def _step(number: int, sums: _Sums, state: _State, said: Evidence) -> Step:
+def _step(number: int, done: _Pass, state: _State) -> Step:
     """Return the step with the bound's two parts."""
     covariances = state.items.covariances
-    penalty = state.users_prior.divergence(sums.means, sums.covariances, sums.log_determinants)
+    penalty = state.users_prior.divergence(done.means, done.covariances, done.log_determinants)
     penalty += state.items_prior.divergence(state.items.means, covariances.sum(0), state.log_determinants)
-    data_loss = -float(said.likelihood.sum(dtype=torch.float64))
-    return Step(number, data_loss + penalty, data_loss, penalty)
+    return Step(number, penalty - done.likelihood, -done.likelihood, penalty)
 
 
-def _advance(state: _State, sums: _Sums, asked: Asked, said: Evidence) -> _State:
+def _advance(state: _State, done: _Pass) -> _State:
     """Move the items, then what users have in common, and items."""
-    named = state.items.named
-    items, log_determinants = items_.update(
-        state.items,
-        asked,
-        state.items_prior,
-        said.pulls,
-        said.weights,
-        sums.crossed,
-        _with_one(sums.means[:, named:]),
-        sums.learned,
-    )
-    users_prior = _next_prior(state.users_prior, sums.means, sums.covariances / sums.means.shape[0])
+    items, log_determinants = items_.update(state.items, state.items_prior, done.items)
+    users_prior = _next_prior(state.users_prior, done.means, done.covariances / done.means.shape[0])
     effects = _effects(items)
     expected = items.constants @ effects.T
     deviations = items.means - expected
@@ -228,7 +225,8 @@ def _advance(state: _State, sums: _Sums, asked: Asked, said: Evidence) -> _State
         items.covariances.mean(0),
         deviations.T @ deviations / deviations.shape[0],
     )
-    return _State(items, log_determinants, users_prior, Prior(expected, spread), effects, said)
+    prior = Prior(expected, spread)
+    return _State(items, log_determinants, users_prior, prior, effects, done.weights, done.pulls)
 
 
 def _next_prior(prior: Prior, means: Tensor, posterior: Tensor) -> Prior:
@@ -246,14 +244,17 @@ def _effects(items: Items) -> Tensor:
     return effects.T
 
 
-def _settled(lined: list[Batch], state: _State, responses: Responses) -> Tastes:
+def _settled(cut: Cut, state: _State) -> Tastes:
     """Return every user's posterior with the items held where they are."""
     size = state.items.features.shape[1]
-    embeddings = torch.empty(responses.users, size)
-    factors = torch.empty(responses.users, size * (size + 1) // 2)
-    for batch in lined:
-        weights, pulls = state.evidence.weights[batch.positions], state.evidence.pulls[batch.positions]
-        posterior = users_.settled(batch, state.items, state.users_prior, weights, pulls)
-        embeddings[batch.users] = posterior.means.float()
-        factors[batch.users] = packed(covariance_factors(posterior.factors)).float()
+    embeddings = torch.empty(len(cut.order), size)
+    factors = torch.empty(len(cut.order), size * (size + 1) // 2)
+    for block in cut.blocks:
+        known = [each[block.responses] for each in (cut.values, state.weights, state.pulls)]
+        rows = cut.order[block.users]
+        for batch in block.batches:
+            own = [each[batch.responses].double() for each in known]
+            posterior = users_.settled(batch, state.items, state.users_prior, *own)
+            embeddings[rows[batch.users]] = posterior.means.float()
+            factors[rows[batch.users]] = packed(covariance_factors(posterior.factors)).float()
     return Tastes(embeddings, factors)
