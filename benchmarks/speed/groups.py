@@ -11,7 +11,13 @@ from benchmarks.speed.lines import Line
 
 Measure = Callable[[Path], Iterator[Line]]  # takes an unpacked MovieLens folder
 
-GROUPS: tuple[str, ...] = ()
+GROUPS: tuple[str, ...] = (
+    "class_training",
+    "gradient_descent_epoch",
+    "mixed_effects",
+    "growth",
+    "inner_loop",
+)
 
 
 def measure(group: str, movielens: Path) -> list[Line]:

@@ -1,0 +1,134 @@
+"""How the cost of mixed_effects grows with responses: synthetic catalogs, 20 named and 8 learned dimensions.
+
+    python -m benchmarks.speed.growth draw COUNT FILE      # a catalog of so many responses, into a file
+    python -m benchmarks.speed.growth train FILE STEPS     # learn from it, at most so many steps
+
+Every size is learned for the same few steps, from the triples to the users' tastes, in a process of its own,
+whose largest resident memory is the figure. What a training to its end takes is the time of its beginning and
+end, measured, and of its steps, measured, times how many steps one to the end took when it was measured
+(docs/experiments.md). Does not know how anything is trained.
+"""
+
+import json
+import math
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import linear_regression
+from tempfile import TemporaryDirectory
+
+import torch
+
+from benchmarks.running import check
+from benchmarks.speed import catalogs
+from benchmarks.speed.lines import Goal, Line
+from models.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
+from models.trainer import Step
+
+_COUNTS = (500_000, 2_000_000, 8_000_000, 20_000_000)
+_STEPS = 4
+_TO_THE_END = 25  # steps, of 20,000,000 responses
+_ROOT = Path(__file__).parents[2]
+_GIB = 2**30
+_THREADS = 2
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A training: seconds in all, seconds of a step after the first, the most resident bytes."""
+
+    responses: int
+    users: int
+    steps: int
+    status: str
+    seconds: float
+    step: float
+    memory: int
+
+    def with_steps(self, steps: int) -> float:
+        """Return the seconds that a training of so many steps takes."""
+        return self.seconds + (steps - self.steps) * self.step
+
+
+def measure(_: Path) -> Iterator[Line]:
+    """Learn from every size, then fit the slope."""
+    found = [_measured(count) for count in _COUNTS]
+    slope, _at = linear_regression(
+        [math.log(each.responses) for each in found], [math.log(each.seconds) for each in found]
+    )
+    times = "; ".join(f"{each.responses / 1e6:g} M {each.seconds:.1f} s" for each in found)
+    largest = found[-1]
+    what = f"mixed_effects, {largest.responses:,} responses of {largest.users:,} users"
+    yield Line(
+        f"mixed_effects, {_STEPS} steps and what is before and after them, 0.5 M to 20 M responses",
+        "itself: the slope of log time over log responses",
+        Goal("at most", 1.05, "for 1"),
+        [slope],
+        f"{times}; {_THREADS} threads",
+    )
+    yield Line(
+        f"{what}, to the end",
+        "10 minutes",
+        Goal("at most", 1, "of them"),
+        [largest.with_steps(_TO_THE_END) / 600],
+        f"{largest.seconds:.0f} s with {_STEPS} steps, {largest.step:.1f} s for each more, to {_TO_THE_END}",
+    )
+    yield Line(
+        f"{what}, most resident memory",
+        "6 GiB",
+        Goal("at most", 1, "of them"),
+        [largest.memory / (6 * _GIB)],
+        f"{largest.memory / _GIB:.2f} GiB",
+    )
+
+
+def _measured(count: int) -> Growth:
+    with TemporaryDirectory() as name:
+        file = str(Path(name) / "catalog.pt")
+        _run("draw", str(count), file)
+        found = Growth(**json.loads(_run("train", file, str(_STEPS))))
+    check(found.responses == count)
+    return found
+
+
+def _run(*arguments: str) -> str:
+    command = [sys.executable, "-m", "benchmarks.speed.growth", *arguments]
+    return subprocess.run(command, cwd=_ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603 - ours
+
+
+def train(file: str, steps: int) -> Growth:
+    """Learn from a catalog, in this process."""
+    torch.set_num_threads(_THREADS)
+    times, losses = [], []
+
+    def heard(step: Step) -> None:
+        times.append(time.perf_counter())
+        losses.append(step.loss)
+
+    triples = torch.load(file, mmap=True)
+    started = time.perf_counter()
+    responses = catalogs.responses(triples)
+    del triples
+    learned = MixedEffects(MixedEffectsOptions(max_steps=steps)).fit(responses, 1, heard)
+    seconds = time.perf_counter() - started
+    check(losses[-1] < losses[0] and bool(torch.isfinite(learned.embeddings).all()))
+    return Growth(
+        responses=len(responses.values),
+        users=responses.users,
+        steps=len(times),
+        status=learned.status,
+        seconds=seconds,
+        step=(times[-1] - times[0]) / (len(times) - 1),
+        memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "draw":
+        torch.save(catalogs.drawn(int(sys.argv[2])), sys.argv[3])
+    else:
+        sys.stdout.write(json.dumps(asdict(train(sys.argv[2], int(sys.argv[3])))) + "\n")
