@@ -6,12 +6,14 @@ notebook, section "Embedding layer", vectorised. Does not know users' or movies'
 """
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, Protocol
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from models.dense_descent import DenseDescent, is_small
 from models.dot_product import DotProduct
 from models.model import Tastes
 from models.newton import Curvature, minimise
@@ -19,6 +21,8 @@ from models.objective import LossName, Objective, PenaltyName
 from models.options import Options
 from models.responses import BadResponsesError, Responses
 from models.trainer import DivergedError, Learned, Step
+
+_LARGEST = torch.finfo(torch.float32).max  # what is kept is float32
 
 
 class GradientDescentOptions(Options):
@@ -48,17 +52,17 @@ class GradientDescent:
         """Run all epochs; see `models.trainer.Trainer.fit`."""
         if responses.dimensions == 0:
             raise BadResponsesError("gradient_descent learns a weight a dimension, and the movies have none")
-        # Steps are summed in float64: a thousand float32 roundings would move the published fourth decimals.
-        embeddings = _initial_embeddings(responses.users, responses.dimensions, seed).double()
-        descend = self._descent(embeddings)
-        for epoch in range(1, self.options.epochs + 1):
-            here = self._objective.value_and_gradient(embeddings.float(), responses)
-            loss = here.data_loss + here.penalty
-            if not -torch.inf < loss < torch.inf:
-                raise DivergedError(f"the loss left the finite numbers at epoch {epoch}; lower learning_rate")
-            descend(here.gradient)
-            report(Step(epoch, loss, here.data_loss, here.penalty))
-        learned = embeddings.float()
+        descent = self._descent(responses, _initial_embeddings(responses.users, responses.dimensions, seed))
+        with np.errstate(all="ignore"):  # a loss that is not finite says what there is to say
+            for epoch in range(1, self.options.epochs + 1):
+                data_loss, penalty = descent.step()
+                loss = data_loss + penalty
+                if not -_LARGEST <= loss <= _LARGEST:
+                    raise DivergedError(
+                        f"the loss left the finite numbers at epoch {epoch}; lower learning_rate"
+                    )
+                report(Step(epoch, loss, data_loss, penalty))
+        learned = descent.embeddings.float()
         if not bool(torch.isfinite(learned).all()):
             raise DivergedError(
                 f"the embeddings left the finite numbers at epoch {self.options.epochs}; lower learning_rate"
@@ -111,18 +115,47 @@ class GradientDescent:
             learned += present - basis @ inside
         return learned.float()
 
-    def _descent(self, embeddings: Tensor) -> Callable[[Tensor], object]:
-        """Return what moves the embeddings in place, given a float32 gradient of their shape."""
-        rate = self.options.learning_rate
-        if self.options.optimizer == "sgd":  # torch.optim.SGD does the same, after a second of imports
-            return lambda gradient: embeddings.add_(gradient, alpha=-rate)
-        adam = torch.optim.Adam([embeddings], lr=rate)
+    def _descent(self, responses: Responses, start: Tensor) -> "_Descent":
+        if self.options.optimizer == "sgd" and is_small(responses):
+            return DenseDescent(self._objective, responses, start, self.options.learning_rate)
+        return SparseDescent(self._objective, responses, start, self.options)
 
-        def descend(gradient: Tensor) -> None:
-            embeddings.grad = gradient.double()
-            adam.step()
 
-        return descend
+class _Descent(Protocol):
+    """Embeddings on their way down."""
+
+    @property
+    def embeddings(self) -> Tensor:
+        """The embeddings as they are, float64 [users, dimensions]."""
+        ...
+
+    def step(self) -> tuple[float, float]:
+        """Take a step down; return data loss and penalty before it."""
+        ...
+
+
+class SparseDescent:
+    """Embeddings on their way down, whatever the number of responses."""
+
+    def __init__(
+        self, objective: Objective, responses: Responses, start: Tensor, options: GradientDescentOptions
+    ) -> None:
+        self._objective, self._responses, self._rate = objective, responses, options.learning_rate
+        # Steps are summed in float64: a thousand float32 roundings would move the published fourth decimals.
+        self.embeddings = start.double()
+        # torch.optim.SGD does the same as `add_`, after a second of imports
+        adam = options.optimizer == "adam"
+        self._adam = torch.optim.Adam([self.embeddings], lr=self._rate) if adam else None
+
+    def step(self) -> tuple[float, float]:
+        """Take a step down; return data loss and penalty before it."""
+        here = self._objective.value_and_gradient(self.embeddings.float(), self._responses)
+        if self._adam is None:
+            self.embeddings.add_(here.gradient, alpha=-self._rate)
+        else:
+            self.embeddings.grad = here.gradient.double()
+            self._adam.step()
+        return here.data_loss, here.penalty
 
 
 def _initial_embeddings(users: int, dimensions: int, seed: int) -> Tensor:
