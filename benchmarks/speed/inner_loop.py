@@ -37,6 +37,7 @@ class _Loop:
     weights: Tensor
     pulls: Tensor
     spread: Tensor
+    room: users.Room
 
     def run(self) -> list[users.Posterior]:
         return [
@@ -47,6 +48,7 @@ class _Loop:
                 self.weights[batch.responses],
                 self.pulls[batch.responses],
                 self.spread[batch.users],
+                self.room,
             )
             for batch in self.batches
         ]
@@ -79,7 +81,9 @@ def _loop(cut: Cut, predictor: Predictor) -> _Loop:
     check(len(cut.blocks) == 1)
     weights = torch.linspace(0.05, 0.25, len(cut.values))
     spread = block.asked.holding(weights) @ predictor.items.moments.covariances.float()
-    return _Loop(block.batches, predictor.items, predictor.population, weights, cut.values - 0.5, spread)
+    room = users.Room(block.batches, predictor.items.narrow.shape[1], torch.float32)
+    prior = predictor.population
+    return _Loop(block.batches, predictor.items, prior, weights, cut.values - 0.5, spread, room)
 
 
 def _bare(pairs: list[tuple[Tensor, Tensor]]) -> None:

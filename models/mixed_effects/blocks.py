@@ -23,7 +23,7 @@ class Batch:
 
     responses  of the block
     item_rows  int32 [n · most], 0 where padded
-    places     int32 [responses], where each stands in the flattened lines
+    places     int64 [responses], where each stands in the flattened lines
     asked      the responses as a sparse matrix, users × items
     """
 
@@ -37,7 +37,7 @@ class Batch:
     def lined(self, numbers: Tensor) -> Tensor:
         """Return the numbers [responses] in their lines [n, most], 0 where padded."""
         lines = numbers.new_zeros(len(self.item_rows))
-        return lines.index_copy_(0, self.places.long(), numbers).view(-1, self.most)
+        return lines.index_copy_(0, self.places, numbers).view(-1, self.most)
 
     def unlined(self, numbers: Tensor) -> Tensor:
         """Return the numbers [n, most, ...] of the responses [responses, ...]."""
@@ -156,4 +156,4 @@ def _batch(users: slice, asked: Pattern) -> Batch:
     lines = torch.arange(len(counts)) * most - offsets[:-1]
     places = torch.repeat_interleave(lines, counts) + torch.arange(len(columns))
     item_rows = columns.new_zeros(len(counts) * most).index_copy_(0, places, columns)
-    return Batch(users, responses, most, item_rows, places.int(), Pattern(offsets, columns, asked.width))
+    return Batch(users, responses, most, item_rows, places, Pattern(offsets, columns, asked.width))

@@ -48,10 +48,15 @@ class Items:
         )
 
     @cached_property
-    def narrow(self) -> Tensor:
-        """E[φ̃] [..., W] in float32, W a multiple of what a processor multiplies at once; zeros at the end."""
+    def wide(self) -> Tensor:
+        """E[φ̃] [..., W], W a multiple of what a processor multiplies at once; zeros at the end."""
         means = self.moments.means
-        return pad(means.float(), (0, -means.shape[-1] % _AT_ONCE))
+        return pad(means, (0, -means.shape[-1] % _AT_ONCE))
+
+    @cached_property
+    def narrow(self) -> Tensor:
+        """The same in float32."""
+        return self.wide.float()
 
     def gathered(self, rows: Tensor) -> "Items":
         """Return the items at these rows, in the rows' shape."""
@@ -89,12 +94,12 @@ class Sums:
         return cls(torch.zeros_like(items.moments.covariances), torch.zeros_like(items.means))
 
     def add(self, block: Block, said: Evidence, learned: Tensor, crossed: Tensor) -> None:
-        """Add a block's: E[ggᵀ] [users, K²] and E[z·g] [responses, K], with what its answers say."""
+        """Add a block's: E[ggᵀ] [users, K²] and E[z·g] [responses, K], which is overwritten."""
         weights, pulls = said.weights.double(), said.pulls.double()
         tastes = learned[:, -self.slopes.shape[1] :]  # E[g·1]
         self.precisions += block.askers.holding(weights[block.order]) @ learned
         self.slopes += block.askers.holding(pulls[block.order]) @ tastes
-        self.slopes -= block.answers.holding(weights.new_ones(len(weights))) @ (weights[:, None] * crossed)
+        self.slopes -= block.answers.holding(weights.new_ones(len(weights))) @ crossed.mul_(weights[:, None])
 
 
 def update(items: Items, prior: Prior, sums: Sums) -> tuple[Items, float]:

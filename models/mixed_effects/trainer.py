@@ -175,18 +175,19 @@ def _pass_over_users(cut: Cut, state: _State) -> _Pass:
 
 def _update_block(block: Block, answers: Tensor, state: _State, done: _Pass) -> None:
     items, named, known = state.items, state.items.named, state.items.means.shape[1]
-    precision = torch.float64 if any(map(users_.is_long, block.batches)) else torch.float32
+    precision = users_.precision(block.batches)
+    room = users_.Room(block.batches, items.wide.shape[1], precision)
     covariances = items.moments.covariances.to(precision)
     weights, pulls = (each[block.responses].to(precision) for each in (state.weights, state.pulls))
     count, users = len(answers), block.users.stop - block.users.start
     logits, squares = weights.new_empty(count), weights.new_empty(count)
-    crossed = weights.new_empty(count, known)
-    learned = covariances.new_empty(users, known**2, dtype=torch.float64)
+    crossed = torch.empty(count, known, dtype=torch.float64)
+    learned = torch.empty(users, known**2, dtype=torch.float64)
     spread = block.asked.holding(weights) @ covariances
     for batch in block.batches:
         own = batch.responses
         posterior = users_.update(
-            batch, items, state.users_prior, weights[own], pulls[own], spread[batch.users]
+            batch, items, state.users_prior, weights[own], pulls[own], spread[batch.users], room
         )
         done.means[block.users][batch.users] = posterior.means
         done.covariances += posterior.covariances.sum(0)
@@ -252,9 +253,10 @@ def _settled(cut: Cut, state: _State) -> Tastes:
     for block in cut.blocks:
         known = [each[block.responses] for each in (cut.values, state.weights, state.pulls)]
         rows = cut.order[block.users]
+        room = users_.Room(block.batches, state.items.wide.shape[1], torch.float64)
         for batch in block.batches:
-            own = [each[batch.responses].double() for each in known]
-            posterior = users_.settled(batch, state.items, state.users_prior, *own)
+            answers, weights, pulls = (each[batch.responses].double() for each in known)
+            posterior = users_.settled(batch, state.items, state.users_prior, answers, weights, pulls, room)
             embeddings[rows[batch.users]] = posterior.means.float()
             factors[rows[batch.users]] = packed(covariance_factors(posterior.factors)).float()
     return Tastes(embeddings, factors)

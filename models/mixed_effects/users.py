@@ -10,11 +10,13 @@ where they are the bound is concave in mean_u and the covariance's Cholesky fact
 point wherever it starts. Does not know how the items' posteriors came about.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isqrt
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from models.mixed_effects.blocks import Batch
 from models.mixed_effects.fixed_point import Update, settle
@@ -61,36 +63,49 @@ class Posterior:
         return self.products[..., named : self.means.shape[1] + 1]
 
 
-def is_long(batch: Batch) -> bool:
-    """Return whether the rounding of float32 sums could be felt beside Σ⁻¹."""
-    return batch.most > _LONG
+class Room:
+    """Memory for a batch's lines, used again: new memory would cost as much as what is computed in it."""
+
+    def __init__(self, batches: Iterable[Batch], width: int, dtype: torch.dtype) -> None:
+        most = max(len(batch.item_rows) for batch in batches)
+        self._lines = torch.empty(3, most, width, dtype=dtype)
+
+    def lines(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return room for three numbers [n, most, W] of a batch, with whatever was there before."""
+        count, width = len(batch.item_rows), self._lines.shape[2]
+        first, second, third = self._lines[:, :count].view(3, -1, batch.most, width)
+        return first, second, third
+
+
+def precision(batches: Iterable[Batch]) -> torch.dtype:
+    """Return float64 where the rounding of float32 sums could be felt beside Σ⁻¹, float32 elsewhere."""
+    return torch.float64 if any(batch.most > _LONG for batch in batches) else torch.float32
 
 
 def update(
-    batch: Batch, items: Items, prior: Prior, weights: Tensor, pulls: Tensor, spread: Tensor
+    batch: Batch, items: Items, prior: Prior, weights: Tensor, pulls: Tensor, spread: Tensor, room: Room
 ) -> Posterior:
     """Update the batch's users once, given the weights and pulls [responses] of their responses.
 
     ``spread`` [n, K²] is Σ w times the items' covariances of [q, b]. Their part in E[z²] is left out: both
-    are one sparse product for all users of a block. What is done a response is done in float32, but for the
-    long; `settled` has the last word in float64.
+    are one sparse product for all users of a block. What is done a response is done in the ``room``'s
+    `precision`, and the posterior's products stay there; `settled` has the last word in float64.
     """
-    means = items.moments.means if is_long(batch) else items.narrow
-    there = means.index_select(0, batch.item_rows).view(-1, batch.most, means.shape[1])
-    return _update(there, spread, prior, batch.lined(weights), batch.lined(pulls))
+    lines = _gathered(batch, items, room)
+    return _update(lines, spread, prior, batch.lined(weights), batch.lined(pulls))
 
 
 def settled(
-    batch: Batch, items: Items, prior: Prior, answers: Tensor, weights: Tensor, pulls: Tensor
+    batch: Batch, items: Items, prior: Prior, answers: Tensor, weights: Tensor, pulls: Tensor, room: Room
 ) -> Posterior:
     """Update the batch's users until nothing moves, from weights and pulls; all [responses], float64."""
-    means, covariances = items.moments
-    there = means.index_select(0, batch.item_rows).view(-1, batch.most, means.shape[1])
+    covariances = items.moments.covariances
+    lines = _gathered(batch, items, room)
 
     def once(point: Tensor) -> Update[Posterior]:
         weights, pulls = point[:, : batch.most].clamp(min=0), point[:, batch.most :]
         spread = batch.asked.holding(batch.unlined(weights)) @ covariances
-        posterior = _update(there, spread, prior, weights, pulls)
+        posterior = _update(lines, spread, prior, weights, pulls)
         squares = batch.asked.holding(batch.unlined(posterior.squares))
         squares = torch.sparse.sampled_addmm(squares, posterior.learned(items.named), covariances.T).values()
         logits = batch.unlined(posterior.logits)
@@ -102,6 +117,14 @@ def settled(
     return settle(once, torch.cat([batch.lined(weights), batch.lined(pulls)], dim=1), _SETTLED)
 
 
+def _gathered(batch: Batch, items: Items, room: Room) -> tuple[Tensor, Tensor, Tensor]:
+    """Return E[φ̃] [n, most, W] in the batch's places, and room for twice as much."""
+    lines = room.lines(batch)
+    means = items.narrow if lines[0].dtype == torch.float32 else items.wide
+    torch.index_select(means, 0, batch.item_rows, out=lines[0].flatten(0, 1))
+    return lines
+
+
 def _divergences(posterior: Posterior, prior: Prior) -> Tensor:
     """Return KL(posterior ‖ prior) [n], less what is the same for every posterior."""
     deviations = posterior.means - prior.mean
@@ -110,20 +133,23 @@ def _divergences(posterior: Posterior, prior: Prior) -> Tensor:
     return (quadratic + traces - posterior.log_determinants) / 2
 
 
-def _update(there: Tensor, spread: Tensor, prior: Prior, weights: Tensor, pulls: Tensor) -> Posterior:
-    """Update the users; ``there`` E[φ̃] [n, most, W] are the items' means in the batch's places."""
+def _update(
+    lines: tuple[Tensor, Tensor, Tensor], spread: Tensor, prior: Prior, weights: Tensor, pulls: Tensor
+) -> Posterior:
+    """Update the users; ``lines`` are E[φ̃] [n, most, W] in the batch's places, and room for twice as much."""
+    there, room, products = lines
     size, sides = len(prior.mean), isqrt(spread.shape[1])
-    sums = ((there * weights.to(there.dtype)[..., None]).mT @ there)[:, : size + 1, : size + 1].double()
+    torch.mul(there, weights[..., None], out=room)
+    sums = torch.bmm(room.mT, there)[:, : size + 1, : size + 1].double()
     sums[:, -sides:, -sides:] += spread.view(-1, sides, sides)
-    slopes = (pulls[:, None].to(there.dtype) @ there)[:, 0, :size].double() - sums[:, :size, size]
+    slopes = torch.bmm(pulls[:, None], there)[:, 0, :size].double() - sums[:, :size, size]
     factors = torch.linalg.cholesky(sums[:, :size, :size] + prior.precision)
     inverses = torch.cholesky_inverse(factors)
     means = (inverses @ (slopes + prior.precision @ prior.mean)[..., None])[..., 0]
-    with_one = torch.cat([means, means.new_ones(len(means), 1)], dim=1)
+    with_one = pad(means, (0, there.shape[2] - size))
+    with_one[:, size] = 1.0
     moments = with_one[:, :, None] * with_one[:, None, :]
-    moments[:, :-1, :-1] += inverses
-    wide = there.new_zeros(len(means), there.shape[2], there.shape[2])
-    wide[:, : size + 1, : size + 1] = moments
-    products = there @ wide
-    squares = torch.linalg.vecdot(products, there)
-    return Posterior(means, inverses, factors, squares, moments, products)
+    moments[:, :size, :size] += inverses
+    torch.bmm(there, moments.to(there.dtype), out=products)
+    squares = torch.mul(products, there, out=room).sum(-1)
+    return Posterior(means, inverses, factors, squares, moments[:, : size + 1, : size + 1], products)
