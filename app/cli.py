@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -95,17 +95,20 @@ def serve(
     # Leaves through the supervisor's exit, also when the signal comes before or after uvicorn handles it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with Supervisor(database) if worker else nullcontext():
-        uvicorn.run(
-            "app.main:create_app_from_environment",
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            workers=settings.web_processes,
-            log_level=settings.log_level,
-            access_log=settings.log_level == "debug",
-            timeout_graceful_shutdown=settings.shutdown_seconds,
-            server_header=False,
-        )
+        uvicorn.run("app.main:create_app_from_environment", factory=True, **server_options(settings))
+
+
+def server_options(settings: Settings) -> dict[str, Any]:
+    """Return how uvicorn is to serve, whichever application."""
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "workers": settings.web_processes,
+        "log_level": settings.log_level,
+        "access_log": settings.log_level == "debug",
+        "timeout_graceful_shutdown": settings.shutdown_seconds,
+        "server_header": False,
+    }
 
 
 @cli.command()

@@ -17,6 +17,12 @@ GROUPS: tuple[str, ...] = (
     "mixed_effects",
     "growth",
     "inner_loop",
+    "scores",
+    "recommendations",
+    "batch",
+    "top_ten",
+    "interference",
+    "start",
 )
 
 

@@ -1,0 +1,35 @@
+"""The application with one more route, which does nothing: what HTTP, uvicorn and FastAPI take by themselves.
+
+    python -m benchmarks.speed.empty_route [PROCESSES]      # settings as for `likely serve`
+
+Served as `likely serve` serves, but with no worker beside it. The route is as cheap as FastAPI lets one be:
+it has no parameters and runs on the event loop. Does not know what is measured beside it.
+"""
+
+import sys
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.cli import server_options
+from app.main import create_app_from_environment
+from app.settings import Settings
+
+PATH = "/empty"
+
+
+def create_app() -> FastAPI:
+    """Return the real application, with the route."""
+    app = create_app_from_environment()
+    app.add_api_route(PATH, answer_nothing)
+    return app
+
+
+async def answer_nothing() -> dict[str, bool]:
+    """Answer a constant."""
+    return {"empty": True}
+
+
+if __name__ == "__main__":
+    options = server_options(Settings()) | {"workers": int(sys.argv[1]) if len(sys.argv) > 1 else 1}
+    uvicorn.run("benchmarks.speed.empty_route:create_app", factory=True, **options)

@@ -1,0 +1,1 @@
+"""What a user would build instead of taking Likely, each served in a process of its own."""

@@ -1,0 +1,117 @@
+"""A MovieLens folder, imported, trained and served: what the measurements of serving start from.
+
+Does not know what is measured.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from sqlalchemy import select
+from torch import Tensor
+
+from app.catalogs import find_catalog
+from app.database import Database
+from app.embeddings import find_serving, read_taste
+from app.tables import Response, User
+from app.trained_models import TrainedModel, TrainedModels
+from models.model import Taste
+from tests.live import Service, free_port, stop
+
+CATALOG = "movielens"
+_QUIET = {"LIKELY_LOG_LEVEL": "warning", "LIKELY_COMPUTE_PROCESSES": "0", "LIKELY_DRAWING_PROCESSES": "0"}
+
+
+def train_movielens(movielens: Path, folder: Path, trainer: str = "mixed_effects") -> None:
+    """Import the folder into a new database, and train it."""
+    command = [sys.executable, "-m", "app.cli"]
+    options = ["--epochs", "20", "--loss", "logistic"] if trainer == "gradient_descent" else []
+    for arguments in (
+        ["import", "movielens", str(movielens)],
+        ["train", CATALOG, "--trainer", trainer, "--seed", "1", *options],
+    ):
+        subprocess.run([*command, *arguments], env=environment(folder), check=True, capture_output=True)  # noqa: S603 - our own commands
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a service whose database is in this folder."""
+    return {**os.environ, "LIKELY_DATABASE_URL": f"sqlite:///{folder}/likely.db"}
+
+
+@contextmanager
+def serving_with_empty_route(folder: Path, processes: int = 1) -> Iterator[Service]:
+    """Serve the database in the folder; see `benchmarks.speed.empty_route`."""
+    arguments = ["benchmarks.speed.empty_route", str(processes)]
+    with running(arguments, folder, {**_QUIET, "LIKELY_WEB_PROCESSES": str(processes)}) as service:
+        service.wait_until_ready()
+        yield service
+
+
+@contextmanager
+def running(arguments: list[str], folder: Path, settings: Mapping[str, str]) -> Iterator[Service]:
+    """Run a module that serves at the LIKELY_PORT which it is given; it need not be ready yet."""
+    port = free_port()
+    log = folder / "service.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            [sys.executable, "-m", *arguments],
+            env={**environment(folder), **settings, "LIKELY_PORT": str(port)},
+            stdout=output,
+            stderr=output,
+        )
+    service = Service(process, f"http://127.0.0.1:{port}", log)
+    try:
+        yield service
+    finally:
+        service.http.close()
+        stop(process)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The trained model in this process, all users' tastes and which rows of it each user answered."""
+
+    trained: TrainedModel
+    tastes: dict[str, Taste]
+    answered: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, folder: Path) -> "Truth":
+        """Read it from the database in the folder."""
+        database = Database(f"sqlite:///{folder}/likely.db")
+        with database.reading() as connection:
+            catalog = find_catalog(connection, CATALOG)
+            trained = find_serving(connection, TrainedModels(), catalog)
+            users = connection.execute(select(User.id, User.user).order_by(User.id)).all()
+            tastes = {row.user: read_taste(connection, catalog, trained, row.user).taste for row in users}
+            answered = {
+                row.user: torch.tensor(
+                    [
+                        trained.movies.rows_by_key[key]
+                        for key in connection.scalars(
+                            select(Response.movie_id).where(Response.user_id == row.id)
+                        )
+                    ]
+                )
+                for row in users
+            }
+        database.close()
+        return cls(trained, tastes, answered)
+
+    def logits(self, user: str) -> Tensor:
+        """Return the logits float64 [movies] of a user for all movies, by the readable formula."""
+        return self.trained.model.predict(
+            self.tastes[user], torch.arange(len(self.trained.movies.movies))
+        ).logits
+
+    def best(self, user: str, limit: int) -> tuple[list[str], list[float]]:
+        """Return the movies that the user has not answered, best first, and their logits: all are sorted."""
+        logits = self.logits(user)
+        logits[self.answered[user]] = -torch.inf
+        order = torch.argsort(logits, descending=True, stable=True)[:limit]
+        return [self.trained.movies.movies[row] for row in order.tolist()], logits[order].tolist()

@@ -1,0 +1,81 @@
+"""From the start of `likely serve` until it is ready, and its memory, beside importing torch alone.
+
+The service is whole: its worker, and the processes that compute and draw, start too and use the same cores.
+Memory is what the web process holds after it has scored and recommended. Does not know what is loaded when.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.running import check
+from benchmarks.speed.lines import Goal, Line
+from benchmarks.speed.served import CATALOG, running, train_movielens
+
+WORK = "`likely serve`, start to ready, ml-latest-small trained"
+AGAINST = "a process that only imports torch"
+TIME = Goal("at most", 2, "times its time")
+MEMORY = Goal("at most", 1.5, "times its memory")
+_REPETITIONS = 7
+_MEBIBYTE = 2**10  # in the kernel's kB
+_TORCH = "import torch; import sys; print(flush=True); sys.stdin.read()"
+
+
+def measure(movielens: Path) -> Iterator[Line]:
+    """Start both, one after the other, so many times."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        train_movielens(movielens, folder)
+        _serve(folder)
+        _import_torch()
+        runs = [(_serve(folder), _import_torch()) for _ in range(_REPETITIONS)]
+    (seconds, memory), (bare_seconds, bare_memory) = runs[len(runs) // 2]
+    yield Line(
+        WORK,
+        AGAINST,
+        TIME,
+        [ours[0] / bare[0] for ours, bare in runs],
+        f"{seconds:.2f} s; beside it {bare_seconds:.2f} s",
+    )
+    yield Line(
+        "resident memory of the web process, after scores and recommendations",
+        AGAINST,
+        MEMORY,
+        [ours[1] / bare[1] for ours, bare in runs],
+        f"{memory:.0f} MiB; beside it {bare_memory:.0f} MiB",
+    )
+
+
+def _serve(folder: Path) -> tuple[float, float]:
+    """Return the seconds until /readyz answers 200, and the resident MiB of the web process in use."""
+    started = time.perf_counter()
+    with running(["app.cli", "serve"], folder, {}) as service:
+        service.wait_until_ready()
+        seconds = time.perf_counter() - started
+        for user in range(1, 51):
+            for what in ("recommendations", "scores?movie=1&movie=2"):
+                answer = service.http.get(f"/v1/catalogs/{CATALOG}/users/{user}/{what}")
+                check(answer.is_success and 0 < answer.json()["scores"][0]["score"] < 1)
+        return seconds, _resident(service.process.pid)
+
+
+def _import_torch() -> tuple[float, float]:
+    """Return the seconds until torch is imported, and the resident MiB of the process."""
+    started = time.perf_counter()
+    with subprocess.Popen([sys.executable, "-c", _TORCH], stdin=-1, stdout=-1) as process:  # noqa: S603 - our own command
+        if process.stdout is None or process.stdin is None:
+            raise RuntimeError("both are pipes")
+        process.stdout.readline()
+        seconds = time.perf_counter() - started
+        memory = _resident(process.pid)
+        process.stdin.close()
+        process.wait()
+    return seconds, memory
+
+
+def _resident(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / _MEBIBYTE

@@ -1,0 +1,76 @@
+"""The ten best of a million movies, exactly, beside the bare product that computes no more than their logits.
+
+In this process, with one thread, as a web process has it. Does not know HTTP.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from benchmarks.running import check
+from benchmarks.speed.lines import Goal, Line, missing
+from models import scoring
+from models.scoring import Best
+
+MOVIES, DIMENSIONS, LIMIT = 1_000_000, 64, 10
+WORK = f"top {LIMIT} of {MOVIES:,} movies × {DIMENSIONS} dimensions, exact, one thread"
+AGAINST = "the bare matrix-vector product in torch"
+GOAL = Goal("at most", 1.3, "times its time")
+_FAISS = "FAISS, flat index (inner product)"
+_REPETITIONS = 30
+
+
+def measure(movielens: Path) -> Iterator[Line]:  # noqa: ARG001 - made numbers do
+    """Measure all three, one after the other, so many times around, each time for another person."""
+    torch.set_num_threads(1)
+    drawn = torch.Generator().manual_seed(1)
+    vectors = torch.randn(MOVIES, DIMENSIONS, generator=drawn)
+    people = torch.randn(_REPETITIONS + 2, DIMENSIONS, generator=drawn)
+    largest = float(torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64).max())
+    nobody = torch.empty(0, dtype=torch.int64)
+
+    def best(person: Tensor) -> Best:
+        return scoring.best(person, vectors, largest, LIMIT, nobody, -torch.inf)
+
+    faiss = _faiss(vectors) if find_spec("faiss") else None
+    for person in people[:2]:
+        right = torch.sort(vectors.double() @ person.double(), descending=True, stable=True)
+        check(torch.equal(best(person).rows, right.indices[:LIMIT]))
+        if faiss is not None:
+            faiss(person)
+    ours, bare, flat = [], [], []
+    for person in people[2:]:
+        ours.append(_seconds(lambda: best(person)))  # noqa: B023 - called at once
+        bare.append(_seconds(lambda: vectors @ person))  # noqa: B023 - likewise
+        if faiss is not None:
+            flat.append(_seconds(lambda: faiss(person)))  # noqa: B023 - likewise
+    said = f"{1000 * median(ours):.1f} ms; beside it {{:.1f}} ms"
+    yield Line(WORK, AGAINST, GOAL, _ratios(ours, bare), said.format(1000 * median(bare)))
+    if faiss is None:
+        yield missing(WORK, _FAISS, None, 'it is not installed: pip install -e ".[bench]"')
+    else:
+        yield Line(WORK, _FAISS, None, _ratios(ours, flat), said.format(1000 * median(flat)))
+
+
+def _faiss(vectors: Tensor) -> Callable[[Tensor], object]:
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    index = faiss.IndexFlatIP(DIMENSIONS)
+    index.add(vectors.numpy())
+    return lambda person: index.search(person[None].numpy(), LIMIT)
+
+
+def _ratios(ours: list[float], theirs: list[float]) -> list[float]:
+    return [one / other for one, other in zip(ours, theirs, strict=True)]
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
