@@ -116,7 +116,7 @@ class Database:
     def _answering(self) -> Iterator[None]:
         """Say in one sentence what a caller cannot change: a full disk, a lost file, no free connection."""
         try:
-            self._check_file()
+            self.check_file()
             yield
         except TimeoutError as error:
             raise Busy("no connection to the database came free in time; try again") from error
@@ -125,7 +125,7 @@ class Database:
                 raise
             raise Unavailable(f"the database cannot be used at present: {error.orig}") from error
 
-    def _check_file(self) -> None:
+    def check_file(self) -> None:
         """Raise `Unavailable` when the file was replaced: what is written to the old one would be lost."""
         if self._file is None:
             return
@@ -170,6 +170,23 @@ class Database:
         """Read a page of it; raises `Unavailable` when that fails."""
         with self.reading() as connection:
             connection.exec_driver_sql("SELECT version_num FROM alembic_version").one()
+
+    def connect_without_waiting(self) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
+        """Return a connection of the driver's own that fails at once where others wait for a lock.
+
+        It begins no transaction by itself; any thread may use it, one at a time. The caller closes it.
+        """
+        pooled = self._engine.raw_connection()
+        connection: Any = pooled.dbapi_connection
+        pooled.detach()
+        connection.execute("PRAGMA busy_timeout = 0")
+        return connection
+
+    @property
+    def errors(self) -> type[Exception]:
+        """What the driver's own connections raise."""
+        error: type[Exception] = _driver().Error
+        return error
 
     def close(self) -> None:
         """Close every pooled connection."""

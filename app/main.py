@@ -76,6 +76,7 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
         yield
         await resources.compute.close()
         await resources.drawing.close()
+        resources.ready.close()
         resources.database.close()
 
     app = FastAPIOffline(

@@ -32,17 +32,18 @@ class Newest(Generic[Thing]):
 
     def of(self, key: int, version: int, make: Callable[[], Thing]) -> Thing:
         """Return the thing at this version; a version older than the newest is made and not kept."""
-        found = self._find(key, version)
+        found = self.find(key, version)
         if found is not None:
             return found
         with self._making:  # whoever waited here finds it made
-            found = self._find(key, version)
+            found = self.find(key, version)
             if found is None:
                 found = make()
                 self._keep(key, version, found)
         return found
 
-    def _find(self, key: int, version: int) -> Thing | None:
+    def find(self, key: int, version: int) -> Thing | None:
+        """Return the thing if it is kept at this version."""
         with self._looking:
             kept = self._kept.get(key)
             if kept is None or kept[0] != version:

@@ -49,6 +49,10 @@ class TrainedModels:
         movies = self.movies(connection, catalog)
         return self._newest.of(training, movies.version, lambda: _read(connection, movies, training))
 
+    def find(self, training: int, movies_version: int) -> TrainedModel | None:
+        """Return the model of a training if it is in memory, over this version of its catalog's movies."""
+        return self._newest.find(training, movies_version)
+
 
 def restore(
     trainer: Trainer, movies: MovieMatrix, shared: Mapping[str, Tensor], keys: Sequence[int], items: Tensor

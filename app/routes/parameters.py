@@ -33,13 +33,13 @@ def page(items: Sequence[Item], limit: int, key: Callable[[Item], object]) -> Pa
     return Page(items=list(items), next=str(key(items[-1])) if len(items) == limit else None)
 
 
-def get_resources(request: Request) -> Resources:
+async def get_resources(request: Request) -> Resources:
     """Return what `create_app` made."""
     resources: Resources = request.app.state.resources
     return resources
 
 
-def refuse_unknown_parameters(request: Request) -> None:
+async def refuse_unknown_parameters(request: Request) -> None:
     """Raise `BadInput` for query parameters that the route does not take: a misspelt dry_run stored files."""
     known = {
         field.alias

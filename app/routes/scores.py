@@ -11,9 +11,10 @@ from app.names import Id
 from app.previews import Asked, Preview, PreviewInclude
 from app.questions import NextQuestion
 from app.routes.parameters import Body, CatalogId, FromApp, UserId
+from app.routes.ready import ReadyRoute
 from app.scores import PairScores, UserScores
 
-router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["scores"])
+router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["scores"], route_class=ReadyRoute)
 
 Response = Annotated[float, Field(ge=0, le=1)]
 

@@ -1,0 +1,157 @@
+"""Scores of what is ready: the model in memory, the user's taste stored and current. What most requests ask.
+
+Answers or returns None, and then `app.scores` is asked, which is the readable reference: it knows all that
+may be asked, waits where it must, and words what is wrong. A test holds the two together.
+
+One statement reads all that a score depends on as it is now: the catalog's versions, the user's version, and
+the taste. Only what follows from these is remembered. Does not know HTTP.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+
+import torch
+from sqlalchemy import bindparam, func, select
+from torch import Tensor
+
+from app.database import Database
+from app.prepared import Prepared, PreparedReads
+from app.relearning import to_taste
+from app.scores import Score, UserScores
+from app.tables import Catalog, Response, Serving, User, UserEmbedding
+from app.trained_models import TrainedModel, TrainedModels
+from models import scoring
+from models.model import Taste
+
+_REMEMBERED_BYTES = 16 * 2**20
+_MOST_NAMED = 100
+_MOST_NUMBERS = 1_000_000  # of a model's items; more take too long to be done between two requests
+
+_CURRENT = Prepared(
+    select(
+        Catalog.movies_version,
+        Serving.training_id,
+        User.id,
+        User.version,
+        UserEmbedding.embedding,
+        UserEmbedding.factor,
+    )
+    .select_from(Catalog)
+    .join(Serving, Serving.catalog_id == Catalog.id)
+    .join(User, (User.catalog_id == Catalog.id) & (User.user == bindparam("user")))
+    .join(
+        UserEmbedding,
+        (UserEmbedding.user_id == User.id)
+        & (UserEmbedding.training_id == Serving.training_id)
+        & (UserEmbedding.version == User.version),
+    )
+    .where(Catalog.catalog == bindparam("catalog"))
+)
+
+_ANSWERED = Prepared(
+    select(
+        User.version,
+        select(func.group_concat(Response.movie_id))
+        .where(Response.user_id == User.id)
+        .correlate(User)
+        .scalar_subquery(),
+    ).where(User.id == bindparam("user_id"))
+)
+
+
+@dataclass(frozen=True)
+class _Person:
+    """A user's taste, and which rows of the movies they answered; both depend on ``stamp`` alone."""
+
+    stamp: tuple[object, ...]
+    taste: Taste
+    answered: Tensor
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes, with what a model makes of the taste in float64."""
+        numbers = self.taste.embedding.numel() ** 2 if self.taste.factor is not None else 0
+        return 2000 + 8 * self.answered.numel() + 12 * numbers
+
+
+class ReadyScores:
+    """The users who were asked for last, and the reads that say whether they are as they were."""
+
+    def __init__(self, database: Database, models: TrainedModels) -> None:
+        self._reads, self._models = PreparedReads(database), models
+        self._people: OrderedDict[tuple[int, int], _Person] = OrderedDict()
+        self._bytes = 0
+
+    def close(self) -> None:
+        """Close the connection to the database."""
+        self._reads.close()
+
+    def score_movies(self, catalog: str, user: str, movies: Sequence[str]) -> UserScores | None:
+        """Return what `app.scores.score_movies` returns for some named movies, or None."""
+        found = self._find(catalog, user)
+        if found is None or not 0 < len(movies) <= _MOST_NAMED:
+            return None
+        trained, person = found
+        rows = [trained.movies.rows.get(movie, -1) for movie in movies]
+        if -1 in rows:
+            return None
+        logits = trained.model.predict(person.taste, torch.tensor(rows)).logits
+        return _in_words(trained, user, person, rows, logits)
+
+    def recommend(self, catalog: str, user: str, limit: int) -> UserScores | None:
+        """Return what `app.scores.recommend` returns when nothing is excluded, or None."""
+        found = self._find(catalog, user)
+        if found is None:
+            return None
+        trained, person = found
+        if len(trained.movies.movies) * len(person.taste.embedding) > _MOST_NUMBERS:
+            return None
+        best = trained.model.best(person.taste, limit, person.answered, -inf)
+        return _in_words(trained, user, person, best.rows.tolist(), best.logits)
+
+    def _find(self, catalog: str, user: str) -> tuple[TrainedModel, _Person] | None:
+        row = self._reads.row(_CURRENT, {"catalog": catalog, "user": user})
+        if row is None:
+            return None
+        movies_version, training, user_id, *rest = row
+        trained = self._models.find(training, movies_version)
+        if trained is None:
+            return None
+        stamp = (movies_version, *rest)
+        person = self._people.get((training, user_id))
+        if person is None or person.stamp != stamp:
+            person = self._read(trained, user_id, stamp)
+            if person is None:
+                return None
+            self._remember((training, user_id), person)
+        return trained, person
+
+    def _read(self, trained: TrainedModel, user_id: int, stamp: tuple[object, ...]) -> _Person | None:
+        _, version, embedding, factor = stamp
+        row = self._reads.row(_ANSWERED, {"user_id": user_id})
+        if row is None or row[0] != version or row[1] is None:  # somebody has just answered
+            return None
+        rows = [trained.movies.rows_by_key.get(int(key), -1) for key in row[1].split(",")]
+        if -1 in rows or not isinstance(embedding, bytes):
+            return None
+        taste = to_taste(embedding, factor if isinstance(factor, bytes) else None)
+        return _Person(stamp, taste, torch.tensor(rows))
+
+    def _remember(self, key: tuple[int, int], person: _Person) -> None:
+        """Keep the newest, as many as fit."""
+        before = self._people.pop(key, None)
+        self._bytes += person.size - (before.size if before else 0)
+        self._people[key] = person
+        while self._bytes > _REMEMBERED_BYTES:
+            self._bytes -= self._people.popitem(last=False)[1].size
+
+
+def _in_words(
+    trained: TrainedModel, user: str, person: _Person, rows: Sequence[int], logits: Tensor
+) -> UserScores:
+    names, titles = trained.movies.movies, trained.movies.titles
+    numbers = zip(rows, scoring.scores(logits).tolist(), logits.tolist(), strict=True)
+    scores = [Score(names[row], titles[row], score, logit) for row, score, logit in numbers]
+    return UserScores(user, trained.id, len(person.answered), "learned", scores)
