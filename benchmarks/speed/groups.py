@@ -23,6 +23,8 @@ GROUPS: tuple[str, ...] = (
     "top_ten",
     "interference",
     "start",
+    "relearning",
+    "imports",
 )
 
 

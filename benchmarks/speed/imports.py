@@ -1,0 +1,233 @@
+"""Imports of a million responses over HTTP, beside sqlite3.executemany of the same rows.
+
+The peer has everything made easy: rows that are Python tuples already, integer keys, nothing to check, no
+foreign keys, a file of its own. Its table has the key and the index of the service's. Both end with a commit
+that is on disk. The catalog is made here: users and movies by power laws, in the order of MovieLens' files.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pysqlite3.dbapi2
+
+from app.database import Database
+from app.import_files import CONTENT_TYPES, Format
+from benchmarks.running import check
+from benchmarks.speed.client import Client
+from benchmarks.speed.lines import Goal, Line
+from tests.live import Service, serving
+
+RESPONSES = 1_000_000
+_USERS, _MOVIES = 6_000, 10_000
+_REPETITIONS = 3
+_GOALS = {Format.CSV: 0.35, Format.NDJSON: 0.25, Format.PARQUET: 0.35}
+_WORDS = {Format.CSV: "CSV", Format.NDJSON: "NDJSON", Format.PARQUET: "Parquet"}
+# Keys of more users, longer columns of the keys' index, and pages of a cache that is full at one size only.
+_FLAT = Goal("at most", 1.5, "times the memory")
+
+_BARE_TABLE = (
+    "CREATE TABLE responses (user_id INTEGER, movie_id INTEGER, response DOUBLE, timestamp DOUBLE, "
+    "PRIMARY KEY (user_id, movie_id)) WITHOUT ROWID"
+)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Responses as columns: int64 users and movies, 0 or 1, whole seconds; no user answers a movie twice."""
+
+    users: npt.NDArray[np.int64]
+    movies: npt.NDArray[np.int64]
+    responses: npt.NDArray[np.float64]
+    timestamps: npt.NDArray[np.float64]
+
+    @classmethod
+    def drawn(cls, count: int, seed: int) -> "Answers":
+        """Draw users and movies by power laws; ordered by user, then movie."""
+        random = np.random.default_rng(seed)
+        cells = np.empty(0, dtype=np.int64)
+        while len(cells) < count:
+            users, movies = (_drawn(random, most, count) for most in (_USERS, _MOVIES))
+            cells = np.unique(np.concatenate([cells, users * _MOVIES + movies]))
+        cells = np.sort(random.permutation(cells)[:count])
+        return cls(
+            cells // _MOVIES,
+            cells % _MOVIES,
+            (random.random(count) < 0.5).astype(np.float64),  # noqa: PLR2004 - as often as not
+            random.integers(800_000_000, 1_600_000_000, count).astype(np.float64),
+        )
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """Return them as a file has them, with texts for ids."""
+        return pl.DataFrame(
+            {
+                "user": self.users.astype(str),
+                "movie": self.movies.astype(str),
+                "response": self.responses,
+                "timestamp": self.timestamps,
+            }
+        )
+
+    def first(self, count: int) -> "Answers":
+        """Return every n-th of them, so many: the same users and movies."""
+        step = len(self.users) // count
+        return Answers(*(each[::step] for each in (self.users, self.movies, self.responses, self.timestamps)))
+
+    def write(self, folder: Path, file_format: Format) -> Path:
+        """Write the file."""
+        file = folder / f"{len(self.users)}.{file_format}"
+        match file_format:
+            case Format.CSV:
+                self.frame.write_csv(file)
+            case Format.NDJSON:
+                self.frame.write_ndjson(file)
+            case Format.PARQUET:
+                self.frame.write_parquet(file)
+        return file
+
+
+def _drawn(random: np.random.Generator, most: int, count: int) -> npt.NDArray[np.int64]:
+    """Draw numbers below ``most``, the n-th as likely as (n + most/50)⁻¹, in no order."""
+    weights = 1.0 / (np.arange(most) + most / 50)
+    drawn = random.choice(most, size=count, p=weights / weights.sum())
+    return random.permutation(most)[drawn]
+
+
+def measure(_movielens: Path) -> Iterator[Line]:
+    """Yield each format's share of the peer's rows a second, and how its memory grows."""
+    answers = Answers.drawn(RESPONSES, seed=1)
+    rows = list(
+        zip(
+            *(
+                each.tolist()
+                for each in (answers.users, answers.movies, answers.responses, answers.timestamps)
+            ),
+            strict=True,
+        )
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        quarter = answers.first(RESPONSES // 4)
+        few = {each: _imported(folder, each, quarter, exact=True) for each in Format}
+        measured: dict[Format, list[_Imported]] = {each: [] for each in Format}
+        bare: list[float] = []
+        for _ in range(_REPETITIONS):
+            for each in Format:
+                measured[each].append(_imported(folder, each, answers))
+            bare.append(_bare_seconds(folder, rows))
+        yield from chain.from_iterable(_lines(each, measured[each], few[each], bare) for each in Format)
+
+
+@dataclass(frozen=True)
+class _Imported:
+    """An import over HTTP: its seconds, and the bytes that the web process took beyond what it had."""
+
+    seconds: float
+    bytes: int
+
+
+def _lines(
+    file_format: Format, measured: list[_Imported], few: _Imported, bare: list[float]
+) -> Iterator[Line]:
+    word = _WORDS[file_format]
+    work = f"import of {RESPONSES:,} responses over HTTP, {word}"
+    seconds = median(each.seconds for each in measured)
+    said = (
+        f"{seconds:.2f} s, {RESPONSES / seconds:,.0f} rows a second; "
+        f"executemany {median(bare):.2f} s, {RESPONSES / median(bare):,.0f}"
+    )
+    goal = Goal("at least", _GOALS[file_format], "of its rows a second")
+    shares = [one / each.seconds for one, each in zip(bare, measured, strict=True)]
+    yield Line(work, "sqlite3.executemany of the same rows", goal, shares, said)
+    growth = [each.bytes / few.bytes for each in measured]
+    said = f"{_mib(median(each.bytes for each in measured))} beyond what it had before, and {_mib(few.bytes)}"
+    work = f"memory of the web process for {RESPONSES:,} rows, {word}"
+    yield Line(work, "a quarter of the rows", _FLAT, growth, said)
+
+
+def _mib(count: float) -> str:
+    return f"{count / 2**20:.0f} MiB"
+
+
+def _imported(folder: Path, file_format: Format, answers: Answers, *, exact: bool = False) -> _Imported:
+    """Import into a new service, and check what is stored then: all of it, or how much there is."""
+    file = answers.write(folder, file_format)
+    with tempfile.TemporaryDirectory(dir=folder) as name, serving(Path(name), {}, "--no-worker") as service:
+        with Client(service.url) as client:
+            client.ask("PUT", "/v1/catalogs/made", {"dimensions": []})
+            movies = "".join(f'{{"movie":"{movie}","vector":[]}}\n' for movie in range(_MOVIES))
+            client.send("POST", "/v1/catalogs/made/movies:import", movies.encode(), "application/x-ndjson")
+            before = _begin_peak(service)
+            content_type = next(name for name, each in CONTENT_TYPES.items() if each is file_format)
+            content = file.read_bytes()
+            started = time.perf_counter()
+            told = client.send("POST", "/v1/catalogs/made/responses:import", content, content_type)
+            seconds = time.perf_counter() - started
+            taken = _peak(service) - before
+        count = len(answers.users)
+        check(told == {"rows": count, "created": count, "replaced": 0})
+        _check_stored(Path(name), answers, exact=exact)
+    return _Imported(seconds, taken)
+
+
+def _begin_peak(service: Service) -> int:
+    """Begin to look for the most memory that the process has, and return how much it has now (Linux)."""
+    Path(f"/proc/{service.process.pid}/clear_refs").write_text("5")
+    return _peak(service)
+
+
+def _peak(service: Service) -> int:
+    for line in Path(f"/proc/{service.process.pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("the kernel does not say how much memory a process had")
+
+
+def _check_stored(folder: Path, answers: Answers, *, exact: bool) -> None:
+    database = Database(f"sqlite:///{folder}/likely.db")
+    joined = " FROM responses JOIN users ON users.id = user_id JOIN movies ON movies.id = movie_id"
+    with database.reading() as connection:
+        if exact:
+            found = connection.exec_driver_sql(f"SELECT user, movie, response, timestamp {joined}").all()
+            check(set(map(tuple, found)) == set(answers.frame.iter_rows()))
+        sums = "count(*), sum(response), sum(timestamp), sum(user * response), sum(movie * timestamp)"
+        found = connection.exec_driver_sql(f"SELECT {sums} {joined}").one()
+        expected = (
+            len(answers.users),
+            answers.responses.sum(),
+            answers.timestamps.sum(),
+            (answers.users * answers.responses).sum(),
+            (answers.movies * answers.timestamps).sum(),
+        )
+        check(np.allclose(np.array(found, dtype=float), np.array(expected, dtype=float), rtol=1e-12))
+    database.close()
+
+
+def _bare_seconds(folder: Path, rows: list[tuple[int, int, float, float]]) -> float:
+    """Insert all rows in one durable transaction, and return how long it took."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        connection = pysqlite3.dbapi2.connect(f"{name}/bare.db", isolation_level=None)
+        for statement in (
+            "PRAGMA journal_mode = WAL",
+            "PRAGMA synchronous = FULL",
+            _BARE_TABLE,
+            "CREATE INDEX responses_movie_id ON responses (movie_id)",
+        ):
+            connection.execute(statement)
+        started = time.perf_counter()
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("INSERT INTO responses VALUES (?, ?, ?, ?)", rows)
+        connection.execute("COMMIT")
+        seconds = time.perf_counter() - started
+        check(connection.execute("SELECT count(*) FROM responses").fetchone() == (len(rows),))
+        connection.close()
+    return seconds
