@@ -6,7 +6,7 @@ Does not know how movies or embeddings are kept, only how many there are.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from app.database import now
 from app.errors import BadInput, Conflict, NotFound, Place
@@ -31,6 +31,7 @@ class CatalogRow:
 _CATALOG_ROW = select(
     Catalog.id, Catalog.catalog, Catalog.dimensions, Catalog.movies_version, Serving.training_id
 ).outerjoin(Serving, Serving.catalog_id == Catalog.id)
+_NAMED = _CATALOG_ROW.where(Catalog.catalog == bindparam("catalog"))  # made once: almost every request asks
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class CatalogSummary:
 
 def find_catalog(connection: Connection, catalog: str) -> CatalogRow:
     """Return the named catalog; raises `NotFound`."""
-    row = connection.execute(_CATALOG_ROW.where(Catalog.catalog == catalog)).one_or_none()
+    row = connection.execute(_NAMED, {"catalog": catalog}).one_or_none()
     if row is None:
         raise NotFound(f"there is no catalog {catalog!r}; PUT /v1/catalogs/{in_path(catalog)} makes one")
     return CatalogRow(*row)

@@ -7,13 +7,16 @@ a movie therefore moves the version of those users, and their embeddings are rel
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from app import vectors
 from app.catalogs import CatalogRow, find_catalog, mark_behind
 from app.errors import BadInput, Conflict, NotFound, Place
 from app.names import in_path
 from app.tables import Catalog, Movie, Response, User, having
+
+# Made once: every answer asks.
+_KEY = select(Movie.id).where(Movie.catalog_id == bindparam("catalog"), Movie.movie == bindparam("movie"))
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def delete_movie(connection: Connection, catalog: str, movie: str) -> None:
 
 def find_movie(connection: Connection, catalog: CatalogRow, movie: str) -> int:
     """Return the movie's key; raises `NotFound`."""
-    movie_id = connection.scalar(select(Movie.id).where(Movie.catalog_id == catalog.id, Movie.movie == movie))
+    movie_id = connection.scalar(_KEY, {"catalog": catalog.id, "movie": movie})
     if movie_id is None:
         raise unknown_movie(catalog.catalog, movie)
     return movie_id

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import torch
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
 from app import vectors
@@ -21,6 +21,21 @@ from app.trained_models import TrainedModel, TrainedModels
 from models.model import Taste, packed, unpacked
 
 _ROWS_AT_ONCE = 1000
+
+# Statements of every relearning, made once: to make one takes longer than to run it.
+_OF = and_(UserEmbedding.training_id == bindparam("training"), UserEmbedding.user_id == bindparam("user"))
+_EMBEDDING = select(UserEmbedding.embedding, UserEmbedding.factor).where(_OF)
+_VERSION = select(User.version).where(User.id == bindparam("user"))
+_ANSWERS = select(Response.movie_id, Response.response).where(Response.user_id == bindparam("user"))
+_NO_EMBEDDING = delete(UserEmbedding).where(_OF)
+_SQUARED_NORMS = select(func.coalesce(func.sum(UserEmbedding.squared_norm), 0.0))
+_ALL_SQUARED_NORMS = _SQUARED_NORMS.where(UserEmbedding.training_id == bindparam("training"))
+_OWN_SQUARED_NORM = _SQUARED_NORMS.where(_OF)
+_INSERT = insert(UserEmbedding)
+_KEEP = _INSERT.on_conflict_do_update(
+    index_elements=["training_id", "user_id"],
+    set_={name: _INSERT.excluded[name] for name in ("version", "embedding", "factor", "squared_norm")},
+)
 
 
 @dataclass(frozen=True)
@@ -33,8 +48,11 @@ class Answers:
     @classmethod
     def of(cls, by_row: Mapping[int, float]) -> "Answers":
         """Bring answers by the row of their movie into order."""
-        rows = sorted(by_row)
-        return cls(torch.tensor(rows, dtype=torch.int64), torch.tensor([by_row[row] for row in rows]).float())
+        ordered = sorted(by_row.items())
+        return cls(
+            torch.tensor([row for row, _ in ordered], dtype=torch.int64),
+            torch.tensor([answer for _, answer in ordered], dtype=torch.float64).float(),
+        )
 
 
 NO_ANSWERS = Answers(torch.empty(0, dtype=torch.int64), torch.empty(0))
@@ -51,9 +69,7 @@ class Relearned:
 
 def relearn(connection: Connection, trained: TrainedModel, user: int) -> Relearned:
     """Learn the taste of the user with this key from all their responses; stores nothing."""
-    own = connection.execute(
-        select(UserEmbedding.embedding, UserEmbedding.factor).where(_of(trained.id, user))
-    ).one_or_none()
+    own = connection.execute(_EMBEDDING, {"training": trained.id, "user": user}).one_or_none()
     start = to_taste(own.embedding, own.factor) if own else None
     return relearn_beside(connection, trained, user, start, others_squared_norm(connection, trained, user))
 
@@ -62,7 +78,7 @@ def relearn_beside(
     connection: Connection, trained: TrainedModel, user: int, start: Taste | None, others_squared_norm: float
 ) -> Relearned:
     """Learn one user's taste beside others whose squared norms sum up to the given number."""
-    version = connection.execute(select(User.version).where(User.id == user)).scalar_one()
+    version = connection.execute(_VERSION, {"user": user}).scalar_one()
     given = read_answers(connection, trained, user)
     if len(given.rows) == 0:
         return Relearned(user, version, None)
@@ -72,19 +88,19 @@ def relearn_beside(
 
 def read_answers(connection: Connection, trained: TrainedModel, user: int) -> Answers:
     """Return the user's answers."""
-    found = connection.execute(
-        select(Response.movie_id, Response.response).where(Response.user_id == user)
-    ).all()
-    return Answers.of({trained.movies.rows_by_key[row.movie_id]: row.response for row in found})
+    rows_by_key = trained.movies.rows_by_key
+    found = connection.execute(_ANSWERS, {"user": user})
+    return Answers.of({rows_by_key[movie_id]: response for movie_id, response in found})
 
 
 def others_squared_norm(connection: Connection, trained: TrainedModel, user: int | None) -> float:
     """Return the sum of squares of everybody else's embeddings, 0 where the model does not ask for it."""
     if not trained.model.coupled:
         return 0.0
-    squared_norms = select(func.coalesce(func.sum(UserEmbedding.squared_norm), 0.0))
-    everybody = connection.scalar(squared_norms.where(UserEmbedding.training_id == trained.id)) or 0.0
-    own = 0.0 if user is None else connection.scalar(squared_norms.where(_of(trained.id, user))) or 0.0
+    everybody = connection.scalar(_ALL_SQUARED_NORMS, {"training": trained.id}) or 0.0
+    own = 0.0
+    if user is not None:
+        own = connection.scalar(_OWN_SQUARED_NORM, {"training": trained.id, "user": user}) or 0.0
     return max(0.0, everybody - own)
 
 
@@ -120,24 +136,20 @@ def _find_behind(connection: Connection, catalog_id: int, serving: int, limit: i
 def keep_if_current(connection: Connection, training: int, relearned: Sequence[Relearned]) -> None:
     """Keep relearned embeddings, but those of users who answered again or were deleted meanwhile."""
     for one in relearned:
-        if connection.scalar(select(User.version).where(User.id == one.user)) == one.version:
+        if connection.scalar(_VERSION, {"user": one.user}) == one.version:
             keep(connection, training, [one])
 
 
 def keep(connection: Connection, training: int, relearned: Iterable[Relearned]) -> None:
     """Store embeddings in the caller's transaction; a user without responses keeps none."""
-    statement = insert(UserEmbedding)
-    names = ("version", "embedding", "factor", "squared_norm")
-    replaced = {name: statement.excluded[name] for name in names}
-    upsert = statement.on_conflict_do_update(index_elements=["training_id", "user_id"], set_=replaced)
     left = iter(relearned)
     while some := list(islice(left, _ROWS_AT_ONCE)):
         rows = [_row(training, one, one.taste) for one in some if one.taste is not None]
         for one in some:
             if one.taste is None:
-                connection.execute(delete(UserEmbedding).where(_of(training, one.user)))
+                connection.execute(_NO_EMBEDDING, {"training": training, "user": one.user})
         if rows:
-            connection.execute(upsert, rows)
+            connection.execute(_KEEP, rows)
 
 
 def squared_norm(embedding: torch.Tensor) -> float:
@@ -163,7 +175,3 @@ def _row(training: int, one: Relearned, taste: Taste) -> dict[str, object]:
         "factor": None if taste.factor is None else vectors.to_bytes(packed(taste.factor).numpy()),
         "squared_norm": squared_norm(taste.embedding),
     }
-
-
-def _of(training: int, user: int) -> ColumnElement[bool]:
-    return and_(UserEmbedding.training_id == training, UserEmbedding.user_id == user)

@@ -5,7 +5,7 @@ Does not know how an embedding is learned.
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Float, bindparam, delete, func, insert, select, tuple_, update
 
 from app.catalogs import CatalogRow, find_catalog
 from app.database import now
@@ -14,6 +14,19 @@ from app.movies import find_movie
 from app.relearning import keep, relearn
 from app.tables import Movie, Response, User
 from app.trained_models import TrainedModels
+
+# Statements of every answer, made once: SQLAlchemy takes 80 µs to make and run one, 17 to run one.
+_USER = select(User.id).where(User.catalog_id == bindparam("catalog"), User.user == bindparam("user"))
+_NEW_USER = insert(User).returning(User.id)
+_HERE = (Response.user_id == bindparam("at_user")) & (Response.movie_id == bindparam("at_movie"))
+_PRESENT = select(Response.response, Response.timestamp).where(_HERE)
+_TIME = func.coalesce(bindparam("given", type_=Float()), now())
+_NEW_RESPONSE = insert(Response).values(timestamp=_TIME)
+_OTHER_RESPONSE = update(Response).where(_HERE).values(response=bindparam("answer"), timestamp=_TIME)
+_NEXT_VERSION = (
+    update(User).where(User.id == bindparam("key")).values(version=User.version + 1).returning(User.version)
+)
+_VERSION = select(User.version).where(User.id == bindparam("key"))
 
 
 @dataclass(frozen=True)
@@ -56,23 +69,13 @@ def put_response(
     found = find_catalog(connection, catalog)
     movie_id = find_movie(connection, found, movie)
     user_id = _find_user(connection, found, user) or _add_user(connection, found, user)
-    here = (Response.user_id == user_id) & (Response.movie_id == movie_id)
-    present = connection.execute(select(Response.response, Response.timestamp).where(here)).one_or_none()
+    present = connection.execute(_PRESENT, {"at_user": user_id, "at_movie": movie_id}).one_or_none()
     if present is None:
-        connection.execute(
-            insert(Response).values(
-                user_id=user_id,
-                movie_id=movie_id,
-                response=response,
-                timestamp=now() if timestamp is None else timestamp,
-            )
-        )
+        row = {"user_id": user_id, "movie_id": movie_id, "response": response, "given": timestamp}
+        connection.execute(_NEW_RESPONSE, row)
     elif present.response != response or timestamp not in {None, present.timestamp}:
-        connection.execute(
-            update(Response)
-            .where(here)
-            .values(response=response, timestamp=now() if timestamp is None else timestamp)
-        )
+        row = {"at_user": user_id, "at_movie": movie_id, "answer": response, "given": timestamp}
+        connection.execute(_OTHER_RESPONSE, row)
     changed = present is None or present.response != response
     version = _move_user(connection, models, found, user_id, changed=changed)
     return StoredResponse(user, movie, response, found.serving, version), present is None
@@ -132,21 +135,21 @@ def list_responses(connection: Connection, catalog: str, limit: int, after: str 
 
 
 def _find_user(connection: Connection, catalog: CatalogRow, user: str) -> int | None:
-    return connection.scalar(select(User.id).where(User.catalog_id == catalog.id, User.user == user))
+    return connection.scalar(_USER, {"catalog": catalog.id, "user": user})
 
 
 def _add_user(connection: Connection, catalog: CatalogRow, user: str) -> int:
-    statement = insert(User).values(catalog_id=catalog.id, user=user).returning(User.id)
-    return connection.execute(statement).scalar_one()
+    return connection.execute(_NEW_USER, {"catalog_id": catalog.id, "user": user}).scalar_one()
 
 
 def _move_user(
     connection: Connection, models: TrainedModels, catalog: CatalogRow, user_id: int, *, changed: bool
 ) -> int:
     """Move the user's version if their responses changed, and bring the serving embedding up to it."""
-    if changed:
-        connection.execute(update(User).where(User.id == user_id).values(version=User.version + 1))
-        if catalog.serving is not None:
-            trained = models.of(connection, catalog, catalog.serving)
-            keep(connection, trained.id, [relearn(connection, trained, user_id)])
-    return connection.execute(select(User.version).where(User.id == user_id)).scalar_one()
+    if not changed:
+        return connection.execute(_VERSION, {"key": user_id}).scalar_one()
+    version = connection.execute(_NEXT_VERSION, {"key": user_id}).scalar_one()
+    if catalog.serving is not None:
+        trained = models.of(connection, catalog, catalog.serving)
+        keep(connection, trained.id, [relearn(connection, trained, user_id)])
+    return version

@@ -80,9 +80,10 @@ def _lines(folder: Path, told: Client, asked: Client, askers: list[Asker]) -> It
     bare.close()
     milliseconds = [1000 * median(each) for each in whole]
     times = [median(each) / median(one) for each, one in zip(whole, bares, strict=True)]
+    put, insert = (1000 * median(map(median, each)) for each in (stored, bares))
     said = (
-        f"median {median(milliseconds):.2f} ms, of it {1000 * median(map(median, stored)):.2f} ms until it is "
-        f"stored and relearned; a bare INSERT {1000 * median(map(median, bares)):.2f} ms"
+        f"median {median(milliseconds):.2f} ms, of it {put:.2f} ms until it is stored and relearned; "
+        f"a bare INSERT {insert:.2f} ms"
     )
     yield Line(WORK, "a clock", Goal("at most", 5, "ms"), milliseconds, said)
     yield Line(
@@ -121,7 +122,7 @@ class _BareInserts:
         """Insert one row, and return how long it took until it was durable."""
         self._rows += 1
         row = (self._rows * 7919 % 10_007, self._rows, 1.0, 1e9)
-            started = time.perf_counter()
+        started = time.perf_counter()
         self._connection.execute("BEGIN IMMEDIATE")
         self._connection.execute("INSERT INTO bare VALUES (?, ?, ?, ?)", row)
         self._connection.execute("COMMIT")
