@@ -10,6 +10,7 @@ TORCH_INDEX ?=
 DATA ?=
 FOLDS ?= 1
 JOBS ?= 2
+GROUPS ?=
 
 # HOST counts only when it is given to make: shells and compilers export a HOST that means something else.
 ifneq ($(origin HOST),command line)
@@ -23,7 +24,7 @@ PIP := .venv/bin/python -m pip -qq --disable-pip-version-check
 WHOLE := $(shell test "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" && .venv/bin/python -c 'import pip' 2>/dev/null && echo yes)
 
 .DELETE_ON_ERROR:
-.PHONY: help run test browser lint format setup readme migration constraints bench-accuracy clean always
+.PHONY: help run test browser lint format setup readme migration constraints bench bench-accuracy clean always
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -132,6 +133,11 @@ bench-accuracy: $(READY) ## measure accuracy beside peers, into docs/accuracy.md
 	@$(if $(DATA),,$(error name an unpacked MovieLens folder: make bench-accuracy DATA=path/to/ml-latest-small))
 	@$(PIP) install -c constraints.txt -e ".[bench]"
 	@TORCH_INDEX="$(TORCH_INDEX)" .venv/bin/python -m benchmarks.accuracy "$(DATA)" "$(FOLDS)"
+
+bench: $(READY) ## measure speed beside peers, into docs/benchmarks.md: make bench DATA=path
+	@$(if $(DATA),,$(error name an unpacked MovieLens folder: make bench DATA=path/to/ml-latest-small))
+	@$(PIP) install -c constraints.txt -e ".[bench]"
+	@TORCH_INDEX="$(TORCH_INDEX)" .venv/bin/python -m benchmarks.speed "$(DATA)" $(GROUPS)
 
 clean: ## remove .venv and every cache, never a database
 	@rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist ./*.egg-info
