@@ -18,7 +18,7 @@ from torch import Tensor
 from models.scoring import Best
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one is itself alone, so that what follows from it can be kept beside it
 class Taste:
     """What is known of one user: embedding float32 [P], and how surely.
 

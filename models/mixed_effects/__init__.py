@@ -13,7 +13,7 @@ trainer.py          the two in turn until the bound stands still
 reference.py        one user as one reads it, beside the fast path
 relearning.py       one user alone, to the end of the half-step
 predictor.py        logits of what was learned, and users anew with the items held where they are
-rough.py            all items at once in float32, to find the best among them
+terms.py            a few items in float64, and bounds of all in float32, to find the best among them
 model.py            what is kept of a training, and what can be asked of it
 
 Source of the bound: Opper and Archambeau (2009). docs/mathematics.md has the derivation.

@@ -8,6 +8,7 @@ Does not know how they were learned, nor where they are kept.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -17,12 +18,13 @@ from models.mixed_effects.logistic import evidence, expected
 from models.mixed_effects.predictor import Predictor
 from models.mixed_effects.priors import Prior
 from models.mixed_effects.relearning import Normal
-from models.mixed_effects.rough import RoughItems
 from models.mixed_effects.standardisation import Standardisation
+from models.mixed_effects.terms import ItemTerms, TasteTerms
 from models.model import Explanation, Prediction, Taste, Weights
 from models.scoring import Best, best_of, scores
 
 _NUMBERS_AT_ONCE = 4_000_000  # float64, in the largest array
+_FEW = 128  # items: more, and numpy would use threads of its own
 _NOTHING = 1e-300  # so that of no uncertainty nothing is to be learned
 
 
@@ -64,8 +66,10 @@ class MixedEffectsModel:
         return _kept(self.predictor.relearn(rows, answers, None if start is None else _gaussian(start)))
 
     def predict(self, taste: Taste, rows: Tensor) -> Prediction:
-        """Predict from the two posteriors; see `models.mixed_effects.predictor`."""
-        return self.predictor.predict(_gaussian(taste), self.predictor.items.gathered(rows))
+        """Predict from the two posteriors; see `.predictor`, and for a few items `.terms`."""
+        if len(rows) > _FEW:
+            return self.predictor.predict(_gaussian(taste), self.predictor.items.gathered(rows))
+        return self._terms.predict(self._taste_terms(taste), rows)
 
     def predict_pairs(self, tastes: Sequence[Taste], users: Tensor, rows: Tensor) -> Prediction:
         """Predict pair by pair: as `predict`, user by user."""
@@ -79,10 +83,10 @@ class MixedEffectsModel:
         return Prediction(mean, variance)
 
     def best(self, taste: Taste, limit: int, excluded: Tensor, min_logit: float) -> Best:
-        """Find the best by a float32 product with all items, given its rounding error."""
-        rough, error = self._rough.logits(taste.embedding, _factor(taste))
+        """Find the best by float32 bounds of all items' logits."""
+        upper, error = self._terms.upper_logits(self._taste_terms(taste))
         return best_of(
-            rough, error, lambda rows: self.predict(taste, rows).logits, limit, excluded, min_logit
+            upper, error, lambda rows: self.predict(taste, rows).logits, limit, excluded, min_logit
         )
 
     def show(self, taste: Taste) -> Weights:
@@ -150,8 +154,18 @@ class MixedEffectsModel:
         return self.chances * ((spread @ everywhere) * spread).sum(-1) / (noise + own) / uncertain
 
     @cached_property
-    def _rough(self) -> RoughItems:
-        return RoughItems.of(self.predictor.items)
+    def _terms(self) -> ItemTerms:
+        return ItemTerms.of(self.predictor.items)
+
+    def _taste_terms(self, taste: Taste) -> TasteTerms:
+        found = self._kept_terms.get(taste)
+        if found is None:
+            found = self._kept_terms[taste] = TasteTerms.of(taste, self._terms.learned)
+        return found
+
+    @cached_property
+    def _kept_terms(self) -> "WeakKeyDictionary[Taste, TasteTerms]":
+        return WeakKeyDictionary()
 
 
 def item_states(items: Items, counts: Tensor) -> Tensor:

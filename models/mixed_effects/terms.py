@@ -1,0 +1,117 @@
+"""What one request takes of the model: a few items' predictions, and bounds of all items' logits.
+
+    E[z] = b + φ·m,   var z = ψᵀVψ + Σ V_q∘C_q + φᵀCφ ,   ψ = [1, m_q]
+
+The items' side of each is one row of a table; a taste's side is worked out once and kept as long as the
+taste. `models.mixed_effects.predictor` has the same formula for any number of items, readable; a test holds
+the two together. Numbers are float64 where they are shown, float32 where they only say what is worth an exact
+look.
+"""
+
+from dataclasses import dataclass
+from math import pi, sqrt
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from models.mixed_effects.items import Items
+from models.model import Prediction, Taste
+from models.scoring import FLOAT32_ROUNDING
+
+Floats = npt.NDArray[np.float64]
+
+_STEEPEST_DAMPING = pi / 16  # |dκ/dvar| is largest at var = 0
+
+
+@dataclass(frozen=True)
+class TasteTerms:
+    """A taste's side: ``sums`` [P + 1 + K(K + 1)/2, 2] gives E[z] and the items' share of var z.
+
+    mean and item_share are its two columns' parts that are not zero, float32; spread [P, P] is C.
+    """
+
+    sums: Floats
+    spread: Floats
+    mean: Tensor  # float32 [P + 1]
+    item_share: Tensor  # float32 [K(K + 1)/2]
+    length: float  # ‖m‖
+    share_length: float
+    trace: float  # of C: no φᵀCφ is larger than it times ‖φ‖²
+
+    @classmethod
+    def of(cls, taste: Taste, learned: int) -> "TasteTerms":
+        """Work it out; ``learned`` = K − 1."""
+        if taste.factor is None:
+            raise ValueError("a taste of this model has a factor")
+        mean, factor = taste.embedding.double().numpy(), taste.factor.double().numpy()
+        spread = factor @ factor.T
+        side = np.concatenate([[1.0], mean[len(mean) - learned :]])
+        both = np.outer(side, side)
+        both[1:, 1:] += spread[len(mean) - learned :, len(mean) - learned :]
+        share = both[np.triu_indices(len(side))]
+        sums = np.zeros((len(mean) + 1 + len(share), 2))
+        sums[: len(mean), 0], sums[len(mean), 0], sums[len(mean) + 1 :, 1] = mean, 1.0, share
+        return cls(
+            sums,
+            spread,
+            torch.from_numpy(sums[: len(mean) + 1, 0].astype(np.float32)),
+            torch.from_numpy(share.astype(np.float32)),
+            float(np.linalg.norm(mean)),
+            float(np.linalg.norm(share)),
+            float(np.trace(spread)),
+        )
+
+
+@dataclass(frozen=True)
+class ItemTerms:
+    """All items' side: a row [φ, b, the covariance's upper half, off the diagonal doubled] each."""
+
+    rows: Floats  # [items, P + 1 + K(K + 1)/2]
+    means: Tensor  # float32 [items, P + 1]: [φ, b]
+    halves: Tensor  # float32 [items, K(K + 1)/2]
+    learned: int  # K - 1
+    largest_feature: float
+    largest_appeal: float
+    largest_half: float
+
+    @classmethod
+    def of(cls, items: Items) -> "ItemTerms":
+        """Take it from the items [items]."""
+        size = items.means.shape[1]
+        above, beside = torch.triu_indices(size, size)
+        halves = items.covariances[:, above, beside] * torch.where(above == beside, 1.0, 2.0)
+        means = torch.cat([items.features, items.means[:, :1]], dim=1)
+        norms = [torch.linalg.vector_norm(part, dim=1) for part in (items.features, means[:, -1:], halves)]
+        largest = [float(norm.max()) if norm.numel() else 0.0 for norm in norms]
+        rows = torch.cat([means, halves], dim=1).numpy()
+        return cls(rows, means.float(), halves.float(), size - 1, *largest)
+
+    def predict(self, taste: TasteTerms, rows: Tensor) -> Prediction:
+        """Return E[z] and var z of the taste for the items at ``rows`` [n]: a few."""
+        own = self.rows[rows.numpy()]
+        sums = own @ taste.sums
+        features = own[:, : len(taste.spread)]
+        variance = sums[:, 1] + ((features @ taste.spread) * features).sum(axis=1)
+        return Prediction(torch.from_numpy(sums[:, 0].copy()), torch.from_numpy(variance))
+
+    def upper_logits(self, taste: TasteTerms) -> tuple[Tensor, float]:
+        """Return what no item's logit is above, float32 [items], but for an error: its largest size.
+
+        The items' share of the variance alone damps a logit less than all of it does, and a logit below zero
+        is damped most where the person's share is as large as it can be.
+        """
+        means = self.means @ taste.mean
+        share = self.halves @ taste.item_share
+        ceiling = self.largest_feature**2 * taste.trace
+        damped = share.clamp_(min=0.0).mul_(pi / 8.0).add_(1.0)
+        least = torch.where(means > 0.0, damped, damped + pi / 8.0 * ceiling)
+        return means.mul_(least.rsqrt_()), self._error(taste, ceiling)
+
+    def _error(self, taste: TasteTerms, ceiling: float) -> float:
+        """Bound the rounding: of n products' sum by (n + 2)·2⁻²⁴ times the product of the norms."""
+        terms = (self.means.shape[1] + self.halves.shape[1] + 8) * FLOAT32_ROUNDING
+        reach = self.largest_appeal + self.largest_feature * taste.length
+        variance = 4.0 * ceiling + 2.0 * self.largest_half * taste.share_length
+        return terms * reach * (2.0 + _STEEPEST_DAMPING * variance) * sqrt(2.0)

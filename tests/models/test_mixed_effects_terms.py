@@ -1,0 +1,59 @@
+"""What a request takes of the mixed-effects model, beside the readable formula of its predictor."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.mixed_effects.items import Items
+from models.mixed_effects.predictor import Predictor
+from models.mixed_effects.priors import Prior
+from models.mixed_effects.relearning import Normal
+from models.mixed_effects.standardisation import Standardisation
+from models.mixed_effects.terms import ItemTerms, TasteTerms
+from models.model import Prediction, Taste
+
+ITEMS, NAMED, LEARNED = 500, 4, 3
+
+
+def _drawn(seed: int, scale: float) -> tuple[Items, Taste]:
+    draw = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=draw, dtype=torch.float64)
+
+    factors = normal(ITEMS, LEARNED + 1, LEARNED + 1)
+    constants = torch.cat([torch.ones(ITEMS, 1, dtype=torch.float64), normal(ITEMS, NAMED - 1)], dim=1)
+    items = Items(constants, scale * normal(ITEMS, LEARNED + 1), factors @ factors.mT / 4)
+    size = NAMED + LEARNED
+    return items, Taste((scale * normal(size)).float(), (scale * normal(size, size)).triu().float())
+
+
+def _reference(items: Items, taste: Taste) -> Prediction:
+    nothing = torch.empty(0, dtype=torch.float64)
+    assert taste.factor is not None
+    factor = taste.factor.double()
+    known = Normal(taste.embedding.double(), factor @ factor.T)
+    prior = Prior(nothing, nothing)
+    return Predictor(Standardisation(nothing, nothing), items, prior, nothing, nothing).predict(known, items)
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_few_items_are_predicted_as_all_are(seed: int, scale: float) -> None:
+    items, taste = _drawn(seed, scale)
+    rows = torch.tensor([3, 499, 0, 3])
+    found = ItemTerms.of(items).predict(TasteTerms.of(taste, LEARNED), rows)
+    right = _reference(items, taste)
+    torch.testing.assert_close(found.mean, right.mean[rows], rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(found.variance, right.variance[rows], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_logit_is_above_its_bound(seed: int, scale: float) -> None:
+    items, taste = _drawn(seed, scale)
+    upper, error = ItemTerms.of(items).upper_logits(TasteTerms.of(taste, LEARNED))
+    logits = _reference(items, taste).logits
+    assert bool((logits <= upper.double() + error).all())
+    assert bool((logits < 0).any())
+    assert bool((logits > 0).any())

@@ -1,0 +1,95 @@
+"""What is ready is answered in the short way: the same answers, and one statement a request."""
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.main import create_app
+from app.prepared import Prepared, PreparedReads
+from app.ready_scores import ReadyScores
+from app.settings import Settings
+from app.worker import Worker
+from tests.routes.classroom import train
+
+USER = "/users/0"
+QUESTIONS = [
+    "/scores?movie=m0",
+    "/scores?movie=m2&movie=m0&movie=m2",
+    "/scores?movie=m1&movie=nothing",
+    "/scores?movie=",
+    "/scores?Movie=m0",
+    "/recommendations",
+    "/recommendations?limit=2",
+    "/recommendations?limit=0",
+    "/recommendations?limit=1001",
+    "/recommendations?limit=%D9%A1",
+    "/recommendations?limit=1&limit=2",
+]
+
+
+def _numbers(answer: dict[str, Any]) -> list[float]:
+    return [one.pop(name) for one in answer.get("scores", []) for name in ("score", "logit")]
+
+
+@pytest.mark.parametrize("trainer", ["gradient_descent", "mixed_effects"])
+def test_what_is_ready_is_answered_as_all_else_is(
+    client: TestClient,
+    worker: Worker,
+    class_catalog: str,
+    monkeypatch: pytest.MonkeyPatch,
+    trainer: str,
+) -> None:
+    path = f"/v1/catalogs/{class_catalog}"
+    client.put(f"{path}/movies/m3", json={"vector": [0.1, 0.2, 0.3]})
+    train(client, worker, path, trainer=trainer, options={})
+    client.get(f"{path}{USER}/scores")  # the model comes into memory
+    for question in QUESTIONS:
+        short = client.get(path + USER + question)
+        with monkeypatch.context() as without:
+            without.setattr(ReadyScores, "_find", lambda *_: None)
+            ordinary = client.get(path + USER + question)
+        assert short.status_code == ordinary.status_code
+        found, right = short.json(), ordinary.json()
+        assert _numbers(found) == pytest.approx(_numbers(right), rel=1e-12)
+        assert {**found, "request_id": ""} == {**right, "request_id": ""}
+        assert short.headers["content-type"] == ordinary.headers["content-type"]
+
+
+def test_a_ready_score_takes_one_statement_and_the_first_of_a_user_two(
+    client: TestClient, trained: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.get(f"{trained}{USER}/scores")
+    asked: list[Prepared] = []
+    read = PreparedReads.row
+
+    def counted(self: PreparedReads, prepared: Prepared, parameters: dict[str, object]) -> Any:  # noqa: ANN401 - a row
+        asked.append(prepared)
+        return read(self, prepared, parameters)
+
+    monkeypatch.setattr(PreparedReads, "row", counted)
+    monkeypatch.setattr("app.scores.find_catalog", None)  # the ordinary way would fail
+    statements = []
+    for _ in range(3):
+        asked.clear()
+        assert client.get(f"{trained}{USER}/scores?movie=m0").status_code == 200
+        statements.append(len(asked))
+    assert statements == [2, 1, 1]
+
+
+def test_an_answer_stored_by_another_process_is_in_the_next_ready_score(
+    client: TestClient, trained: str, settings: Settings
+) -> None:
+    path = f"{trained}{USER}"
+    client.get(f"{path}/scores")
+    with TestClient(create_app(settings)) as other:
+        for response in (1.0, 0.0, 0.5):
+            before = client.get(f"{path}/scores?movie=m1").json()
+            assert other.put(f"{path}/responses/m1", json={"response": response}).is_success
+            after = client.get(f"{path}/scores?movie=m1").json()
+            assert after["scores"] != before["scores"]
+            assert after["scores"] == other.get(f"{path}/scores").json()["scores"][1:2]
+        assert other.delete(f"{path}/responses/m1").is_success
+        assert client.get(f"{path}/scores?movie=m1").json()["responses"] == 2
+        recommended = client.get(f"{path}/recommendations").json()["scores"]
+        assert [one["movie"] for one in recommended] == ["m1"]
