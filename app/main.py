@@ -77,6 +77,7 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
         await resources.compute.close()
         await resources.drawing.close()
         resources.ready.close()
+        resources.ready_pairs.close()
         resources.database.close()
 
     app = FastAPIOffline(

@@ -32,9 +32,14 @@ class PreparedReads:
         self._taken = threading.Lock()
 
     def row(self, prepared: Prepared, parameters: Mapping[str, object]) -> tuple[Any, ...] | None:
-        """Return the one row that a statement finds.
+        """Return the one row that a statement finds; None when there is none, or where `rows` has None."""
+        found = self.rows(prepared, parameters)
+        return found[0] if found is not None and len(found) == 1 else None
 
-        None when there is none, and also when the database does not answer at once: whoever asks then asks
+    def rows(self, prepared: Prepared, parameters: Mapping[str, object]) -> list[tuple[Any, ...]] | None:
+        """Return the rows that a statement finds.
+
+        None when the database does not answer at once: whoever asks then asks
         again in the ordinary way, which waits, and says what is wrong.
         """
         if not self._taken.acquire(blocking=False):
@@ -43,12 +48,13 @@ class PreparedReads:
             self._database.check_file()
             if self._connection is None:
                 self._connection = self._database.connect_without_waiting()
-            found = self._connection.execute(prepared.sql, parameters).fetchall()
+            found: list[tuple[Any, ...]] = self._connection.execute(prepared.sql, parameters).fetchall()
         except (Unavailable, self._database.errors):
             return None
+        else:
+            return found
         finally:
             self._taken.release()
-        return found[0] if len(found) == 1 else None
 
     def close(self) -> None:
         """Close the connection."""

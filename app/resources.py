@@ -9,6 +9,7 @@ from app.compute.pool import ComputePool
 from app.database import Database
 from app.drawing.pool import DrawingPool
 from app.measurements import Measurements
+from app.ready_pairs import ReadyPairs
 from app.ready_scores import ReadyScores
 from app.settings import Settings
 from app.trained_models import TrainedModels
@@ -25,6 +26,8 @@ class Resources:
     models: TrainedModels = field(default_factory=TrainedModels)
     measurements: Measurements = field(default_factory=Measurements)
     ready: ReadyScores = field(init=False)
+    ready_pairs: ReadyPairs = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ready", ReadyScores(self.database, self.models))
+        object.__setattr__(self, "ready_pairs", ReadyPairs(self.database, self.models))

@@ -6,22 +6,27 @@ Does not know what the answers say.
 """
 
 from collections.abc import Callable, Coroutine
+from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
+from pydantic_core import from_json
+from starlette.concurrency import run_in_threadpool
 
+from app.ready_pairs import ReadyPairs
 from app.ready_scores import ReadyScores
-from app.scores import UserScores
+from app.scores import PairScores, UserScores
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Asked = list[tuple[str, str]]
 Short = Callable[[ReadyScores, str, str, Asked], UserScores | None]
 
 _LARGEST_LIMIT, _ITS_DIGITS = 1000, 4
-_SCORES = TypeAdapter(UserScores)
+_SCORES, _PAIR_SCORES = TypeAdapter(UserScores), TypeAdapter(PairScores)
+_PAIRS, _BOTH, MOST_PAIRS = "score_pairs", 2, 100_000
 
 
 class ReadyRoute(APIRoute):
@@ -30,6 +35,8 @@ class ReadyRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """Return what answers a request."""
         ordinary = super().get_route_handler()
+        if self.name == _PAIRS:
+            return _answer_pairs_first(ordinary)
         short = _SHORT.get(self.name)
         if short is None:
             return ordinary
@@ -43,6 +50,37 @@ class ReadyRoute(APIRoute):
             return Response(_SCORES.dump_json(found, exclude_none=True), media_type="application/json")
 
         return answer
+
+
+def _answer_pairs_first(ordinary: Handler) -> Handler:
+    """Return what answers a body of pairs: in a thread, because there may be many."""
+
+    async def answer(request: Request) -> Response:
+        if request.headers.get("content-type") == "application/json" and not request.scope["query_string"]:
+            ready, catalog = request.app.state.resources.ready_pairs, request.path_params["catalog"]
+            content = await run_in_threadpool(_score_pairs, ready, catalog, await request.body())
+            if content is not None:
+                return Response(content, media_type="application/json")
+        return await ordinary(request)
+
+    return answer
+
+
+def _score_pairs(ready: ReadyPairs, catalog: str, body: bytes) -> bytes | None:
+    try:
+        asked = from_json(body)
+    except ValueError:
+        return None
+    if not isinstance(asked, dict) or list(asked) != ["pairs"] or not isinstance(asked["pairs"], list):
+        return None
+    pairs = asked["pairs"]
+    if len(pairs) > MOST_PAIRS or not all(type(pair) is list and len(pair) == _BOTH for pair in pairs):
+        return None
+    users, movies = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    if not all(type(one) is str for one in chain(users, movies)):
+        return None
+    found = ready.score_pairs(catalog, users, movies)
+    return None if found is None else _PAIR_SCORES.dump_json(found)
 
 
 def _score_movies(ready: ReadyScores, catalog: str, user: str, asked: Asked) -> UserScores | None:

@@ -11,7 +11,7 @@ from app.names import Id
 from app.previews import Asked, Preview, PreviewInclude
 from app.questions import NextQuestion
 from app.routes.parameters import Body, CatalogId, FromApp, UserId
-from app.routes.ready import ReadyRoute
+from app.routes.ready import MOST_PAIRS, ReadyRoute
 from app.scores import PairScores, UserScores
 
 router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["scores"], route_class=ReadyRoute)
@@ -41,7 +41,7 @@ class PairsBody(Body):
     """Pairs of a user and a movie."""
 
     # JSON knows no tuples, so these two are not strict; the ids inside are text either way.
-    pairs: Annotated[list[Annotated[tuple[Id, Id], Field(strict=False)]], Field(max_length=100_000)]
+    pairs: Annotated[list[Annotated[tuple[Id, Id], Field(strict=False)]], Field(max_length=MOST_PAIRS)]
 
 
 class PreviewBody(Body):

@@ -7,6 +7,7 @@ from fastapi.testclient import TestClient
 
 from app.main import create_app
 from app.prepared import Prepared, PreparedReads
+from app.ready_pairs import ReadyPairs
 from app.ready_scores import ReadyScores
 from app.settings import Settings
 from app.worker import Worker
@@ -93,3 +94,39 @@ def test_an_answer_stored_by_another_process_is_in_the_next_ready_score(
         assert client.get(f"{path}/scores?movie=m1").json()["responses"] == 2
         recommended = client.get(f"{path}/recommendations").json()["scores"]
         assert [one["movie"] for one in recommended] == ["m1"]
+
+
+@pytest.mark.parametrize("trainer", ["gradient_descent", "mixed_effects"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"pairs": [["0", "m0"], ["1", "m2"], ["0", "m0"]]},
+        {"pairs": []},
+        {"pairs": [["0", "m0"], ["nobody", "m0"]]},
+        {"pairs": [["0", "nothing"]]},
+        {"pairs": [["0", "m0", "m1"]]},
+        {"pairs": ["0m"]},
+        {"pairs": [["0", 1]]},
+        {"pairs": [[["0"], "m0"]]},
+        {"pairs": [["0", "m0"]], "more": 1},
+        [],
+    ],
+)
+def test_pairs_that_are_ready_are_answered_as_all_else_is(
+    client: TestClient,
+    worker: Worker,
+    class_catalog: str,
+    monkeypatch: pytest.MonkeyPatch,
+    trainer: str,
+    body: object,
+) -> None:
+    path = f"/v1/catalogs/{class_catalog}"
+    train(client, worker, path, trainer=trainer, options={})
+    client.get(f"{path}{USER}/scores")
+    short = client.post(f"{path}/scores", json=body)
+    monkeypatch.setattr(ReadyPairs, "score_pairs", lambda *_: None)
+    ordinary = client.post(f"{path}/scores", json=body)
+    found, right = short.json(), ordinary.json()
+    assert short.status_code == ordinary.status_code
+    assert found.pop("scores", []) == pytest.approx(right.pop("scores", []), rel=1e-12)
+    assert {**found, "request_id": ""} == {**right, "request_id": ""}

@@ -1,0 +1,76 @@
+"""Scores of many pairs whose users' tastes are all stored and current, by one statement.
+
+Answers or returns None, and then `app.scores.score_pairs` is asked; see `app.ready_scores`. Ids that are
+found need no check of their own. Does not know HTTP.
+"""
+
+import json
+from collections.abc import Sequence
+
+import torch
+from sqlalchemy import bindparam, func, select
+
+from app.database import Database
+from app.prepared import Prepared, PreparedReads
+from app.relearning import to_taste
+from app.scores import PairScores
+from app.tables import Catalog, Serving, User, UserEmbedding
+from app.trained_models import TrainedModels
+from models import scoring
+
+_MOST_USERS = 10_000
+
+_NAMED = func.json_each(bindparam("users")).table_valued("value")
+
+_CURRENT = Prepared(
+    select(
+        Catalog.movies_version,
+        Serving.training_id,
+        User.user,
+        UserEmbedding.embedding,
+        UserEmbedding.factor,
+    )
+    .select_from(Catalog)
+    .join(Serving, Serving.catalog_id == Catalog.id)
+    .join(User, User.catalog_id == Catalog.id)
+    .join(
+        UserEmbedding,
+        (UserEmbedding.user_id == User.id)
+        & (UserEmbedding.training_id == Serving.training_id)
+        & (UserEmbedding.version == User.version),
+    )
+    .where(Catalog.catalog == bindparam("catalog"), User.user.in_(select(_NAMED.c.value)))
+)
+
+
+class ReadyPairs:
+    """The reads that say what the users' tastes are now."""
+
+    def __init__(self, database: Database, models: TrainedModels) -> None:
+        self._reads, self._models = PreparedReads(database), models
+
+    def close(self) -> None:
+        """Close the connection to the database."""
+        self._reads.close()
+
+    def score_pairs(self, catalog: str, users: Sequence[str], movies: Sequence[str]) -> PairScores | None:
+        """Return what `app.scores.score_pairs` returns for these users and movies [pairs], or None."""
+        asked = dict.fromkeys(users)
+        if not 0 < len(asked) <= _MOST_USERS:
+            return None
+        found = self._reads.rows(_CURRENT, {"catalog": catalog, "users": json.dumps(list(asked))})
+        if found is None or len(found) != len(asked):
+            return None
+        movies_version, training, *_ = found[0]
+        trained = self._models.find(training, movies_version)
+        if trained is None:
+            return None
+        places = {row[2]: place for place, row in enumerate(found)}
+        rows = [trained.movies.rows.get(movie, -1) for movie in movies]
+        if -1 in rows:
+            return None
+        tastes = [to_taste(embedding, factor) for *_, embedding, factor in found]
+        predicted = trained.model.predict_pairs(
+            tastes, torch.tensor([places[user] for user in users]), torch.tensor(rows)
+        )
+        return PairScores(trained.id, scoring.scores(predicted.logits).tolist())
