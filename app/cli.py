@@ -118,11 +118,11 @@ def worker(
     until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Run trainings until stopped."""
+    os.nice(5)  # where cores are short, requests come first; and the web, which starts beside it
     from app.worker import Worker
 
     settings = Settings()
     configure_logs(settings.log_level)
-    os.nice(5)  # where cores are short, requests come first
     signature = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     running = Worker(Database.migrated(settings.database_url, settings.busy_seconds), settings, signature)
     for stopping in (signal.SIGTERM, signal.SIGINT):

@@ -5,38 +5,18 @@ Knows files and rows. Does not know SQL, nor whether a movie that a response nam
 
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 
 import polars as pl
 
 from app.catalogs import CatalogRow
 from app.errors import BadRows, Place
+from app.import_formats import Format
 from app.import_json import read_movie_lines, read_response_lines
 from app.import_parquet import open_parquet
 from app.import_rules import RESPONSE_WORDS, Batch, Checking, shown, untitled
 from app.import_text import read_blocks, read_table
 from app.movies import check_dimensions
-
-
-class Format(StrEnum):
-    """How a file is written."""
-
-    NDJSON = "ndjson"
-    CSV = "csv"
-    PARQUET = "parquet"
-
-    @property
-    def place(self) -> str:
-        """What the place of a bad row counts, beginning at 1: lines of text, or rows where no lines are."""
-        return "row" if self is Format.PARQUET else "line"
-
-
-CONTENT_TYPES: Mapping[str, Format] = {
-    "application/x-ndjson": Format.NDJSON,
-    "text/csv": Format.CSV,
-    "application/vnd.apache.parquet": Format.PARQUET,
-}
 
 _RESPONSE_COLUMNS = ("user", "movie", "response", "timestamp")
 

@@ -17,7 +17,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from app.catalogs import CatalogRow, find_catalog, mark_behind
 from app.database import Database, now
 from app.errors import BadRows, Place, TooLarge
-from app.import_files import Format, read_movies, read_responses
+from app.import_files import read_movies, read_responses
+from app.import_formats import Format, Imported
 from app.import_keys import IDS_AT_ONCE, UserKeys, movie_keys, present_movies
 from app.import_rules import MOST_BAD_ROWS, Batch, shown
 from app.movies import move_answerers, move_movies
@@ -28,15 +29,6 @@ Progress = Callable[[int], None]
 # Rows come in the file's order and go to two trees in the order of their keys. A page that is not in the
 # cache is written and read again for almost every row; SQLite's own 2 MB hold too few.
 _CACHE_KIB = 49_152
-
-
-@dataclass(frozen=True)
-class Imported:
-    """How many rows a file had, how many of them were new, and how many took the place of another."""
-
-    rows: int
-    created: int
-    replaced: int
 
 
 class Importer(Protocol):

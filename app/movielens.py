@@ -18,9 +18,10 @@ from pydantic import TypeAdapter, ValidationError
 from app.catalogs import find_catalog, put_catalog
 from app.database import Database
 from app.errors import BadInput, BadRows, Place
+from app.import_formats import Imported
 from app.import_rules import Batch, Checking, shown, untitled, vector_bytes
 from app.import_text import TextRows, read_blocks, read_rows, read_table
-from app.imports import Imported, Intake, Progress, store_movies, store_responses
+from app.imports import Intake, Progress, store_movies, store_responses
 from app.names import ID_RULE, Dimension, Id
 
 HIGHEST_RATING = 5.0

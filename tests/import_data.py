@@ -14,7 +14,8 @@ from app import vectors
 from app.catalogs import CatalogRow
 from app.database import Database
 from app.errors import Place
-from app.import_files import Format, read_movies, read_responses
+from app.import_files import read_movies, read_responses
+from app.import_formats import Format
 from app.tables import Movie, Response, User
 
 Row = Mapping[str, Any]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app import import_text
 from app.errors import BadRows, Place
-from app.import_files import Format
+from app.import_formats import Format
 from tests.import_data import RESPONSES, read_all_movies, read_all_responses, write_text
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from app.catalogs import CatalogRow
 from app.errors import BadRows, Conflict, Place
-from app.import_files import CONTENT_TYPES, Format, read_movies, read_responses
+from app.import_files import read_movies, read_responses
+from app.import_formats import CONTENT_TYPES, Format
 from app.import_rules import MOST_BAD_ROWS
 from tests.import_data import Row, first_row, read_all_movies, read_all_responses, write_rows, write_text
 

@@ -11,8 +11,8 @@ from app import imports
 from app.catalogs import find_catalog, put_catalog, read_catalog
 from app.database import Database
 from app.errors import BadInput, BadRows, Conflict, NotFound, Place, TooLarge
-from app.import_files import Format
-from app.imports import Imported, Importer, import_movies, import_responses, run_import
+from app.import_formats import Format, Imported
+from app.imports import Importer, import_movies, import_responses, run_import
 from app.movies import list_movies, put_movie
 from app.responses import put_response
 from app.tables import Catalog, User

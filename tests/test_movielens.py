@@ -8,7 +8,7 @@ from sqlalchemy import select
 from app.catalogs import put_catalog, read_catalog
 from app.database import Database
 from app.errors import BadInput, Conflict, TooLarge
-from app.imports import Imported
+from app.import_formats import Imported
 from app.movielens import ImportedFolder, import_movielens, read_movielens
 from app.movies import list_movies, put_movie
 from app.tables import Movie

@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -214,3 +216,13 @@ def test_the_scores_of_everybody_reflect_an_import_at_once(films: TestClient, wo
         pass
     again = films.get(f"{FILMS}/users/ben/scores?movie=notebook").json()["scores"][0]["score"]
     assert again == pytest.approx(after, abs=1e-6), "a worker stores what readers had relearned"
+
+
+def test_a_service_starts_without_what_only_imports_need() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", "import sys, app.main; print('polars' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == "False\n"
