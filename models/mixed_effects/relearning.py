@@ -41,9 +41,10 @@ def learn(items: Items, answers: Tensor, population: Prior, near: Prediction | N
     with torch.inference_mode():  # no bookkeeping for gradients: a fifth of the time of so small operations
         basis = _basis(items, root)
         known = _Known.of(items, answers.double(), population.mean, basis)
-        first = known.logits(known.prior) if near is None else near
+        first = known.logits(*known.prior) if near is None else near
         inner = settle(known.update, known.evidence(first)[0], _SETTLED)
-        spread = basis @ inner.covariance @ basis.T
+        half = inner.half @ basis.T
+        spread = half.T @ half
         if basis is not root:  # outside of the span the prior stands
             spread += population.covariance - basis @ basis.T
         mean = population.mean + basis @ inner.mean
@@ -60,19 +61,32 @@ def _basis(items: Items, root: Tensor) -> Tensor:
     return basis
 
 
+class _Inner(NamedTuple):
+    """What is known of s: its mean [r], and H [r, r] with HᵀH its covariance."""
+
+    mean: Tensor
+    half: Tensor
+
+
 @dataclass(frozen=True)
 class _Known:
     """What the items say of s, whatever the answers weigh.
 
-    means E[φ̃] [r + 1, n]; covariances of [q, b] [n, K²]; places [K, r + 1], which of a vector that [q, b]
-    meet; answers [n]; eye [r + 1, r + 1].
+    means E[φ̃] [r + 1, n], features [r, n] and offsets [n] parts of it; covariances of [q, b] [n, K²]; places
+    [K, r + 1], which of a vector that [q, b] meet, learned [K, r] and constant [K] parts of it; answers [n];
+    eye [r + 1, r + 1] and its part one [r, r].
     """
 
     means: Tensor
+    features: Tensor
+    offsets: Tensor
     covariances: Tensor
     places: Tensor
+    learned: Tensor
+    constant: Tensor
     answers: Tensor
     eye: Tensor
+    one: Tensor
 
     @classmethod
     def of(cls, items: Items, answers: Tensor, mean: Tensor, basis: Tensor) -> "_Known":
@@ -81,38 +95,42 @@ class _Known:
         change = torch.zeros(len(mean) + 1, size + 1, dtype=basis.dtype)  # [e, 1] = change @ [s, 1]
         change[:-1, :-1], change[:-1, -1], change[-1, -1] = basis, mean, 1
         means = change.T @ items.moments.means.T
-        eye = torch.eye(size + 1, dtype=basis.dtype)
-        return cls(means, items.moments.covariances, change[items.named :], answers, eye)
+        places, eye = change[items.named :], torch.eye(size + 1, dtype=basis.dtype)
+        covariances = items.moments.covariances
+        learned, constant = places[:, :-1], places[:, -1]
+        return cls(
+            means, means[:-1], means[-1], covariances, places, learned, constant, answers, eye, eye[:-1, :-1]
+        )
 
     @property
-    def prior(self) -> Normal:
+    def prior(self) -> _Inner:
         """What is known of s without the answers."""
-        return Normal(self.eye.new_zeros(len(self.eye) - 1), self.eye[:-1, :-1])
+        return _Inner(self.one.new_zeros(len(self.one)), self.one)
 
-    def update(self, point: Tensor) -> Update[Normal]:
+    def update(self, point: Tensor) -> Update[_Inner]:
         """Return the posterior for these weights and pulls [1, 2n], those at its logits, and the bound."""
-        weights, pulls = point[0].view(2, -1)
+        weights, pulls = point.view(2, -1).unbind()
         weights = weights.clamp(min=0)
         sums = torch.addmm(self.eye, self.means * weights, self.means.T)
         met = (weights @ self.covariances).view(len(self.places), -1)
         sums.addmm_(self.places.T @ met, self.places)
         factor, _ = torch.linalg.cholesky_ex(sums[:-1, :-1])
-        covariance = torch.cholesky_inverse(factor)
-        taste = Normal(covariance @ (self.means[:-1] @ pulls - sums[:-1, -1]), covariance)
-        image, likelihood = self.evidence(self.logits(taste))
-        spread = covariance.trace() + taste.mean @ taste.mean
+        half = torch.linalg.solve_triangular(factor, self.one, upper=False)
+        slope = torch.addmv(sums[:-1, -1], self.features, pulls, beta=-1)
+        mean = half.T @ (half @ slope)
+        image, likelihood = self.evidence(self.logits(mean, half))
+        spread = (half * half).sum() + mean @ mean
         value = likelihood - spread / 2 - factor.diagonal().log().sum()
-        return Update(taste, image, value[None])
+        return Update(_Inner(mean, half), image, value[None])
 
-    def logits(self, taste: Normal) -> Prediction:
-        """Return what is known of the answers' logits [n]."""
-        mean = torch.cat([taste.mean, taste.mean.new_ones(1)])
-        moments = torch.outer(mean, mean)
-        moments[:-1, :-1] += taste.covariance
-        products = moments @ self.means
-        met = (self.places @ moments @ self.places.T).flatten()
-        squares = (products * self.means).sum(0).addmv_(self.covariances, met)
-        return Prediction(products[-1], squares - products[-1] ** 2)
+    def logits(self, mean: Tensor, half: Tensor) -> Prediction:
+        """Return what is known of the answers' logits [n] when s has this mean [r] and half [r, r]."""
+        spread = half @ self.features
+        side = torch.addmv(self.constant, self.learned, mean)
+        met = half @ self.learned.T
+        both = torch.addmm(torch.outer(side, side), met.T, met)
+        variance = (spread * spread).sum(0).addmv_(self.covariances, both.view(-1))
+        return Prediction(torch.addmv(self.offsets, self.features.T, mean), variance)
 
     def evidence(self, logits: Prediction) -> tuple[Tensor, Tensor]:
         """Return the weights and pulls [1, 2n] of the answers with these logits [n], and E log p."""
