@@ -14,6 +14,7 @@ from app.compute.pool import make_compute_pool
 from app.database import Database
 from app.drawing.pool import make_drawing_pool
 from app.logs import configure_logs
+from app.memory import Memory
 from app.resources import Resources
 from app.routes import (
     catalogs,
@@ -35,6 +36,7 @@ from app.routes.problems import RESPONSES, Bugs, handle_problems
 from app.routes.requests import BodyLimit, Measured, RequestIds
 from app.settings import Settings
 from app.supervision import end_with_parent
+from app.trained_models import TrainedModels
 
 ROUTERS = [
     catalogs.router,
@@ -62,6 +64,7 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
         Database(settings.database_url, settings.busy_seconds),
         make_compute_pool(settings.compute_processes, settings.compute_waiting, ComputeLimits.of(settings)),
         make_drawing_pool(settings.drawing_processes, settings.drawing_waiting, settings.drawing_seconds),
+        TrainedModels(Memory(settings.catalog_memory_bytes, settings.answer_memory_bytes)),
     )
 
     @asynccontextmanager

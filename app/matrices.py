@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import torch
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from torch import Tensor
 
 from app import vectors
 from app.catalogs import CatalogRow
+from app.memory import Memory
 from app.tables import Movie
 
 _KEPT = 16
@@ -79,15 +80,20 @@ class MovieMatrix:
 class MovieMatrices:
     """The matrices of the catalogs used last."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
         self._newest: Newest[MovieMatrix] = Newest()
 
     def of(self, connection: Connection, catalog: CatalogRow) -> MovieMatrix:
-        """Return the catalog's movies as the connection's transaction sees them."""
-        return self._newest.of(catalog.id, catalog.movies_version, lambda: _read(connection, catalog))
+        """Return the catalog's movies as the connection's transaction sees them; raises `TooLarge`."""
+        return self._newest.of(
+            catalog.id, catalog.movies_version, lambda: _read(connection, catalog, self._memory)
+        )
 
 
-def _read(connection: Connection, catalog: CatalogRow) -> MovieMatrix:
+def _read(connection: Connection, catalog: CatalogRow, memory: Memory) -> MovieMatrix:
+    count = select(func.count()).where(Movie.catalog_id == catalog.id)
+    memory.check_catalog(catalog.catalog, connection.execute(count).scalar_one(), len(catalog.dimensions))
     found = connection.execute(
         select(Movie.id, Movie.movie, Movie.title, Movie.vector)
         .where(Movie.catalog_id == catalog.id)

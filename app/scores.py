@@ -82,13 +82,16 @@ def score_movies(
 ) -> UserScores:
     """Return the user's scores for the named movies, in this order; all movies when none is named.
 
-    Raises `NotFound` for catalog, user or movie, `Conflict` when nothing is trained yet, and what
-    `app.explanations.check_include` raises.
+    Raises `NotFound` for catalog, user or movie, `Conflict` when nothing is trained yet, `TooLarge` for more
+    movies than memory allows, and what `app.explanations.check_include` raises.
     """
     found = find_catalog(connection, catalog)
     trained = find_serving(connection, models, found)
     known = read_taste(connection, found, trained, user)
     rows = rows_of(trained.movies, catalog, movies)
+    models.memory.check_scores(
+        len(rows), f"name movies, or GET /v1/catalogs/{catalog}/users/{user}/recommendations for the best"
+    )
     logits = trained.model.predict(known.taste, rows).logits
     return _user_scores(connection, found, trained, known, rows, logits, include)
 
@@ -125,7 +128,11 @@ def score_pairs(
     """Return one score a (user, movie) pair; raises `NotFound` that names each unknown one."""
     found = find_catalog(connection, catalog)
     trained = find_serving(connection, models, found)
-    known = read_tastes(connection, found, trained, list(dict.fromkeys(user for user, _ in pairs)))
+    users = list(dict.fromkeys(user for user, _ in pairs))
+    stranger = trained.model.newcomer()
+    size = len(found.dimensions) if stranger is None else len(stranger.embedding)
+    models.memory.check_tastes(len(users), size, uncertain=trained.model.uncertain)
+    known = read_tastes(connection, found, trained, users)
     _check_pairs(catalog, pairs, known, trained.movies)
     if not pairs:
         return PairScores(trained.id, [])

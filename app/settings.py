@@ -31,6 +31,10 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(4 * 2**20, ge=1024, description="largest JSON body accepted")
     max_import_bytes: int = Field(4 * 2**30, ge=1024, description="largest import accepted")
     max_import_rows: int = Field(50_000_000, ge=1, description="most rows in one import")
+    catalog_memory_bytes: int = Field(
+        8 * 2**30, ge=2**20, description="memory of one catalog's movies and what was learned of them"
+    )
+    answer_memory_bytes: int = Field(2**29, ge=2**20, description="memory of one answer")
     busy_seconds: float = Field(30.0, gt=0, description="longest wait for the database's write lock")
     shutdown_seconds: int = Field(3, ge=0, description="how long open requests may finish after SIGTERM")
     lease_seconds: float = Field(

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import safetensors.torch
 import torch
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 from torch import Tensor
 
 from app import vectors
 from app.catalogs import CatalogRow
 from app.matrices import MovieMatrices, MovieMatrix, Newest
+from app.memory import Memory
 from app.tables import Movie, MovieEmbedding, Training, TrainingState
 from models.model import Model
 from models.trainer import Learned, Trainer
@@ -34,10 +35,11 @@ class TrainedModel:
 
 
 class TrainedModels:
-    """The models used last, with the movies of their catalogs."""
+    """The models used last, with the movies of their catalogs, and how much memory there is for them."""
 
-    def __init__(self) -> None:
-        self._matrices = MovieMatrices()
+    def __init__(self, memory: Memory | None = None) -> None:
+        self.memory = memory or Memory()
+        self._matrices = MovieMatrices(self.memory)
         self._newest: Newest[TrainedModel] = Newest()
 
     def movies(self, connection: Connection, catalog: CatalogRow) -> MovieMatrix:
@@ -45,9 +47,15 @@ class TrainedModels:
         return self._matrices.of(connection, catalog)
 
     def of(self, connection: Connection, catalog: CatalogRow, training: int) -> TrainedModel:
-        """Return the model of a training of the catalog that succeeded."""
+        """Return the model of a training of the catalog that succeeded; raises `TooLarge`."""
         movies = self.movies(connection, catalog)
-        return self._newest.of(training, movies.version, lambda: _read(connection, movies, training))
+
+        def read() -> TrainedModel:
+            numbers = movies.vectors.shape[1] + _learned_width(connection, training)
+            self.memory.check_catalog(catalog.catalog, len(movies.movies), numbers)
+            return _read(connection, movies, training)
+
+        return self._newest.of(training, movies.version, read)
 
     def find(self, training: int, movies_version: int) -> TrainedModel | None:
         """Return the model of a training if it is in memory, over this version of its catalog's movies."""
@@ -86,6 +94,12 @@ def keep_model(
     ]
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         connection.execute(insert(MovieEmbedding), rows[start : start + _ROWS_AT_ONCE])
+
+
+def _learned_width(connection: Connection, training: int) -> int:
+    """Return how many numbers were learned of a movie, read from one of them."""
+    one = select(func.length(MovieEmbedding.embedding)).where(MovieEmbedding.training_id == training)
+    return (connection.scalar(one.limit(1)) or 0) // 4
 
 
 def _read(connection: Connection, movies: MovieMatrix, training: int) -> TrainedModel:
