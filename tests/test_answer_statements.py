@@ -1,0 +1,43 @@
+"""What an answer costs in statements: a guard on counted work, since unit tests take no times."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import event
+
+from app.database import Database
+from app.demo import CATALOG, load_class
+from app.responses import put_response
+from app.settings import Settings
+from app.terminal import run_training
+from app.trained_models import TrainedModels
+
+
+@pytest.fixture
+def statements(database: Database) -> Iterator[list[str]]:
+    """The statements that are run from here on."""
+    run: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        run.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    yield run
+    event.remove(database.engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize("trainer", ["gradient_descent", "mixed_effects"])
+def test_an_answer_takes_no_more_statements_than_it_needs(
+    database: Database, statements: list[str], trainer: str
+) -> None:
+    models = TrainedModels()
+    with database.writing() as connection:
+        load_class(connection)
+    run_training(database, Settings(), CATALOG, trainer, {}, 1, serve=True)
+    coupled = trainer == "gradient_descent"  # its users' norms are summed: everybody's, less their own
+    for response in (0.25, 0.75):
+        with database.writing() as connection:
+            statements.clear()
+            put_response(connection, models, CATALOG, "0", "m0", response, None)
+    # Catalog, movie, user, response before and now, version, embedding before, version, answers, embedding.
+    assert len(statements) == 10 + 2 * coupled
