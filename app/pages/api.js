@@ -21,12 +21,9 @@ export function query(parameters) {
 
 async function send(method, where, body) {
   const headers = body === undefined ? {} : { "Content-Type": "application/json" };
-  let answer;
-  try {
-    answer = await fetch(where, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
-  } catch {
+  const answer = await fetch(where, { method, headers, body: JSON.stringify(body) }).catch(() => {
     throw new Problem({ detail: `the service does not answer (${method} ${where})` });
-  }
+  });
   if (answer.ok) return answer;
   const said = await answer.json().catch(() => ({}));
   throw new Problem({ detail: `${answer.status} ${answer.statusText}`, ...said });
@@ -38,6 +35,7 @@ export async function request(method, where, body) {
 }
 
 export const get = (where) => request("GET", where);
+export const getBlob = async (where) => (await send("GET", where)).blob();
 
 /** Ask with POST for server-sent events, which EventSource cannot; `hear(event, data)` gets each. */
 export async function stream(where, body, hear) {

@@ -7,9 +7,7 @@ const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 /** One command; a body is JSON, and `flags` stand before the URL. */
 export function curl(method, where, body, flags = "") {
   const verb = method === "GET" || (method === "POST" && body !== undefined) ? "" : ` -X ${method}`;
-  const data = body === undefined
-    ? ""
-    : ` \\\n  -H 'Content-Type: application/json' \\\n  -d ${quoted(JSON.stringify(body))}`;
+  const data = body === undefined ? "" : ` \\\n  -H 'Content-Type: application/json' \\\n  -d ${quoted(JSON.stringify(body))}`;
   return `curl${flags}${verb} ${quoted(location.origin + where)}${data}`;
 }
 

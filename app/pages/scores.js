@@ -121,10 +121,8 @@ function setResponse(row, movie, value) {
 }
 
 function showCommands(user, movie = movies[0]?.movie ?? "some-movie", value = 1) {
-  const change = value === null
-    ? curl("DELETE", responsePath(user, movie))
-    : curl("PUT", responsePath(user, movie), { response: value });
-  showCurl(byId("scores-curl"), change, curl("GET", scoresPath(user)));
+  const [method, body] = value === null ? ["DELETE"] : ["PUT", { response: value }];
+  showCurl(byId("scores-curl"), curl(method, responsePath(user, movie), body), curl("GET", scoresPath(user)));
 }
 
 function drawGrid() {
@@ -219,7 +217,6 @@ async function addUser(user) {
   rows.delete(user);
   rows = new Map([[user, row], ...rows]);
   drawGrid();
-  for (const one of rows.values()) paint(one);
   await Promise.all([loadResponses(row), loadRowScores(row)]);
   row.cells.values().next().value?.response.focus();
 }

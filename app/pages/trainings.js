@@ -1,7 +1,7 @@
 /** Trainings that were: their list, one with its pictures, two beside each other, and which one serves. */
 
 import { attempt } from "./alerts.js";
-import { get, path, query, request } from "./api.js";
+import { get, getBlob, path, query, request } from "./api.js";
 import { curl, showCurl } from "./curl.js";
 import { Curve } from "./curve.js";
 import { byId, el, shown, table } from "./dom.js";
@@ -113,28 +113,27 @@ export async function showTraining(training) {
     const labelled = axes.map((select) => el("label", {}, `${select.name} axis `, select));
     figures.push(el("div", {}, el("div", { class: "axes" }, labelled), scatter));
   }
-  if (training.holdout) {
-    figures.push(picture(`${own}/reliability.svg`, "Reliability: how often people liked what was scored so, on responses held out"));
-  }
+  const reliable = "Reliability: how often people liked what was scored so, on responses held out";
+  if (training.holdout) figures.push(picture(`${own}/reliability.svg`, reliable));
   byId("pictures-body").replaceChildren(...figures);
   showCurl(byId("trainings-curl"), curl("GET", `${plots}/scores.txt${query({ training: id })}`), curl("GET", `${own}/losses.csv`));
 }
 
-const axis = (name, dimensions, value, change) => {
-  const select = el("select", { name, change }, dimensions.map((one) => el("option", { value: one }, one)));
-  select.value = value;
-  return select;
-};
+const axis = (name, dimensions, value, change) =>
+  el("select", { name, change }, dimensions.map((one) => el("option", { value: one, selected: one === value }, one)));
 
 /** A picture with what it shows; where there is none, the service's words why. */
 function picture(source, words) {
   const caption = el("figcaption", {}, words);
-  const explain = async () => {
+  const release = () => URL.revokeObjectURL(image.src);
+  const explain = (why) => {
+    release();
     link.remove();
-    const why = await get(source).then(() => "it cannot be shown here", (problem) => problem.message);
     caption.textContent = `${words}. No picture: ${why}`;
   };
-  const image = el("img", { src: source, alt: words, loading: "lazy", error: explain });
+  const image = el("img", { alt: words, load: release, error: () => explain("it cannot be shown here") });
   const link = el("a", { href: source, target: "_blank" }, image);
+  // A browser shows an address as it did before, and does not ask again: fetch asks whether the picture is another one.
+  getBlob(source).then((drawn) => (image.src = URL.createObjectURL(drawn)), (problem) => explain(problem.message));
   return el("figure", {}, link, caption);
 }

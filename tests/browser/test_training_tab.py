@@ -1,14 +1,25 @@
 """Training: a form out of the API's schema, a curve that grows, trainings to cancel, promote and compare."""
 
+import base64
 import json
 from collections.abc import Callable
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.catalogs import train
 from tests.browser.views import Console
+from tests.browser.watch import Watch
 from tests.live import Service
 
+_PIXELS = """async (shown, source) => {
+  const image = source === null ? shown : new Image();
+  if (source !== null) image.src = source;
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+  canvas.getContext("2d").drawImage(image, 0, 0);
+  return canvas.toDataURL();
+}"""
 LONG = 100_000  # epochs: seconds of training, of which somebody sees the beginning
 
 
@@ -25,6 +36,17 @@ def fill(console: Console, **values: object) -> None:
 def open_training(console: Console) -> None:
     console.open("training")
     expect(console.page.locator('#train [data-pointer="/seed"]')).to_be_visible()
+
+
+def picture(console: Console, name: str) -> Locator:
+    """One of the pictures that a training has: its link says which, for the picture itself is a blob."""
+    return console.page.locator(f'#pictures a[href*="/{name}.svg"] img')
+
+
+def pixels(drawn: Locator, source: str | None = None) -> str:
+    """What a picture shows, as a data URL of a PNG; with a source, what that would show in its place."""
+    pixels: str = drawn.evaluate(_PIXELS, source)
+    return pixels
 
 
 def test_the_form_has_what_the_api_takes(visit: Callable[..., Page], service: Service) -> None:
@@ -58,10 +80,9 @@ def test_a_curve_grows_step_by_step_to_its_end(
     expect(console.page.locator("#status")).to_contain_text("succeeded")
     expect(console.page.locator("#progress")).to_have_js_property("value", 5000)
     for name in ("losses", "heatmap", "scores", "scatter"):
-        picture = console.page.locator(f'#pictures img[src*="/{name}.svg"]')
-        picture.scroll_into_view_if_needed()
-        expect(picture).to_have_js_property("complete", value=True)
-        assert picture.evaluate("picture => picture.naturalWidth") > 100
+        drawn = picture(console, name)
+        expect(drawn).not_to_have_js_property("naturalWidth", value=0)
+        assert drawn.evaluate("picture => picture.naturalWidth") > 100
     keep(console.page, "curve")
 
 
@@ -122,3 +143,42 @@ def test_two_trainings_are_compared(
         expect(line.get_by_role("cell")).to_have_text(list(values))
     expect(console.page.locator("#compare-curve")).to_have_attribute("data-steps", "500")
     keep(console.page, "compared")
+
+
+def test_the_pictures_are_drawn_anew_after_a_response(
+    visit: Callable[..., Page], keep: Callable[[Page, str], None], service: Service, own_class: str
+) -> None:
+    def show() -> str:
+        """Show the training's scores, see that they are the service's, and return their pixels."""
+        open_training(console)
+        console.page.get_by_label(f"show training {training}").click()
+        drawn = picture(console, "scores")
+        expect(drawn).not_to_have_js_property("naturalWidth", value=0)
+        current = service.http.get(f"/v1/catalogs/{own_class}/plots/scores.svg?training={training}").content
+        shown = pixels(drawn)
+        assert shown == pixels(drawn, f"data:image/svg+xml;base64,{base64.b64encode(current).decode()}")
+        return shown
+
+    training = service.http.get(f"/v1/catalogs/{own_class}").json()["serving"]
+    console = Console(visit(f"/#catalog={own_class}"))
+    before = show()
+    console.open("scores")
+    console.answer("0", "m0", 0)
+    after = show()
+    keep(console.page, "after")
+    assert after != before
+
+
+def test_where_no_picture_can_be_drawn_the_services_words_say_why_and_are_asked_for_once(
+    visit: Callable[..., Page], service: Service, watch: Watch, own_class: str
+) -> None:
+    console = Console(visit(f"/#catalog={own_class}"))
+    open_training(console)
+    training = service.http.get(f"/v1/catalogs/{own_class}").json()["serving"]
+    service.http.delete(f"/v1/catalogs/{own_class}").raise_for_status()
+    console.page.get_by_label(f"show training {training}").click()
+    path = f"/v1/catalogs/{own_class}/plots/heatmap.svg?training={training}"
+    why = service.http.get(path).json()["detail"]
+    expect(console.page.locator("#pictures-body")).to_contain_text(f"No picture: {why}")
+    expect(picture(console, "heatmap")).to_have_count(0)
+    assert watch.take_refusals().count(f"404 GET {path}") == 1
