@@ -5,8 +5,8 @@
 
 Every size is learned for the same few steps, from the triples to the users' tastes, in a process of its own,
 whose largest resident memory is the figure. What a training to its end takes is projected: its beginning and
-end, measured, and 25 steps as long as those measured. 0.5 M responses converge in 22 steps; 20 M have not been
-learned to the end undisturbed (docs/experiments.md). Does not know how anything is trained.
+end, measured, and 25 steps as long as those measured. 0.5 M responses converge in 22 steps; 20 M were not
+yet learned to the end undisturbed (docs/experiments.md). Does not know how anything is trained.
 """
 
 import json
