@@ -4,10 +4,11 @@ Does not know what is measured.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def running(arguments: list[str], folder: Path, settings: Mapping[str, str]) -> 
             env={**environment(folder), **settings, "LIKELY_PORT": str(port)},
             stdout=output,
             stderr=output,
+            start_new_session=True,
         )
     service = Service(process, f"http://127.0.0.1:{port}", log)
     try:
@@ -70,6 +72,8 @@ def running(arguments: list[str], folder: Path, settings: Mapping[str, str]) -> 
     finally:
         service.http.close()
         stop(process)
+        with suppress(ProcessLookupError):  # LitServe leaves its workers behind
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @dataclass(frozen=True)
