@@ -18,14 +18,11 @@ _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufffd"
 # client sent bytes that are no UTF-8: two different ids would become one.
 ID_PATTERN = rf"^[^{_CONTROL}/]*[^{_CONTROL}/.\s][^{_CONTROL}/]*$"
 ID_RULE = (
-    f"1 to {ID_LENGTH} characters without slashes, control characters and those that turn the direction of "
-    "text, not only dots or spaces"
+    f"1 to {ID_LENGTH} characters without control or direction characters or slashes, not only dots or spaces"
 )
 
 TITLE_PATTERN = rf"^[^{_CONTROL}]*$"
-TITLE_RULE = (
-    f"at most {TITLE_LENGTH} characters without control characters and those that turn the direction of text"
-)
+TITLE_RULE = f"at most {TITLE_LENGTH} characters without control or direction characters"
 
 DIMENSION_PATTERN = rf"^[^{_CONTROL}]*[^{_CONTROL}\s][^{_CONTROL}]*$"
 

@@ -41,6 +41,9 @@ def service(folder: Path) -> Iterator[Service]:
         yield running
 
 
+LONG = {"epochs": 100_000, "optimizer": "adam"}  # takes many seconds; plain descent of the class takes one
+
+
 def start(service: Service, **body: Any) -> str:  # noqa: ANN401 - a JSON body
     answer = service.http.post(TRAININGS, json={"trainer": "gradient_descent", "seed": 7, **body})
     assert answer.status_code == 202
@@ -106,7 +109,7 @@ def test_a_killed_service_loses_no_answer_and_goes_on_training(folder: Path) -> 
 
 
 def test_a_cancelled_training_stops_and_frees_its_worker(service: Service) -> None:
-    long = start(service, options={"epochs": 100_000})
+    long = start(service, options=LONG)
     service.wait_for(long, "running")
     cancelled = service.http.post(f"{long}:cancel")
     assert (cancelled.status_code, cancelled.json()["status"]) == (202, "cancelled")
@@ -122,7 +125,7 @@ def test_a_cancelled_training_stops_and_frees_its_worker(service: Service) -> No
 
 def test_an_orderly_stop_gives_the_training_back(folder: Path) -> None:
     with serving(folder) as service:
-        training = start(service, options={"epochs": 100_000})
+        training = start(service, options=LONG)
         service.wait_for(training, "running")
         stop(service.process)
         said = service.log.read_text()

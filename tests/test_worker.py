@@ -64,7 +64,7 @@ def test_a_worker_waits_for_a_busy_database_and_goes_on(database: Database, sett
 
 @pytest.mark.usefixtures("class_catalog")
 def test_a_worker_told_to_stop_gives_its_training_back(database: Database, worker: Worker) -> None:
-    training = enqueue(database, epochs=100_000)
+    training = enqueue(database, epochs=100_000, optimizer="adam")
     with running(worker):
         wait_for(database, training, "running")
     given_back = read(database, training)

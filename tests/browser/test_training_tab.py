@@ -20,7 +20,7 @@ _PIXELS = """async (shown, source) => {
   canvas.getContext("2d").drawImage(image, 0, 0);
   return canvas.toDataURL();
 }"""
-LONG = 100_000  # epochs: seconds of training, of which somebody sees the beginning
+LONG = 100_000  # epochs: by Adam many seconds of training, of which somebody sees the beginning
 
 
 def fill(console: Console, **values: object) -> None:
@@ -68,7 +68,7 @@ def test_a_curve_grows_step_by_step_to_its_end(
 ) -> None:
     console = Console(visit(f"/#catalog={own_class}"))
     open_training(console)
-    fill(console, epochs=5000, seed=1)
+    fill(console, epochs=5000, seed=1, optimizer="adam")
     console.page.click("#start")
     console.wait_for_first_steps()
     seen = [console.steps()]
@@ -89,7 +89,7 @@ def test_a_curve_grows_step_by_step_to_its_end(
 def test_a_training_is_cancelled(visit: Callable[..., Page], service: Service, own_class: str) -> None:
     console = Console(visit(f"/#catalog={own_class}"))
     open_training(console)
-    fill(console, epochs=LONG)
+    fill(console, epochs=LONG, optimizer="adam")
     console.page.click("#start")
     console.wait_for_first_steps()
     console.page.click("#cancel")

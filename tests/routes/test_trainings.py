@@ -114,7 +114,7 @@ def test_a_running_training_stops_when_it_is_cancelled(
     client: TestClient, worker: Worker, class_catalog: str
 ) -> None:
     epochs = 100_000
-    body = BODY | {"options": {"epochs": epochs}}
+    body = BODY | {"options": {"epochs": epochs, "optimizer": "adam"}}
     location = client.post(f"/v1/catalogs/{class_catalog}/trainings", json=body).headers["location"]
     steps = []
 
