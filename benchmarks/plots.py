@@ -8,6 +8,7 @@ are measured in turns with them, so that what else the machine does meets both.
 """
 
 import multiprocessing
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -136,6 +137,7 @@ def _drawing(service: Service) -> Iterator[list[int]]:
 
 def _ask_for_plots(url: str, stop: Event, counts: "Queue[int]") -> None:
     """Ask for plots until it is time to stop; put 0 when it begins, and how many were drawn when it ends."""
+    os.nice(19)  # whoever asks has a machine of their own; here they are not to take the service's cores
     counts.put(0)
     with ThreadPoolExecutor(AT_ONCE) as askers:
         asked = [askers.submit(_ask_in_turn, url, stop) for _ in range(AT_ONCE)]

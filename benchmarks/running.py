@@ -10,6 +10,7 @@ from app.database import Database
 from app.demo import CATALOG, SEED, load_class
 from tests.live import Service
 
+_SCORES = f"/v1/catalogs/{CATALOG}/users/0/scores?movie=m0&movie=m1&movie=m2"
 PUBLISHED = {"m0": 0.70, "m1": 0.52, "m2": 0.47}  # of user 0, in the class notebook
 
 
@@ -56,5 +57,5 @@ def check(right: bool) -> None:  # noqa: FBT001 - a truth
 
 def check_scores(service: Service) -> None:
     """Ask for the scores of user 0, which must be those of the notebook."""
-    found = service.http.get(f"/v1/catalogs/{CATALOG}/users/0/scores").json()["scores"]
+    found = service.http.get(_SCORES).json()["scores"]
     check({each["movie"]: round(each["score"], 2) for each in found} == PUBLISHED)
