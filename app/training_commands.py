@@ -49,6 +49,7 @@ def train(  # noqa: PLR0913, PLR0917 - the trainers have so many options
     learning_rate: Annotated[float | None, typer.Option()] = None,
     epochs: Annotated[int | None, typer.Option()] = None,
     optimizer: Annotated[Literal["sgd", "adam"] | None, typer.Option()] = None,
+    device: Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="both: where to compute")] = None,
     seed: SeedOption = None,
     fraction: FractionOption = None,
     last_n: LastOption = None,
@@ -70,6 +71,7 @@ def train(  # noqa: PLR0913, PLR0917 - the trainers have so many options
         "learning_rate": learning_rate,
         "epochs": epochs,
         "optimizer": optimizer,
+        "device": device,
     }
     chosen = {name: value for name, value in given.items() if value is not None}
     options, holdout = _checked_options(trainer, chosen), _holdout(fraction, last_n, by)

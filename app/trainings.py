@@ -15,6 +15,7 @@ from app.database import now
 from app.errors import BadInput, Conflict, NotFound, Place
 from app.measures import METRICS, PROVENANCE, Metrics, Provenance
 from app.tables import Serving, Training, TrainingStep
+from models.devices import MissingDeviceError, find_device
 from models.trainers import make_trainer
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -69,9 +70,15 @@ def create_training(
 ) -> TrainingRow:
     """Put a training into the queue and return it.
 
-    Raises `NotFound` for the catalog, `BadInput` when it is to be better without a holdout to say so.
+    Raises `NotFound` for the catalog, `BadInput` when it is to be better without a holdout to say so, or
+    asks for a device that this machine does not have.
     """
     found = find_catalog(connection, catalog)
+    chosen = make_trainer(trainer, options)
+    try:
+        find_device(chosen.device)
+    except MissingDeviceError as error:
+        raise BadInput(f"options.device: {error}", [Place(str(error), pointer="/options/device")]) from error
     if serve == "if_better" and holdout is None:
         raise BadInput(
             'serve "if_better" compares held-out log losses, so a holdout is required, '
@@ -89,7 +96,7 @@ def create_training(
             if_better=serve == "if_better",
             holdout=holdout,
             status="queued",
-            steps_total=make_trainer(trainer, options).steps_total,
+            steps_total=chosen.steps_total,
             created_at=now(),
         )
         .returning(Training.id)

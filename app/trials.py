@@ -17,6 +17,7 @@ from app.errors import Conflict
 from app.leases import Lease
 from app.snapshots import Snapshot, read_snapshot
 from app.tables import Training
+from models.devices import DeviceName
 from models.holdout import Holdout
 from models.responses import BadResponsesError
 from models.trainer import DivergedError, Trainer
@@ -50,15 +51,16 @@ class Verdict:
         return self.log_loss_over is None or self.held_out["log_loss"] <= self.log_loss_over
 
 
-def find_champion(connection: Connection, catalog_id: int) -> Champion | None:
-    """Return the catalog's serving training, if there is one."""
+def find_champion(connection: Connection, catalog_id: int, device: DeviceName) -> Champion | None:
+    """Return the catalog's serving training, if there is one, to be learned again on ``device``."""
     catalog = find_catalog_by_key(connection, catalog_id)
     if catalog is None or catalog.serving is None:
         return None
     row = connection.execute(
         select(Training.trainer, Training.options, Training.seed).where(Training.id == catalog.serving)
     ).one()
-    return Champion(catalog.serving, make_trainer(row.trainer, row.options), row.seed)
+    trainer = make_trainer(row.trainer, {**row.options, "device": device})
+    return Champion(catalog.serving, trainer, row.seed)
 
 
 def judge(

@@ -27,6 +27,7 @@ from app.snapshots import Snapshot, read_snapshot
 from app.tables import Catalog
 from app.trained_models import TrainedModels
 from app.trials import find_champion, judge
+from models.devices import MissingDeviceError
 from models.responses import BadResponsesError
 from models.trainer import DivergedError, Step
 from models.trainers import make_trainer
@@ -130,7 +131,7 @@ class Worker:
             except (StoppedError, Unavailable):
                 self._under(lease, leases.give_back)
                 log.info("training given back", training=lease.training)
-            except (BadResponsesError, DivergedError) as error:
+            except (BadResponsesError, DivergedError, MissingDeviceError) as error:
                 self._fail(lease, str(error))
         return True
 
@@ -200,7 +201,7 @@ class Worker:
 
             with self._database.reading() as connection:
                 snapshot = read_snapshot(connection, lease.catalog_id)
-                champion = find_champion(connection, lease.catalog_id)
+                champion = find_champion(connection, lease.catalog_id, trainer.device)
             threads = snapshot.responses.threads(self._settings.training_threads)
             torch.set_num_threads(threads)
             verdict = judge(lease, trainer, snapshot, champion, reporter.check)

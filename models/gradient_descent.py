@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from models.dense_descent import DenseDescent, is_small
+from models.devices import DEVICE, DeviceName, find_device
 from models.dot_product import DotProduct
 from models.model import Tastes
 from models.newton import Curvature, minimise
@@ -34,6 +35,7 @@ class GradientDescentOptions(Options):
     learning_rate: float = Field(0.1, gt=0, le=1e3, description="step length along the gradient")
     epochs: int = Field(1000, ge=1, le=100_000, description="steps; each sees every response once")
     optimizer: Literal["sgd", "adam"] = Field("sgd", description="torch.optim.SGD or torch.optim.Adam")
+    device: DeviceName = DEVICE
 
 
 class GradientDescent:
@@ -44,6 +46,11 @@ class GradientDescent:
         self._objective = Objective(options.loss, options.penalty, options.penalty_weight)
 
     @property
+    def device(self) -> DeviceName:
+        """As chosen."""
+        return self.options.device
+
+    @property
     def steps_total(self) -> int:
         """One step an epoch."""
         return self.options.epochs
@@ -52,7 +59,8 @@ class GradientDescent:
         """Run all epochs; see `models.trainer.Trainer.fit`."""
         if responses.dimensions == 0:
             raise BadResponsesError("gradient_descent learns a weight a dimension, and the movies have none")
-        descent = self._descent(responses, _initial_embeddings(responses.users, responses.dimensions, seed))
+        start = _initial_embeddings(responses.users, responses.dimensions, seed)
+        descent = self._descent(responses, start)
         with np.errstate(all="ignore"):  # a loss that is not finite says what there is to say
             for epoch in range(1, self.options.epochs + 1):
                 data_loss, penalty = descent.step()
@@ -62,7 +70,7 @@ class GradientDescent:
                         f"the loss left the finite numbers at epoch {epoch}; lower learning_rate"
                     )
                 report(Step(epoch, loss, data_loss, penalty))
-        learned = descent.embeddings.float()
+        learned = descent.embeddings.float().cpu()
         if not bool(torch.isfinite(learned).all()):
             raise DivergedError(
                 f"the embeddings left the finite numbers at epoch {self.options.epochs}; lower learning_rate"
@@ -116,9 +124,10 @@ class GradientDescent:
         return learned.float()
 
     def _descent(self, responses: Responses, start: Tensor) -> "_Descent":
-        if self.options.optimizer == "sgd" and is_small(responses):
+        device = find_device(self.options.device)
+        if self.options.optimizer == "sgd" and device.type == "cpu" and is_small(responses):
             return DenseDescent(self._objective, responses, start, self.options.learning_rate)
-        return SparseDescent(self._objective, responses, start, self.options)
+        return SparseDescent(self._objective, responses.to(device), start.to(device), self.options)
 
 
 class _Descent(Protocol):

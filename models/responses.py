@@ -74,6 +74,14 @@ class Responses:
         """How many numbers an item's vector has."""
         return self.item_vectors.shape[1]
 
+    def to(self, device: torch.device) -> Self:
+        """Return the same matrix on a device."""
+        if self.values.device == device:
+            return self
+        return type(self)(
+            *(each.to(device) for each in (self.item_vectors, self.offsets, self.item_rows, self.values))
+        )
+
     def threads(self, most: int) -> int:
         """Return how many torch threads, up to ``most``, are worth their meeting after each operation."""
         return most if self.values.shape[0] >= _WORTH_SEVERAL_THREADS else 1

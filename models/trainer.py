@@ -9,6 +9,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from models.devices import DeviceName
 from models.model import Model, Tastes
 from models.responses import Responses
 
@@ -55,6 +56,11 @@ class Trainer(Protocol):
     """
 
     @property
+    def device(self) -> DeviceName:
+        """Where it learns; results are on the processor."""
+        ...
+
+    @property
     def steps_total(self) -> int:
         """How many steps `fit` reports at most."""
         ...
@@ -62,7 +68,8 @@ class Trainer(Protocol):
     def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Learned:
         """Learn all users' embeddings, calling ``report`` after each step; it may raise to stop the training.
 
-        Raises `BadResponsesError` when nothing can be learned, `DivergedError` when numbers overflow.
+        Raises `BadResponsesError` when nothing can be learned, `DivergedError` when numbers overflow,
+        `MissingDeviceError` when this machine does not have the device.
         """
         ...
 

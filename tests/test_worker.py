@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import torch
 from sqlalchemy import delete, update
 
 from app import publishing
@@ -78,6 +79,19 @@ def test_a_catalog_without_responses_fails_with_a_sentence(database: Database, w
     training = enqueue(database)
     worker.run_next()
     assert read(database, training).error == "there are no responses to learn from"
+
+
+@pytest.mark.usefixtures("class_catalog")
+def test_a_worker_without_the_device_that_was_promised_says_so(
+    database: Database, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # as where it was asked for
+    training = enqueue(database, device="cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert worker.run_next()
+    found = read(database, training)
+    assert found.status == "failed"
+    assert "no CUDA device" in (found.error or "")
 
 
 @pytest.mark.usefixtures("class_catalog")

@@ -25,6 +25,7 @@ GROUPS: tuple[str, ...] = (
     "start",
     "relearning",
     "imports",
+    "device",
 )
 
 

@@ -48,16 +48,16 @@ def _parts(numbers: Tensor) -> tuple[Tensor, ...]:
     return torch.split(numbers.flatten(), _AT_ONCE)
 
 
-@lru_cache(maxsize=2)
-def _mixture(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+@lru_cache(maxsize=4)
+def _mixture(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Return p and p/√(2π) [8], and 1/s² [8, 1]."""
-    shares = torch.tensor(_SHARES, dtype=torch.float64)
-    widths = torch.tensor(_STEEPNESSES, dtype=torch.float64)[:, None] ** -2
+    shares = torch.tensor(_SHARES, dtype=torch.float64, device=device)
+    widths = torch.tensor(_STEEPNESSES, dtype=torch.float64, device=device)[:, None] ** -2
     return shares.to(dtype), (shares / sqrt(2 * pi)).to(dtype), widths.to(dtype)
 
 
 def _expected(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    shares, densities, widths = _mixture(mean.dtype)
+    shares, densities, widths = _mixture(mean.dtype, mean.device)
     spread = (widths + variance.clamp(min=0)).sqrt_()
     inside = mean / spread
     below = torch.special.ndtr(inside)

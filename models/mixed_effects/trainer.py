@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from models.devices import DEVICE, DeviceName, brought_back, find_device
 from models.mixed_effects import items as items_
 from models.mixed_effects import model as model_
 from models.mixed_effects import users as users_
@@ -36,6 +37,7 @@ class MixedEffectsOptions(Options):
     learned_dimensions: int = Field(8, ge=0, le=64, description="dimensions learned beside the named ones")
     tolerance: float = Field(1e-4, gt=0, le=0.1, description="least relative change of the bound to go on")
     max_steps: int = Field(200, ge=1, le=10_000, description="most steps")
+    device: DeviceName = DEVICE
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,11 @@ class MixedEffects:
         self.options = options
 
     @property
+    def device(self) -> DeviceName:
+        """As chosen."""
+        return self.options.device
+
+    @property
     def steps_total(self) -> int:
         """As many as may be needed; most trainings stop sooner."""
         return self.options.max_steps
@@ -120,6 +127,13 @@ class MixedEffects:
 
         The penalty is the divergence of the posteriors from the priors. ``report`` may raise to stop.
         """
+        device = find_device(self.options.device)
+        if device.type == "cpu":
+            return self._learn(responses, seed, report)
+        with device:  # whatever is made anew is made there
+            return brought_back(self._learn(responses.to(device), seed, report))
+
+    def _learn(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Fit:
         scale = Standardisation.of(responses.item_vectors)
         constants = scale.constants(responses.item_vectors)
         cut = Cut.of(responses, constants.shape[1] + self.options.learned_dimensions)
@@ -144,9 +158,11 @@ class MixedEffects:
 
     def _start(self, constants: Tensor, answers: Tensor, seed: int) -> _State:
         learned, (count, named) = self.options.learned_dimensions, constants.shape
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator("cpu").manual_seed(seed)  # the same numbers on every device
         means = torch.zeros(count, 1 + learned, dtype=torch.float64)
-        means[:, 1:] = torch.randn(count, learned, generator=generator, dtype=torch.float64)
+        means[:, 1:] = torch.randn(
+            count, learned, generator=generator, dtype=torch.float64, device=generator.device
+        )
         known = _FIRST_VARIANCE * torch.eye(1 + learned, dtype=torch.float64)
         spread = torch.eye(1 + learned, dtype=torch.float64)
         spread[0, 0] = _FIRST_VARIANCE

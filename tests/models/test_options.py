@@ -15,6 +15,7 @@ NOTEBOOK = {
     "learning_rate": 0.1,
     "epochs": 1000,
     "optimizer": "sgd",
+    "device": "cpu",
 }
 
 
@@ -61,6 +62,8 @@ def test_a_number_is_refused_that_is_none_or_not_finite_or_negative(field: str, 
         ("penalty", 2),
         ("optimizer", "lbfgs"),
         ("optimizer", None),
+        ("device", "gpu"),
+        ("device", None),
         ("momentum", 0.9),
         ("Epochs", 10),
     ],

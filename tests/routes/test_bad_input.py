@@ -101,6 +101,7 @@ OPERATIONS = {
                 "learning_rate": 0.1,
                 "epochs": 10,
                 "optimizer": "sgd",
+                "device": "cpu",
             },
             "seed": 1,
             "serve": True,
@@ -111,7 +112,7 @@ OPERATIONS = {
             "/options": ("null", "5", "[]", '"x"'),
             **{
                 f"/options/{name}": (*SURROGATES, *NO_STRINGS, "null", '"nonsense"')
-                for name in ("loss", "penalty", "optimizer")
+                for name in ("loss", "penalty", "optimizer", "device")
             },
             "/options/penalty_weight": (*BEYOND_FINITE, *NO_NUMBERS, "null", "1e39", "-0.1"),
             "/options/learning_rate": (*BEYOND_FINITE, *NO_NUMBERS, "null", "1e39", "0", "-1"),

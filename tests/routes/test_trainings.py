@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import pytest
+import torch
 from fastapi.testclient import TestClient
 
 from app.worker import Worker
@@ -18,6 +19,7 @@ DEFAULTS = {
     "learning_rate": 0.1,
     "epochs": 1000,
     "optimizer": "sgd",
+    "device": "cpu",
 }
 
 
@@ -40,6 +42,20 @@ def test_options_given_stand_beside_the_defaults(client: TestClient, class_catal
     training = client.post(path, json={**BODY, "options": options}).json()
     assert training["options"] == DEFAULTS | options
     assert training["steps_total"] == 7
+
+
+@pytest.mark.parametrize("trainer", ["gradient_descent", "mixed_effects"])
+def test_a_device_that_is_not_here_is_refused_and_nothing_waits(
+    client: TestClient, class_catalog: str, monkeypatch: pytest.MonkeyPatch, trainer: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    path = f"/v1/catalogs/{class_catalog}/trainings"
+    refused = client.post(path, json={"trainer": trainer, "options": {"device": "cuda"}})
+    problem = check_problem(refused)
+    assert problem["status"] == 422
+    assert "expected device cpu" in problem["detail"]
+    assert problem["errors"][0]["pointer"] == "/options/device"
+    assert client.get(path).json()["items"] == []
 
 
 def test_a_seed_left_out_is_drawn_and_shown(client: TestClient, class_catalog: str) -> None:
