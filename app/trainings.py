@@ -70,15 +70,15 @@ def create_training(
 ) -> TrainingRow:
     """Put a training into the queue and return it.
 
-    Raises `NotFound` for the catalog, `BadInput` when it is to be better without a holdout to say so, or
-    asks for a device that this machine does not have.
+    Raises `NotFound` for the catalog, `BadInput` when it is to be better without a holdout to say so,
+    `Conflict` when it asks for a device that this machine does not have.
     """
     found = find_catalog(connection, catalog)
     chosen = make_trainer(trainer, options)
     try:
         find_device(chosen.device)
     except MissingDeviceError as error:
-        raise BadInput(f"options.device: {error}", [Place(str(error), pointer="/options/device")]) from error
+        raise Conflict(f"options.device: {error}", [Place(str(error), pointer="/options/device")]) from error
     if serve == "if_better" and holdout is None:
         raise BadInput(
             'serve "if_better" compares held-out log losses, so a holdout is required, '

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from math import pi
 from typing import Protocol, overload
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from models.scoring import Best
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)  # one is itself alone, so that what follows from it can be kept beside it
@@ -52,6 +56,14 @@ class Tastes(Sequence[Taste]):
         return Taste(embeddings, unpacked(self.factors[index], self.embeddings.shape[1]))
 
 
+def damping(variance: Floats) -> Floats:
+    """Return κ [n] of variances float64 [n].
+
+    By NumPy, whose square root is rounded correctly; torch's is not always.
+    """
+    return 1.0 / np.sqrt(1.0 + pi / 8.0 * variance)
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What is known of logits z before they are damped: mean and variance, float64 [n]."""
@@ -62,7 +74,7 @@ class Prediction:
     @property
     def damping(self) -> Tensor:
         """κ [n]: how far uncertainty draws a logit to zero."""
-        return 1.0 / torch.sqrt(1.0 + pi / 8.0 * self.variance)
+        return torch.from_numpy(damping(self.variance.numpy()))
 
     @property
     def logits(self) -> Tensor:

@@ -4,7 +4,7 @@ Logits are reported in float64 from the stored float32 numbers, the same whichev
 Does not know what was trained or how.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 Floats = npt.NDArray[np.floating]
+Rows = npt.NDArray[np.int64]
 
 FLOAT32_ROUNDING = 2.0**-24
 _FLOAT32_SMALLEST = 2.0**-126  # products below it lose digits, or are zero
 _FLOAT32_LARGEST = 2.0**127  # no sum of products below it overflows
+_FEW = 512  # items worth a look: finer bounds than those that left so many would cost more than the looks
 _BLOCK, _BLOCKS_A_PLACE = 1024, 8  # of items whose largest bound is looked at before their own
 _LEAST_SCORE, _LARGEST_SCORE = 2.0**-1022, 1.0 - 2.0**-53  # next to 0 and 1 in float64
 
@@ -51,65 +53,48 @@ def best(
     reach = largest_norm * float(embedding.double().norm())  # no logit is larger
     rough = vectors @ embedding if reach < _FLOAT32_LARGEST else logits(embedding, vectors)
     error = (vectors.shape[1] + 1) * (FLOAT32_ROUNDING * reach + _FLOAT32_SMALLEST)
-    return best_of(
-        rough, 2.0 * error, lambda rows: logits(embedding, vectors[rows]), limit, excluded, min_logit
-    )
+
+    def exact(rows: Rows) -> Floats:
+        return logits(embedding, vectors[torch.from_numpy(rows)]).numpy()
+
+    return best_of([(rough.numpy(), 2.0 * error)], exact, limit, excluded.numpy(), min_logit)
 
 
 def best_of(
-    upper: Tensor,
-    error: float,
-    exact: Callable[[Tensor], Tensor],
+    bounds: Iterable[tuple[Floats, float]],
+    exact: Callable[[Rows], Floats],
     limit: int,
-    excluded: Tensor,
+    excluded: Rows,
     min_logit: float,
 ) -> Best:
-    """Return the best by exact logits, given upper bounds [items], which may be too low by ``error``.
+    """Return the best by exact logits, given upper bounds [items], each with the error it may be too low by.
 
-    ``exact`` computes the logits float64 [n] at rows [n]. It is asked for a few good items first: the worst
-    of the best among these is a bound that all others must reach to be worth a look. ``upper`` is written to.
+    Bounds come one after the other, the cheapest first, and are taken until few items are left to look at;
+    they are written to. ``exact`` computes the logits float64 [n] at rows [n]. It is asked for a few good
+    items first: the worst of the best among these is what all others must reach to be worth a look.
     """
-    bounds = upper.numpy()
-    bounds[excluded.numpy()] = -np.inf
-    limit = min(limit, len(bounds))
-    if limit == 0:
-        return Best(torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.float64))
-    size = max(1, min(_BLOCK, len(bounds) // (_BLOCKS_A_PLACE * limit)))
-    peaks = _peaks(bounds, size)
-    least = max(min_logit, _reached(bounds, peaks, size, exact, limit)) - error
-    rows = _reaching(bounds, peaks, size, least)
-    found = exact(rows).numpy()
+    rows = np.empty(0, dtype=np.int64)
+    for upper, error in bounds:
+        upper[excluded] = -np.inf
+        least = max(min_logit, _reached(upper, exact, limit)) - error
+        rows = np.flatnonzero((upper >= least) & (upper > -np.inf) if least == -np.inf else upper >= least)
+        if len(rows) <= max(_FEW, 2 * limit):
+            break
+    found = exact(rows)
     order = np.argsort(-found, kind="stable")[:limit]
     order = order[found[order] >= min_logit]
-    return Best(torch.from_numpy(rows.numpy()[order]), torch.from_numpy(found[order]))
+    return Best(torch.from_numpy(rows[order]), torch.from_numpy(found[order]))
 
 
-def _peaks(bounds: Floats, size: int) -> Floats:
-    """Return the largest number of each block of so many; the last block may be shorter."""
-    whole = len(bounds) - len(bounds) % size
-    peaks = bounds[:whole].reshape(-1, size).max(axis=1)
-    return peaks if whole == len(bounds) else np.append(peaks, bounds[whole:].max())
-
-
-def _reached(
-    bounds: Floats, peaks: Floats, size: int, exact: Callable[[Tensor], Tensor], limit: int
-) -> float:
+def _reached(bounds: Floats, exact: Callable[[Rows], Floats], limit: int) -> float:
     """Return a logit that ``limit`` items reach: of the largest items of the blocks with the largest ones."""
-    if len(peaks) < limit:
+    limit = min(limit, len(bounds))
+    size = max(1, min(_BLOCK, len(bounds) // (_BLOCKS_A_PLACE * max(1, limit))))
+    blocks = bounds[: len(bounds) - len(bounds) % size].reshape(-1, size)
+    if not 0 < limit <= len(blocks):
         return -np.inf
-    blocks = np.argpartition(peaks, len(peaks) - limit)[-limit:]
-    if peaks[blocks].min() == -np.inf:  # excluded ones
+    peaks = blocks.max(axis=1)
+    chosen = np.argpartition(peaks, len(peaks) - limit)[-limit:]
+    if peaks[chosen].min() == -np.inf:  # excluded ones
         return -np.inf
-    rows = [
-        block * size + int(bounds[block * size : (block + 1) * size].argmax()) for block in blocks.tolist()
-    ]
-    return float(exact(torch.tensor(rows)).min())
-
-
-def _reaching(bounds: Floats, peaks: Floats, size: int, least: float) -> Tensor:
-    """Return the rows, ascending, whose bounds are ``least`` or more and not those of excluded items."""
-    blocks = np.flatnonzero((peaks >= least) & (peaks > -np.inf))
-    rows = (blocks[:, None] * size + np.arange(size)).ravel()
-    rows = rows[: len(rows) - max(0, int(rows[-1]) + 1 - len(bounds))] if len(rows) else rows
-    near = bounds[rows]
-    return torch.from_numpy(rows[(near >= least) & (near > -np.inf)])
+    return float(exact(chosen * size + blocks[chosen].argmax(axis=1)).min())

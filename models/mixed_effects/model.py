@@ -84,9 +84,13 @@ class MixedEffectsModel:
 
     def best(self, taste: Taste, limit: int, excluded: Tensor, min_logit: float) -> Best:
         """Find the best by float32 bounds of all items' logits."""
-        upper, error = self._terms.upper_logits(self._taste_terms(taste))
+        terms = self._taste_terms(taste)
         return best_of(
-            upper, error, lambda rows: self.predict(taste, rows).logits, limit, excluded, min_logit
+            self._terms.bounds(terms),
+            lambda rows: self._terms.logits(terms, rows),
+            limit,
+            excluded.numpy(),
+            min_logit,
         )
 
     def show(self, taste: Taste) -> Weights:

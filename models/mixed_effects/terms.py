@@ -8,6 +8,7 @@ the two together. Numbers are float64 where they are shown, float32 where they o
 look.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import pi, sqrt
 
@@ -15,13 +16,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.functional import leaky_relu
 
 from models.mixed_effects.items import Items
-from models.model import Prediction, Taste
+from models.model import Prediction, Taste, damping
 from models.scoring import FLOAT32_ROUNDING
 
 Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
 
+_FEW = 128  # items
 _STEEPEST_DAMPING = pi / 16  # |dκ/dvar| is largest at var = 0
 
 
@@ -69,8 +74,8 @@ class ItemTerms:
     """All items' side: a row [φ, b, the covariance's upper half, off the diagonal doubled] each."""
 
     rows: Floats  # [items, P + 1 + K(K + 1)/2]
-    means: Tensor  # float32 [items, P + 1]: [φ, b]
-    halves: Tensor  # float32 [items, K(K + 1)/2]
+    means: Tensor  # float32 [P + 1, items]: [φ, b]; a row a number, which is two times as fast to multiply
+    halves: Tensor  # float32 [K(K + 1)/2, items]
     learned: int  # K - 1
     largest_feature: float
     largest_appeal: float
@@ -86,32 +91,49 @@ class ItemTerms:
         norms = [torch.linalg.vector_norm(part, dim=1) for part in (items.features, means[:, -1:], halves)]
         largest = [float(norm.max()) if norm.numel() else 0.0 for norm in norms]
         rows = torch.cat([means, halves], dim=1).numpy()
-        return cls(rows, means.float(), halves.float(), size - 1, *largest)
+        return cls(rows, means.float().T.contiguous(), halves.float().T.contiguous(), size - 1, *largest)
 
     def predict(self, taste: TasteTerms, rows: Tensor) -> Prediction:
-        """Return E[z] and var z of the taste for the items at ``rows`` [n]: a few."""
-        own = self.rows[rows.numpy()]
+        """Return E[z] and var z of the taste for the items at ``rows`` [n]."""
+        return Prediction(*map(torch.from_numpy, self._predict(taste, rows.numpy())))
+
+    def logits(self, taste: TasteTerms, rows: Rows) -> Floats:
+        """Return κ·E[z] [n], bit for bit as `predict`'s are."""
+        mean, variance = self._predict(taste, rows)
+        return damping(variance) * mean
+
+    def _predict(self, taste: TasteTerms, rows: Rows) -> tuple[Floats, Floats]:
+        if len(rows) > _FEW:  # part by part: numpy would use threads of its own for more at once
+            parts = [self._predict(taste, part) for part in np.split(rows, range(_FEW, len(rows), _FEW))]
+            mean, variance = map(np.concatenate, zip(*parts, strict=True))
+            return mean, variance
+        own = self.rows[rows]
         sums = own @ taste.sums
         features = own[:, : len(taste.spread)]
         variance = sums[:, 1] + ((features @ taste.spread) * features).sum(axis=1)
-        return Prediction(torch.from_numpy(sums[:, 0].copy()), torch.from_numpy(variance))
+        return sums[:, 0].copy(), variance
 
-    def upper_logits(self, taste: TasteTerms) -> tuple[Tensor, float]:
-        """Return what no item's logit is above, float32 [items], but for an error: its largest size.
+    def bounds(self, taste: TasteTerms) -> Iterator[tuple[Singles, float]]:
+        """Yield what no item's logit is above, float32 [items], but for an error: its largest size.
 
-        The items' share of the variance alone damps a logit less than all of it does, and a logit below zero
-        is damped most where the person's share is as large as it can be.
+        First what needs no item's variance: a logit above zero is at most E[z], and one below is damped at
+        least as much as the largest variance that there can be would damp it. Then what does: the items'
+        share of the variance alone damps a logit less than all of it does, and a logit below zero is damped
+        most where the person's share is as large as it can be.
         """
-        means = self.means @ taste.mean
-        share = self.halves @ taste.item_share
+        means = taste.mean @ self.means
         ceiling = self.largest_feature**2 * taste.trace
+        most = ceiling + self.largest_half * taste.share_length
+        error = self._error(taste, ceiling)
+        yield leaky_relu(means, 1.0 / sqrt(1.0 + pi / 8.0 * most)).numpy(), error
+        share = taste.item_share @ self.halves
         damped = share.clamp_(min=0.0).mul_(pi / 8.0).add_(1.0)
         least = torch.where(means > 0.0, damped, damped + pi / 8.0 * ceiling)
-        return means.mul_(least.rsqrt_()), self._error(taste, ceiling)
+        yield means.mul_(least.rsqrt_()).numpy(), error
 
     def _error(self, taste: TasteTerms, ceiling: float) -> float:
         """Bound the rounding: of n products' sum by (n + 2)·2⁻²⁴ times the product of the norms."""
-        terms = (self.means.shape[1] + self.halves.shape[1] + 8) * FLOAT32_ROUNDING
+        terms = (len(self.means) + len(self.halves) + 8) * FLOAT32_ROUNDING
         reach = self.largest_appeal + self.largest_feature * taste.length
         variance = 4.0 * ceiling + 2.0 * self.largest_half * taste.share_length
         return terms * reach * (2.0 + _STEEPEST_DAMPING * variance) * sqrt(2.0)

@@ -39,21 +39,30 @@ def _reference(items: Items, taste: Taste) -> Prediction:
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_few_items_are_predicted_as_all_are(seed: int, scale: float) -> None:
+@pytest.mark.parametrize("count", [0, 124, 125, 400])
+def test_a_few_items_are_predicted_as_all_are(count: int, seed: int, scale: float) -> None:
     items, taste = _drawn(seed, scale)
-    rows = torch.tensor([3, 499, 0, 3])
+    rows = torch.tensor([3, 499, 0, 3, *range(count)])
     found = ItemTerms.of(items).predict(TasteTerms.of(taste, LEARNED), rows)
     right = _reference(items, taste)
     torch.testing.assert_close(found.mean, right.mean[rows], rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(found.variance, right.variance[rows], rtol=1e-10, atol=1e-12)
+    alone = ItemTerms.of(items).logits(TasteTerms.of(taste, LEARNED), rows.numpy())
+    assert torch.equal(torch.from_numpy(alone), found.logits)
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
 @pytest.mark.parametrize("seed", range(3))
 def test_no_logit_is_above_its_bound(seed: int, scale: float) -> None:
     items, taste = _drawn(seed, scale)
-    upper, error = ItemTerms.of(items).upper_logits(TasteTerms.of(taste, LEARNED))
     logits = _reference(items, taste).logits
-    assert bool((logits <= upper.double() + error).all())
+    bounds = [
+        (torch.from_numpy(upper).double(), error)
+        for upper, error in ItemTerms.of(items).bounds(TasteTerms.of(taste, LEARNED))
+    ]
+    assert len(bounds) == 2
+    for upper, error in bounds:
+        assert bool((logits <= upper + error).all())
+    assert bool((bounds[1][0] <= bounds[0][0] + bounds[0][1]).all())  # the dearer ones are finer
     assert bool((logits < 0).any())
     assert bool((logits > 0).any())

@@ -52,7 +52,7 @@ def test_a_device_that_is_not_here_is_refused_and_nothing_waits(
     path = f"/v1/catalogs/{class_catalog}/trainings"
     refused = client.post(path, json={"trainer": trainer, "options": {"device": "cuda"}})
     problem = check_problem(refused)
-    assert problem["status"] == 422
+    assert problem["status"] == 409
     assert "expected device cpu" in problem["detail"]
     assert problem["errors"][0]["pointer"] == "/options/device"
     assert client.get(path).json()["items"] == []
