@@ -4,8 +4,8 @@
     python -m benchmarks.speed.growth train FILE STEPS     # learn from it, at most so many steps
 
 Each is learned in a process of its own, from the triples to the users' tastes: the largest to its end, the
-others for a few steps. Time grows as it would with the same few steps for all: what the largest took, less its
-other steps. Does not know how anything is trained.
+others for a few steps. Time grows as it would with the same few steps for all: what the largest took, less
+its other steps. Does not know how anything is trained.
 """
 
 import json
@@ -76,7 +76,7 @@ def measure(_: Path) -> Iterator[Line]:
         "10 minutes",
         Goal("at most", 1, "of them"),
         [largest.seconds / 600],
-        f"{largest.seconds:.0f} s, {largest.steps} steps of {largest.step:.1f} s; {largest.status}; one thread",
+        f"{largest.seconds:.0f} s, {largest.steps} steps of {largest.step:.1f} s; one thread",
     )
     yield Line(
         f"{what}, most resident memory",

@@ -123,8 +123,8 @@ def test_a_coordinate_in_thousands_beside_one_in_units_leaves_no_slope_in_either
 ) -> None:
     problem, formula = relearning(1, loss, "squared_norm", scale)
     end = minimise(problem, torch.zeros(4, dtype=torch.float64))
-    # Measured in steps of Newton: how far the minimum still is, beside how far it is from zero. Values in float64
-    # tell points apart that are some 1e-8 of their distance away, more or less by the processor.
+    # Measured in steps of Newton: how far the minimum still is, beside how far it is from zero. Values in
+    # float64 tell points apart that are some 1e-8 of their distance away, more or less by the processor.
     left = torch.linalg.solve(hessian_of(formula, end.point), gradient_of(formula, end.point))
     assert end.converged
     assert bool((left.abs() <= 1e-6 * end.point.abs()).all())
