@@ -11,6 +11,7 @@ DATA ?=
 FOLDS ?= 1
 JOBS ?= 2
 GROUPS ?=
+HARNESSES ?=
 
 # HOST counts only when it is given to make: shells and compilers export a HOST that means something else.
 ifneq ($(origin HOST),command line)
@@ -24,7 +25,7 @@ PIP := .venv/bin/python -m pip -qq --disable-pip-version-check
 WHOLE := $(shell test "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" && .venv/bin/python -c 'import pip' 2>/dev/null && echo yes)
 
 .DELETE_ON_ERROR:
-.PHONY: help run test browser lint format setup readme migration constraints bench bench-accuracy clean always
+.PHONY: help run test browser lint format setup readme migration constraints bench bench-accuracy torture clean always
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -138,6 +139,9 @@ bench: $(READY) ## measure speed beside peers, into docs/benchmarks.md: make ben
 	@$(if $(DATA),,$(error name an unpacked MovieLens folder: make bench DATA=path/to/ml-latest-small))
 	@$(PIP) install -c constraints.txt -e ".[bench]"
 	@TORCH_INDEX="$(TORCH_INDEX)" .venv/bin/python -m benchmarks.speed "$(DATA)" $(GROUPS)
+
+torture: $(READY_DEV) ## try to break every promise at full length (hours), into docs/track-record.md
+	@.venv/bin/python -m benchmarks.torture $(HARNESSES)
 
 clean: ## remove .venv and every cache, never a database
 	@rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist ./*.egg-info

@@ -40,6 +40,8 @@ _SAID = {
     "constraints.txt": "the exact version of every package",
     "docs/accuracy.md": "how good the scores are, beside other libraries",
     "docs/architecture.md": "how the pieces fit",
+    "docs/promises.md": "what the service promises, and which test tries to break it",
+    "docs/track-record.md": "what was tried to break the promises, how often, and what came out",
     "docs/benchmarks.md": "how fast the service is, beside what a user would pick instead",
     "docs/class-tour.md": "the class notebook with curl, cell by cell",
     "docs/decisions/": "why it is so, a page each",

@@ -1,0 +1,1 @@
+"""Harnesses that try to break what docs/promises.md promises; their figures are in docs/track-record.md."""

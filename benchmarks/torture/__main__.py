@@ -1,0 +1,89 @@
+"""Every harness, one after the other, each in a process of its own.
+
+    python -m benchmarks.torture [HARNESS ...]           # at full length; all harnesses if none
+    python -m benchmarks.torture --scale 0.01 [HARNESS ...]
+
+Writes .bench/torture/HARNESS.json and, at full length, the table of docs/track-record.md. Does not know how
+anything is tried.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.documents import replaced, table
+from benchmarks.torture.figures import Figure
+from benchmarks.torture.harnesses import HARNESSES, run
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / ".bench" / "torture"
+_HEADS = ["what was tried", "what has to come out", "what came out", "held", "when"]
+_CONSOLE = Console(highlight=False)
+
+
+def main() -> None:
+    """Run the harnesses named, then write the table of all that ran here at full length."""
+    arguments = argparse.ArgumentParser(prog="python -m benchmarks.torture")
+    arguments.add_argument("--scale", type=float, default=1.0)
+    arguments.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    arguments.add_argument("harnesses", nargs="*")
+    given = arguments.parse_args()
+    if given.one:
+        _one(given.harnesses[0], given.scale)
+        return
+    ended = {name: _in_a_process(name, given.scale) for name in given.harnesses or HARNESSES}
+    if given.scale == 1.0:
+        _write_table()
+    failed = [name for name, held in ended.items() if not held]
+    if failed:
+        raise SystemExit(f"not held, or failed: {', '.join(failed)}")
+
+
+def _in_a_process(name: str, scale: float) -> bool:
+    _CONSOLE.print(f"[bold]{name}")
+    command = [sys.executable, "-m", "benchmarks.torture", "--one", "--scale", str(scale), name]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0  # noqa: S603 - our own command
+
+
+def _one(name: str, scale: float) -> None:
+    started = time.perf_counter()
+    figures = run(name, scale)
+    for each in figures:
+        _CONSOLE.print(f"  {each.what}: {each.found} ({'held' if each.held else 'NOT HELD'})", markup=False)
+    kept = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "scale": scale,
+        "seconds": time.perf_counter() - started,
+        "figures": [asdict(each) for each in figures],
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    name = name if scale == 1.0 else f"{name}-part"
+    (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    if not all(each.held for each in figures):
+        sys.exit(1)
+
+
+def _write_table() -> None:
+    rows = []
+    for name in HARNESSES:
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            kept = json.loads(path.read_text())
+            rows += [_cells(Figure(**each), kept["date"]) for each in kept["figures"]]
+    document = ROOT / "docs" / "track-record.md"
+    document.write_text(replaced(document.read_text(), {"torture": table(_HEADS, rows)}))
+
+
+def _cells(figure: Figure, date: str) -> list[str]:
+    return [figure.what, figure.asked, figure.found, "yes" if figure.held else "**no**", date]
+
+
+if __name__ == "__main__":
+    main()
