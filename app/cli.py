@@ -9,8 +9,9 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -19,9 +20,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import Database, DatabaseUnusableError
 from app.errors import Problem
+from app.garbage import importing
 from app.logs import configure_logs
 from app.settings import Settings
 from app.training_commands import evaluate, train
+
+if TYPE_CHECKING:
+    import uvicorn
 
 cli = typer.Typer(
     help="Learns what each person likes and serves like-scores.",
@@ -34,7 +39,7 @@ cli.add_typer(imports, name="import")
 cli.command()(train)
 cli.command()(evaluate)
 
-_errors = Console(stderr=True, highlight=False, soft_wrap=True)
+_errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 CatalogOption = Annotated[str, typer.Option(help="the catalog to work on")]
 
@@ -80,22 +85,38 @@ def serve(
     worker: Annotated[bool, typer.Option(help="run trainings too, in a process beside the web")] = True,
 ) -> None:
     """Serve the API, and run trainings in a worker process beside it."""
-    from contextlib import nullcontext
-
-    import uvicorn
-
-    from app.supervision import Supervisor
-
     flags = {"HOST": host, "PORT": port, "WEB_PROCESSES": web_processes}
     os.environ.update({f"LIKELY_{name}": str(value) for name, value in flags.items() if value is not None})
     settings = Settings()
+    alone = settings.web_processes == 1  # else uvicorn starts the processes, and does not say when they serve
+    with importing():
+        import uvicorn
+
+        from app.supervision import Supervisor
+
+        if alone:
+            import app.main  # noqa: F401 - uvicorn asks for it by its name
+
     configure_logs(settings.log_level)
     database = Database.migrated(settings.database_url, settings.busy_seconds)
     _errors.print(f"likely: {database.version} keeps {settings.database_url}", markup=False)
     # Leaves through the supervisor's exit, also when the signal comes before or after uvicorn handles it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with Supervisor(database) if worker else nullcontext():
-        uvicorn.run("app.main:create_app_from_environment", factory=True, **server_options(settings))
+    options = server_options(settings) | {"app": "app.main:create_app_from_environment", "factory": True}
+    server = uvicorn.Server(uvicorn.Config(**options))
+    with Supervisor(database, lambda: server.started or not alone) if worker else nullcontext():
+        if alone:
+            _run(server)
+        else:
+            uvicorn.run(**options)
+
+
+def _run(server: "uvicorn.Server") -> None:
+    """Do as `uvicorn.run` does for one process."""
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(3)
 
 
 def server_options(settings: Settings) -> dict[str, Any]:
@@ -108,6 +129,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "access_log": settings.log_level == "debug",
         "timeout_graceful_shutdown": settings.shutdown_seconds,
         "server_header": False,
+        "ws": "none",  # its library would be loaded for nothing
     }
 
 
@@ -118,8 +140,9 @@ def worker(
     until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Run trainings until stopped."""
-    os.nice(5)  # where cores are short, requests come first; and the web, which starts beside it
-    from app.worker import Worker
+    os.nice(5)  # where cores are short, requests come first
+    with importing():
+        from app.worker import Worker
 
     settings = Settings()
     configure_logs(settings.log_level)

@@ -12,11 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
 
-import alembic.command
-import alembic.config
 import pysqlite3.dbapi2
-from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Engine, Float, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Float, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, TimeoutError  # noqa: A004 - its name
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -153,6 +150,24 @@ class Database:
 
         Several processes may call this at once: the migration runs inside one writing transaction.
         """
+        if revision != "head" or not self._is_newest():
+            self._upgrade(revision)
+        path = Path(self.url.database or "").resolve()
+        self._file = (path, path.stat().st_ino)
+
+    def _is_newest(self) -> bool:
+        """Return whether the last revision was applied; without Alembic, which takes long to come."""
+        with self._engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return False
+            applied = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+        return applied == [newest_revision()]
+
+    def _upgrade(self, revision: str) -> None:
+        import alembic.command
+        import alembic.config
+        from alembic.util import CommandError
+
         config = alembic.config.Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         with self._engine.connect() as connection:
@@ -163,8 +178,6 @@ class Database:
                 raise DatabaseUnusableError(
                     f"{self.url.database} was written by another version of Likely: {error}"
                 ) from error
-        path = Path(self.url.database or "").resolve()
-        self._file = (path, path.stat().st_ino)
 
     def check(self) -> None:
         """Read a page of it; raises `Unavailable` when that fails."""
@@ -191,6 +204,16 @@ class Database:
     def close(self) -> None:
         """Close every pooled connection."""
         self._engine.dispose()
+
+
+def forget_pages(connection: Connection) -> None:
+    """Let a connection that has read much forget the pages of the file that it keeps for the next read."""
+    connection.exec_driver_sql("PRAGMA shrink_memory")
+
+
+def newest_revision() -> str:
+    """Return the last of the migrations: a file is named by its revision's number and what it does."""
+    return max(file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
 def _checked(url: str) -> URL:

@@ -1,5 +1,6 @@
 """The application, wired: settings, database, middleware, routes. The table of contents of the service."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -54,10 +55,14 @@ ROUTERS = [
 ]
 
 
+# Seconds: whoever waits until the service is ready is answered before these processes take both cores.
+_WARM_AFTER = 0.2
+
+
 def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
     """Return the application for these settings; a new database is migrated when it starts.
 
-    ``warm`` starts the processes that compute and draw with it, not with the first request that needs one.
+    ``warm`` starts the processes that compute and draw soon after it, not when a request needs one.
     """
     resources = Resources(
         settings,
@@ -73,10 +78,10 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
         resources.database.migrate()
         resources.compute.open()
         resources.drawing.open()
-        if warm:
-            resources.compute.warm()
-            resources.drawing.warm()
+        warming = asyncio.get_running_loop().call_later(_WARM_AFTER, _warm, resources) if warm else None
         yield
+        if warming is not None:
+            warming.cancel()
         await resources.compute.close()
         await resources.drawing.close()
         resources.ready.close()
@@ -115,6 +120,11 @@ def create_app_from_environment() -> FastAPI:
     if settings.web_processes > 1:  # each is a child of `likely serve`, which may be killed
         end_with_parent()
     return create_app(settings, warm=True)
+
+
+def _warm(resources: Resources) -> None:
+    resources.compute.warm()
+    resources.drawing.warm()
 
 
 def _cross_origin(settings: Settings) -> list[Middleware]:

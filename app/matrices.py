@@ -6,7 +6,7 @@ Does not know users.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -20,6 +20,7 @@ from app.memory import Memory
 from app.tables import Movie
 
 _KEPT = 16
+_ROWS_AT_ONCE = 1000  # a row takes many times what is kept of it
 
 Thing = TypeVar("Thing")
 
@@ -94,18 +95,28 @@ class MovieMatrices:
 def _read(connection: Connection, catalog: CatalogRow, memory: Memory) -> MovieMatrix:
     count = select(func.count()).where(Movie.catalog_id == catalog.id)
     memory.check_catalog(catalog.catalog, connection.execute(count).scalar_one(), len(catalog.dimensions))
-    found = connection.execute(
-        select(Movie.id, Movie.movie, Movie.title, Movie.vector)
-        .where(Movie.catalog_id == catalog.id)
-        .order_by(Movie.movie)
-    ).all()
-    stacked = vectors.stack((row.vector for row in found), len(catalog.dimensions))
-    matrix = torch.from_numpy(stacked.reshape(len(found), len(catalog.dimensions)))
+    keys: list[int] = []
+    movies: list[str] = []
+    titles: list[str] = []
+
+    def read() -> Iterator[bytes]:
+        statement = (
+            select(Movie.id, Movie.movie, Movie.title, Movie.vector)
+            .where(Movie.catalog_id == catalog.id)
+            .order_by(Movie.movie)
+        )
+        for row in connection.execute(statement.execution_options(yield_per=_ROWS_AT_ONCE)):
+            keys.append(row.id)
+            movies.append(row.movie)
+            titles.append(row.title)
+            yield row.vector
+
+    stacked = vectors.stack(read(), len(catalog.dimensions))
     return MovieMatrix(
         version=catalog.movies_version,
-        movies=[row.movie for row in found],
-        titles=[row.title for row in found],
-        rows={row.movie: index for index, row in enumerate(found)},
-        rows_by_key={row.id: index for index, row in enumerate(found)},
-        vectors=matrix,
+        movies=movies,
+        titles=titles,
+        rows={movie: row for row, movie in enumerate(movies)},
+        rows_by_key={key: row for row, key in enumerate(keys)},
+        vectors=torch.from_numpy(stacked.reshape(len(movies), len(catalog.dimensions))),
     )

@@ -1,7 +1,8 @@
 """Keeps one worker process running beside the web: starts it, starts it again when it dies, stops it.
 
 The worker's standard input is a pipe from here. Nothing is ever written to it: when this process dies, even
-by SIGKILL, the pipe closes and the worker ends. Does not know what a worker does.
+by SIGKILL, the pipe closes and the worker ends. The worker comes after the web is ready: it imports as much,
+and would take the cores that the web needs to get there. Does not know what a worker does.
 """
 
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Self
 
 import structlog
@@ -21,7 +23,7 @@ from app.errors import Unavailable
 
 log = structlog.get_logger()
 
-_RESTART_SECONDS = 0.2
+_LOOK_SECONDS = 0.2
 _STOP_SECONDS = 5.0
 _PARENT_SECONDS = 1.0
 
@@ -39,13 +41,13 @@ def end_with_parent() -> None:
 
 
 class Supervisor:
-    """A context in which a worker runs."""
+    """A context in which a worker runs, from when ``ready`` says yes."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, ready: Callable[[], bool]) -> None:
+        self._database, self._ready = database, ready
         self._stopping = threading.Event()
         self._started = 0
-        self._worker = self._start()
+        self._worker: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
     def __enter__(self) -> Self:
@@ -55,6 +57,8 @@ class Supervisor:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
+        if self._worker is None:
+            return
         self._worker.terminate()
         try:
             self._worker.wait(_STOP_SECONDS)
@@ -69,11 +73,15 @@ class Supervisor:
         return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - our own
 
     def _watch(self) -> None:
-        while not self._stopping.wait(_RESTART_SECONDS):
-            if self._worker.poll() is None:
+        while not self._stopping.wait(_LOOK_SECONDS):
+            if self._worker is None:
+                if not self._ready():
+                    continue
+            elif self._worker.poll() is None:
                 continue
-            log.warning("the worker died and is started again", exit_code=self._worker.returncode)
-            self._expire_leases()
+            else:
+                log.warning("the worker died and is started again", exit_code=self._worker.returncode)
+                self._expire_leases()
             try:
                 self._worker = self._start()
             except OSError as error:

@@ -4,7 +4,7 @@ A model is restored again when its catalog's ``movies_version`` has moved; what 
 Does not know users, nor which training serves.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import safetensors.torch
@@ -14,6 +14,8 @@ from torch import Tensor
 
 from app import vectors
 from app.catalogs import CatalogRow
+from app.database import forget_pages
+from app.garbage import give_back_soon
 from app.matrices import MovieMatrices, MovieMatrix, Newest
 from app.memory import Memory
 from app.tables import Movie, MovieEmbedding, Training, TrainingState
@@ -22,6 +24,7 @@ from models.trainer import Learned, Trainer
 from models.trainers import make_trainer
 
 _ROWS_AT_ONCE = 10_000
+_ROWS_READ_AT_ONCE = 1000  # a row takes many times what is kept of it
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,10 @@ class TrainedModels:
         def read() -> TrainedModel:
             numbers = movies.vectors.shape[1] + _learned_width(connection, training)
             self.memory.check_catalog(catalog.catalog, len(movies.movies), numbers)
-            return _read(connection, movies, training)
+            restored = _read(connection, movies, training)
+            forget_pages(connection)
+            give_back_soon()  # rows, and what is computed on the way: some times the size of the model
+            return restored
 
         return self._newest.of(training, movies.version, read)
 
@@ -108,15 +114,25 @@ def _read(connection: Connection, movies: MovieMatrix, training: int) -> Trained
         .outerjoin(TrainingState, TrainingState.training_id == Training.id)
         .where(Training.id == training)
     ).one()
-    kept = connection.execute(
-        select(MovieEmbedding.movie_id, MovieEmbedding.embedding).where(
-            MovieEmbedding.training_id == training
-        )
-    ).all()
-    width = len(kept[0].embedding) // 4 if kept else 0
-    items = torch.from_numpy(vectors.stack((one.embedding for one in kept), width).reshape(len(kept), width))
+    keys, items = _read_items(connection, training)
     # A training of a database that was migrated has no state; it is one that needs none.
     shared = safetensors.torch.load(row.state) if row.state is not None else {}
     trainer = make_trainer(row.trainer, row.options)
-    model = restore(trainer, movies, shared, [one.movie_id for one in kept], items)
+    model = restore(trainer, movies, shared, keys, items)
     return TrainedModel(training, row.trainer, movies, model)
+
+
+def _read_items(connection: Connection, training: int) -> tuple[list[int], Tensor]:
+    """Return the keys [n] of the movies of which something was learned, and that: float32 [n, I]."""
+    keys: list[int] = []
+
+    def read() -> Iterator[bytes]:
+        statement = select(MovieEmbedding.movie_id, MovieEmbedding.embedding).where(
+            MovieEmbedding.training_id == training
+        )
+        for row in connection.execute(statement.execution_options(yield_per=_ROWS_READ_AT_ONCE)):
+            keys.append(row.movie_id)
+            yield row.embedding
+
+    width = _learned_width(connection, training)
+    return keys, torch.from_numpy(vectors.stack(read(), width).reshape(len(keys), width))

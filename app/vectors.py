@@ -26,9 +26,11 @@ def from_bytes(stored: bytes) -> Float32:
 
 def stack(stored: Iterable[bytes], dimensions: int) -> Float32:
     """Return stored vectors as one writable array of shape (vectors, dimensions)."""
-    joined = b"".join(stored)
+    joined = bytearray()
+    for one in stored:  # of a generator, one is there at a time
+        joined += one
     rows = len(joined) // (4 * dimensions) if dimensions else 0
-    return np.frombuffer(bytearray(joined), dtype="<f4").reshape(rows, dimensions)
+    return np.frombuffer(joined, dtype="<f4").reshape(rows, dimensions)
 
 
 def to_numbers(array: Float32) -> list[float]:

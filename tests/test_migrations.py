@@ -9,7 +9,7 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import select
 
-from app.database import MIGRATIONS, Database
+from app.database import MIGRATIONS, Database, newest_revision
 from app.demo import load_class
 from app.tables import Base, Catalog
 from app.trainings import create_training
@@ -79,6 +79,20 @@ def test_migrating_twice_changes_nothing(unmigrated: Database) -> None:
     before = dump(unmigrated)
     unmigrated.migrate()
     assert dump(unmigrated) == before
+
+
+def test_the_files_names_say_which_revision_is_the_newest() -> None:
+    assert newest_revision() == ScriptDirectory.from_config(config()).get_current_head()
+
+
+def test_tables_that_are_up_to_date_are_not_migrated(
+    unmigrated: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unmigrated.migrate()
+    upgrades: list[str] = []
+    monkeypatch.setattr(alembic.command, "upgrade", lambda _, revision: upgrades.append(revision))
+    unmigrated.migrate()
+    assert not upgrades
 
 
 def test_foreign_keys_are_enforced_again_after_a_migration(unmigrated: Database) -> None:

@@ -1,0 +1,42 @@
+"""Memory that is not needed any more: when to look for it, and that it goes back to the system.
+
+Does not know what the memory was for.
+"""
+
+import ctypes
+import gc
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+_MOMENT = 0.2  # seconds
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Look for no garbage in the block, nor ever again among what it made.
+
+    Importing torch and the application makes a million objects that live as long as the process does. The
+    collector would go through them again and again while they come, and at each full collection afterwards.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def give_back_soon() -> None:
+    """Give freed memory back to the system in a moment, when what is under way has freed its own too.
+
+    The GNU C library keeps it for this process otherwise; others cannot be asked.
+    """
+    timer = threading.Timer(_MOMENT, _give_back)
+    timer.daemon = True
+    timer.start()
+
+
+def _give_back() -> None:
+    with suppress(AttributeError):  # of another C library
+        ctypes.CDLL(None).malloc_trim(0)
