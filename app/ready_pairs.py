@@ -5,14 +5,17 @@ found need no check of their own. Does not know HTTP.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from sqlalchemy import bindparam, func, select
+from torch import Tensor
 
 from app.database import Database
 from app.prepared import Prepared, PreparedReads
-from app.relearning import to_taste
+from app.relearning import to_tastes
 from app.scores import PairScores
 from app.tables import Catalog, Serving, User, UserEmbedding
 from app.trained_models import TrainedModels
@@ -53,8 +56,19 @@ class ReadyPairs:
         """Close the connection to the database."""
         self._reads.close()
 
-    def score_pairs(self, catalog: str, users: Sequence[str], movies: Sequence[str]) -> PairScores | None:
-        """Return what `app.scores.score_pairs` returns for these users and movies [pairs], or None."""
+    def score_pairs(
+        self, catalog: str, users: Sequence[object], movies: Sequence[object]
+    ) -> PairScores | None:
+        """Return what `app.scores.score_pairs` returns for these users and movies [pairs], or None.
+
+        They may be anything that JSON knows; what is no id is found nowhere.
+        """
+        try:
+            return self._score(catalog, users, movies)
+        except (KeyError, TypeError):  # an id that nobody has; lists and objects, which a dictionary refuses
+            return None
+
+    def _score(self, catalog: str, users: Sequence[object], movies: Sequence[object]) -> PairScores | None:
         asked = dict.fromkeys(users)
         if not 0 < len(asked) <= _MOST_USERS:
             return None
@@ -63,14 +77,15 @@ class ReadyPairs:
             return None
         movies_version, training, *_ = found[0]
         trained = self._models.find(training, movies_version)
-        if trained is None:
+        tastes = to_tastes([row[3] for row in found], [row[4] for row in found])
+        if trained is None or tastes is None:
             return None
-        places = {row[2]: place for place, row in enumerate(found)}
-        rows = [trained.movies.rows.get(movie, -1) for movie in movies]
-        if -1 in rows:
-            return None
-        tastes = [to_taste(embedding, factor) for *_, embedding, factor in found]
-        predicted = trained.model.predict_pairs(
-            tastes, torch.tensor([places[user] for user in users]), torch.tensor(rows)
-        )
+        places = _places(users, {row[2]: place for place, row in enumerate(found)})
+        predicted = trained.model.predict_pairs(tastes, places, _places(movies, trained.movies.rows))
         return PairScores(trained.id, scoring.scores(predicted.logits).tolist())
+
+
+def _places(ids: Sequence[object], known: Mapping[str, int]) -> Tensor:
+    """Return the place int64 [n] of each id. Torch takes four times as long for a list of them."""
+    place: Callable[[Any], int] = known.__getitem__
+    return torch.from_numpy(np.fromiter(map(place, ids), np.int64, len(ids)))

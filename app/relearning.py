@@ -18,7 +18,7 @@ from app import vectors
 from app.catalogs import CatalogRow
 from app.tables import Response, User, UserEmbedding
 from app.trained_models import TrainedModel, TrainedModels
-from models.model import Taste, packed, unpacked
+from models.model import Taste, Tastes, packed, unpacked
 
 _ROWS_AT_ONCE = 1000
 
@@ -164,6 +164,19 @@ def to_taste(embedding: bytes, factor: bytes | None) -> Taste:
         return Taste(numbers)
     half = torch.from_numpy(vectors.from_bytes(factor).copy())
     return Taste(numbers, unpacked(half, len(numbers)))
+
+
+def to_tastes(embeddings: Sequence[bytes], factors: Sequence[bytes | None]) -> Tastes | None:
+    """Return stored tastes [users]; None where they are none or not all of one kind: see `to_taste`."""
+    if len(set(map(len, embeddings))) != 1:
+        return None
+    numbers = torch.from_numpy(vectors.stack(embeddings, len(embeddings[0]) // 4))
+    kept = [factor for factor in factors if factor is not None]
+    if not kept:
+        return Tastes(numbers)
+    if len(kept) < len(factors) or len(set(map(len, kept))) != 1:
+        return None
+    return Tastes(numbers, torch.from_numpy(vectors.stack(kept, len(kept[0]) // 4)))
 
 
 def _row(training: int, one: Relearned, taste: Taste) -> dict[str, object]:

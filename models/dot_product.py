@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from models import scoring
-from models.model import Explanation, Prediction, Taste, Weights
+from models.model import Explanation, Prediction, Taste, Tastes, Weights
 from models.objective import Objective
 from models.scoring import Best
 
 Relearn = Callable[[Tensor, Tensor, Tensor | None, float], Tensor]
 
 _NO_CURVATURE = 1e-6
+_PAIRS_AT_ONCE = 1000  # what is gathered of them stays in the cache
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,16 @@ class DotProduct:
 
     def predict_pairs(self, tastes: Sequence[Taste], users: Tensor, rows: Tensor) -> Prediction:
         """Multiply pair by pair in float64."""
-        stacked = torch.stack([taste.embedding for taste in tastes])
-        return _certain(scoring.logits(stacked[users], self.vectors[rows]))
+        if isinstance(tastes, Tastes):
+            stacked = tastes.embeddings.double()
+        else:
+            stacked = torch.stack([taste.embedding for taste in tastes]).double()
+        parts = zip(torch.split(users, _PAIRS_AT_ONCE), torch.split(rows, _PAIRS_AT_ONCE), strict=True)
+        found = [
+            scoring.logits(stacked.index_select(0, some), self.vectors.index_select(0, theirs))
+            for some, theirs in parts
+        ]
+        return _certain(torch.cat(found))
 
     def best(self, taste: Taste, limit: int, excluded: Tensor, min_logit: float) -> Best:
         """Find the best; see `models.scoring.best`."""

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from benchmarks.running import check
+from benchmarks.speed.client import Client
 from benchmarks.speed.lines import Goal, Line
 from benchmarks.speed.served import CATALOG, Truth, serving_with_empty_route, train_movielens
-from tests.live import Service
 
 PAIRS = 10_000
 WORK = f"`POST …/scores`, {PAIRS:,} pairs a request"
@@ -36,8 +36,8 @@ def measure(movielens: Path) -> Iterator[Line]:
             folder = Path(name)
             train_movielens(movielens, folder, trainer)
             truth = Truth.of(folder)
-            with serving_with_empty_route(folder) as service:
-                ours, bare = _times(service, truth)
+            with serving_with_empty_route(folder) as service, Client(service.url) as client:
+                ours, bare = _times(client, truth)
         yield Line(
             f"{WORK}, {trainer}",
             AGAINST,
@@ -47,15 +47,13 @@ def measure(movielens: Path) -> Iterator[Line]:
         )
 
 
-def _times(service: Service, truth: Truth) -> tuple[list[float], list[float]]:
+def _times(client: Client, truth: Truth) -> tuple[list[float], list[float]]:
     drawn, movies, users = random.Random(1), truth.trained.movies.movies, list(truth.tastes)  # noqa: S311 - seeded on purpose
     pairs = [(drawn.choice(users), drawn.choice(movies)) for _ in range(PAIRS)]
     body = json.dumps({"pairs": pairs}).encode()
 
     def ask() -> bytes:
-        answer = service.http.post(_PATH, content=body, headers={"Content-Type": "application/json"})
-        check(answer.is_success)
-        return answer.content
+        return client.read("POST", _PATH, body, "application/json")
 
     bare = _bare(truth, pairs)
     logits = {user: truth.logits(user) for user in {user for user, _ in pairs}}

@@ -29,13 +29,20 @@ class Client:
         self, method: str, path: str, body: bytes | Iterable[bytes] = b"", content_type: str = ""
     ) -> Any:  # noqa: ANN401 - JSON
         """Send a body as it is; see `ask`."""
+        text = self.read(method, path, body, content_type)
+        return json.loads(text) if text else None
+
+    def read(
+        self, method: str, path: str, body: bytes | Iterable[bytes] = b"", content_type: str = ""
+    ) -> bytes:
+        """Return a successful answer as it came; see `ask`."""
         headers = {"Content-Type": content_type} if content_type else {}
         self._connection.request(method, path, body or None, headers)
         answer = self._connection.getresponse()
         text = answer.read()
         if not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP's
             raise RuntimeError(f"{method} {path}: {answer.status} {text[:500]!r}")
-        return json.loads(text) if text else None
+        return text
 
     def __enter__(self) -> Self:
         return self

@@ -62,10 +62,14 @@ def one(request: pytest.FixtureRequest) -> Trained:
 
 
 def test_many_pairs_are_predicted_as_one_by_one(one: Trained) -> None:
-    users = torch.randint(0, 15, (200,), generator=generator(3))
-    rows = torch.randint(0, ITEMS, (200,), generator=generator(4))
+    count = 2500  # more than are computed at once
+    users = torch.randint(0, 15, (count,), generator=generator(3))
+    rows = torch.randint(0, ITEMS, (count,), generator=generator(4))
     pairs = one.model.predict_pairs(one.learned.tastes, users, rows)
-    for place in range(0, 200, 7):
+    listed = one.model.predict_pairs(list(one.learned.tastes), users, rows)
+    assert torch.equal(listed.mean, pairs.mean)
+    assert torch.equal(listed.variance, pairs.variance)
+    for place in range(0, count, 61):
         alone = one.model.predict(one.learned.tastes[int(users[place])], rows[place : place + 1])
         torch.testing.assert_close(pairs.mean[place], alone.mean[0], atol=1e-12, rtol=0)
         torch.testing.assert_close(pairs.variance[place], alone.variance[0], atol=1e-12, rtol=0)

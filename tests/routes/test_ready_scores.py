@@ -107,6 +107,8 @@ def test_an_answer_stored_by_another_process_is_in_the_next_ready_score(
         {"pairs": [["0", "m0", "m1"]]},
         {"pairs": ["0m"]},
         {"pairs": [["0", 1]]},
+        {"pairs": [[0, "m0"]]},
+        {"pairs": [[True, "m0"], [None, {}]]},
         {"pairs": [[["0"], "m0"]]},
         {"pairs": [["0", "m0"]], "more": 1},
         [],
