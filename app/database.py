@@ -121,6 +121,10 @@ class Database:
             if type(error) not in {DatabaseError, OperationalError}:  # a broken constraint is a bug of ours
                 raise
             raise Unavailable(f"the database cannot be used at present: {error.orig}") from error
+        except self.errors as error:  # of what `app.prepared` runs
+            if type(error) not in {_driver().DatabaseError, _driver().OperationalError}:
+                raise
+            raise Unavailable(f"the database cannot be used at present: {error}") from error
 
     def check_file(self) -> None:
         """Raise `Unavailable` when the file was replaced: what is written to the old one would be lost."""

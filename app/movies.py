@@ -13,10 +13,13 @@ from app import vectors
 from app.catalogs import CatalogRow, find_catalog, mark_behind
 from app.errors import BadInput, Conflict, NotFound, Place
 from app.names import in_path
+from app.prepared import Prepared
 from app.tables import Catalog, Movie, Response, User, having
 
 # Made once: every answer asks.
-_KEY = select(Movie.id).where(Movie.catalog_id == bindparam("catalog"), Movie.movie == bindparam("movie"))
+_KEY = Prepared(
+    select(Movie.id).where(Movie.catalog_id == bindparam("catalog"), Movie.movie == bindparam("movie"))
+)
 
 
 @dataclass(frozen=True)
@@ -109,9 +112,10 @@ def delete_movie(connection: Connection, catalog: str, movie: str) -> None:
 
 def find_movie(connection: Connection, catalog: CatalogRow, movie: str) -> int:
     """Return the movie's key; raises `NotFound`."""
-    movie_id = connection.scalar(_KEY, {"catalog": catalog.id, "movie": movie})
-    if movie_id is None:
+    found = _KEY.run(connection, {"catalog": catalog.id, "movie": movie})
+    if not found:
         raise unknown_movie(catalog.catalog, movie)
+    movie_id: int = found[0][0]
     return movie_id
 
 

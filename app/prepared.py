@@ -1,30 +1,57 @@
-"""Reads of a few rows that never wait: statements compiled once, on a connection kept for them.
+"""Statements compiled once and run by the driver itself, in a transaction or as reads that never wait.
 
-SQLAlchemy takes a tenth of a millisecond to run a statement that SQLite answers in a hundredth. Each read is
-a transaction of its own, so it sees every commit before it. Does not know what is read.
+SQLAlchemy takes a tenth of a millisecond to run a statement that SQLite answers in a hundredth. Does not
+know what is read or written.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select
+from sqlalchemy import Connection, Executable
 from sqlalchemy.dialects.sqlite import dialect
+from sqlalchemy.sql.expression import ClauseElement
 
 from app.database import Database
 from app.errors import Unavailable
 
 
 class Prepared:
-    """A statement in SQLite's own words; its parameters are the names that it binds."""
+    """A statement in SQLite's own words; its parameters are the names that it binds.
 
-    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
-        compiled = statement.compile(dialect=dialect(paramstyle="named"))
+    An INSERT binds the names of its columns too, which ``columns`` lists.
+    """
+
+    def __init__(self, statement: Executable, columns: Sequence[str] = ()) -> None:
+        if not isinstance(statement, ClauseElement):
+            raise TypeError("there is nothing to compile")
+        compiled = statement.compile(dialect=dialect(paramstyle="named"), column_keys=list(columns) or None)
         self.sql = str(compiled)
+        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+
+    def run(self, connection: Connection, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        """Run it in the connection's transaction and return the rows that it finds or returns."""
+        found = _driver_of(connection).execute(self.sql, {**self._constants, **parameters})
+        rows: list[tuple[Any, ...]] = found.fetchall()
+        return rows
+
+    def run_each(self, connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+        """Run it for each of some rows of parameters."""
+        _driver_of(connection).executemany(self.sql, [{**self._constants, **row} for row in rows])
+
+
+def _driver_of(connection: Connection) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
+    """Return the driver's connection; a transaction has begun, as SQLAlchemy begins one."""
+    if not connection.in_transaction():
+        connection.begin()
+    return connection.connection.dbapi_connection
 
 
 class PreparedReads:
-    """The connection, for one thread at a time; who finds it taken does without it."""
+    """Reads on a connection kept for them, for one thread at a time; who finds it taken does without it.
+
+    Each read is a transaction of its own, so it sees every commit before it.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database

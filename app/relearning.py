@@ -10,31 +10,40 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+import numpy as np
 import torch
 from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
 from app import vectors
 from app.catalogs import CatalogRow
+from app.prepared import Prepared
 from app.tables import Response, User, UserEmbedding
 from app.trained_models import TrainedModel, TrainedModels
 from models.model import Taste, Tastes, packed, unpacked
 
 _ROWS_AT_ONCE = 1000
 
-# Statements of every relearning, made once: to make one takes longer than to run it.
+# Statements of every relearning, made once and run by the driver: to make one takes longer than to run it.
 _OF = and_(UserEmbedding.training_id == bindparam("training"), UserEmbedding.user_id == bindparam("user"))
-_EMBEDDING = select(UserEmbedding.embedding, UserEmbedding.factor).where(_OF)
-_VERSION = select(User.version).where(User.id == bindparam("user"))
-_ANSWERS = select(Response.movie_id, Response.response).where(Response.user_id == bindparam("user"))
-_NO_EMBEDDING = delete(UserEmbedding).where(_OF)
+_KNOWN = Prepared(
+    select(User.version, UserEmbedding.embedding, UserEmbedding.factor)
+    .outerjoin(UserEmbedding, and_(_OF, UserEmbedding.user_id == User.id))
+    .where(User.id == bindparam("user"))
+)
+_VERSION = Prepared(select(User.version).where(User.id == bindparam("user")))
+_ANSWERS = Prepared(select(Response.movie_id, Response.response).where(Response.user_id == bindparam("user")))
+_NO_EMBEDDING = Prepared(delete(UserEmbedding).where(_OF))
 _SQUARED_NORMS = select(func.coalesce(func.sum(UserEmbedding.squared_norm), 0.0))
-_ALL_SQUARED_NORMS = _SQUARED_NORMS.where(UserEmbedding.training_id == bindparam("training"))
-_OWN_SQUARED_NORM = _SQUARED_NORMS.where(_OF)
+_ALL_SQUARED_NORMS = Prepared(_SQUARED_NORMS.where(UserEmbedding.training_id == bindparam("training")))
+_OWN_SQUARED_NORM = Prepared(_SQUARED_NORMS.where(_OF))
 _INSERT = insert(UserEmbedding)
-_KEEP = _INSERT.on_conflict_do_update(
-    index_elements=["training_id", "user_id"],
-    set_={name: _INSERT.excluded[name] for name in ("version", "embedding", "factor", "squared_norm")},
+_LEARNED = ("version", "embedding", "factor", "squared_norm")
+_KEEP = Prepared(
+    _INSERT.on_conflict_do_update(
+        index_elements=["training_id", "user_id"], set_={name: _INSERT.excluded[name] for name in _LEARNED}
+    ),
+    ("training_id", "user_id", *_LEARNED),
 )
 
 
@@ -50,8 +59,8 @@ class Answers:
         """Bring answers by the row of their movie into order."""
         ordered = sorted(by_row.items())
         return cls(
-            torch.tensor([row for row, _ in ordered], dtype=torch.int64),
-            torch.tensor([answer for _, answer in ordered], dtype=torch.float64).float(),
+            torch.from_numpy(np.array([row for row, _ in ordered], dtype=np.int64)),
+            torch.from_numpy(np.array([answer for _, answer in ordered], dtype=np.float32)),
         )
 
 
@@ -69,27 +78,33 @@ class Relearned:
 
 def relearn(connection: Connection, trained: TrainedModel, user: int) -> Relearned:
     """Learn the taste of the user with this key from all their responses; stores nothing."""
-    own = connection.execute(_EMBEDDING, {"training": trained.id, "user": user}).one_or_none()
-    start = to_taste(own.embedding, own.factor) if own else None
-    return relearn_beside(connection, trained, user, start, others_squared_norm(connection, trained, user))
+    version, embedding, factor = _KNOWN.run(connection, {"training": trained.id, "user": user})[0]
+    start = None if embedding is None else to_taste(embedding, factor)
+    others = others_squared_norm(connection, trained, user)
+    return Relearned(user, version, _learn(connection, trained, user, start, others))
 
 
 def relearn_beside(
     connection: Connection, trained: TrainedModel, user: int, start: Taste | None, others_squared_norm: float
 ) -> Relearned:
     """Learn one user's taste beside others whose squared norms sum up to the given number."""
-    version = connection.execute(_VERSION, {"user": user}).scalar_one()
+    version = _VERSION.run(connection, {"user": user})[0][0]
+    return Relearned(user, version, _learn(connection, trained, user, start, others_squared_norm))
+
+
+def _learn(
+    connection: Connection, trained: TrainedModel, user: int, start: Taste | None, others_squared_norm: float
+) -> Taste | None:
     given = read_answers(connection, trained, user)
     if len(given.rows) == 0:
-        return Relearned(user, version, None)
-    taste = trained.model.relearn(given.rows, given.answers, start, others_squared_norm)
-    return Relearned(user, version, taste)
+        return None
+    return trained.model.relearn(given.rows, given.answers, start, others_squared_norm)
 
 
 def read_answers(connection: Connection, trained: TrainedModel, user: int) -> Answers:
     """Return the user's answers."""
     rows_by_key = trained.movies.rows_by_key
-    found = connection.execute(_ANSWERS, {"user": user})
+    found = _ANSWERS.run(connection, {"user": user})
     return Answers.of({rows_by_key[movie_id]: response for movie_id, response in found})
 
 
@@ -97,10 +112,10 @@ def others_squared_norm(connection: Connection, trained: TrainedModel, user: int
     """Return the sum of squares of everybody else's embeddings, 0 where the model does not ask for it."""
     if not trained.model.coupled:
         return 0.0
-    everybody = connection.scalar(_ALL_SQUARED_NORMS, {"training": trained.id}) or 0.0
-    own = 0.0
+    everybody: float = _ALL_SQUARED_NORMS.run(connection, {"training": trained.id})[0][0]
+    own: float = 0.0
     if user is not None:
-        own = connection.scalar(_OWN_SQUARED_NORM, {"training": trained.id, "user": user}) or 0.0
+        own = _OWN_SQUARED_NORM.run(connection, {"training": trained.id, "user": user})[0][0]
     return max(0.0, everybody - own)
 
 
@@ -136,7 +151,7 @@ def _find_behind(connection: Connection, catalog_id: int, serving: int, limit: i
 def keep_if_current(connection: Connection, training: int, relearned: Sequence[Relearned]) -> None:
     """Keep relearned embeddings, but those of users who answered again or were deleted meanwhile."""
     for one in relearned:
-        if connection.scalar(_VERSION, {"user": one.user}) == one.version:
+        if _VERSION.run(connection, {"user": one.user}) == [(one.version,)]:
             keep(connection, training, [one])
 
 
@@ -147,9 +162,9 @@ def keep(connection: Connection, training: int, relearned: Iterable[Relearned]) 
         rows = [_row(training, one, one.taste) for one in some if one.taste is not None]
         for one in some:
             if one.taste is None:
-                connection.execute(_NO_EMBEDDING, {"training": training, "user": one.user})
+                _NO_EMBEDDING.run(connection, {"training": training, "user": one.user})
         if rows:
-            connection.execute(_KEEP, rows)
+            _KEEP.run_each(connection, rows)
 
 
 def squared_norm(embedding: torch.Tensor) -> float:

@@ -11,22 +11,27 @@ from app.catalogs import CatalogRow, find_catalog
 from app.database import now
 from app.errors import BadInput, NotFound, Place
 from app.movies import find_movie
+from app.prepared import Prepared
 from app.relearning import keep, relearn
 from app.tables import Movie, Response, User
 from app.trained_models import TrainedModels
 
-# Statements of every answer, made once: SQLAlchemy takes 80 µs to make and run one, 17 to run one.
-_USER = select(User.id).where(User.catalog_id == bindparam("catalog"), User.user == bindparam("user"))
+# Statements of every answer, made once and run by the driver: SQLAlchemy takes 80 µs to make and run one.
+_USER = Prepared(
+    select(User.id).where(User.catalog_id == bindparam("catalog"), User.user == bindparam("user"))
+)
 _NEW_USER = insert(User).returning(User.id)
 _HERE = (Response.user_id == bindparam("at_user")) & (Response.movie_id == bindparam("at_movie"))
-_PRESENT = select(Response.response, Response.timestamp).where(_HERE)
+_PRESENT = Prepared(select(Response.response, Response.timestamp).where(_HERE))
 _TIME = func.coalesce(bindparam("given", type_=Float()), now())
-_NEW_RESPONSE = insert(Response).values(timestamp=_TIME)
-_OTHER_RESPONSE = update(Response).where(_HERE).values(response=bindparam("answer"), timestamp=_TIME)
-_NEXT_VERSION = (
+_NEW_RESPONSE = Prepared(insert(Response).values(timestamp=_TIME), ("user_id", "movie_id", "response"))
+_OTHER_RESPONSE = Prepared(
+    update(Response).where(_HERE).values(response=bindparam("answer"), timestamp=_TIME)
+)
+_NEXT_VERSION = Prepared(
     update(User).where(User.id == bindparam("key")).values(version=User.version + 1).returning(User.version)
 )
-_VERSION = select(User.version).where(User.id == bindparam("key"))
+_VERSION = Prepared(select(User.version).where(User.id == bindparam("key")))
 
 
 @dataclass(frozen=True)
@@ -69,16 +74,17 @@ def put_response(
     found = find_catalog(connection, catalog)
     movie_id = find_movie(connection, found, movie)
     user_id = _find_user(connection, found, user) or _add_user(connection, found, user)
-    present = connection.execute(_PRESENT, {"at_user": user_id, "at_movie": movie_id}).one_or_none()
-    if present is None:
+    present = _PRESENT.run(connection, {"at_user": user_id, "at_movie": movie_id})
+    before, stored = present[0] if present else (None, None)
+    if not present:
         row = {"user_id": user_id, "movie_id": movie_id, "response": response, "given": timestamp}
-        connection.execute(_NEW_RESPONSE, row)
-    elif present.response != response or timestamp not in {None, present.timestamp}:
+        _NEW_RESPONSE.run(connection, row)
+    elif before != response or timestamp not in {None, stored}:
         row = {"at_user": user_id, "at_movie": movie_id, "answer": response, "given": timestamp}
-        connection.execute(_OTHER_RESPONSE, row)
-    changed = present is None or present.response != response
+        _OTHER_RESPONSE.run(connection, row)
+    changed = before != response
     version = _move_user(connection, models, found, user_id, changed=changed)
-    return StoredResponse(user, movie, response, found.serving, version), present is None
+    return StoredResponse(user, movie, response, found.serving, version), not present
 
 
 def delete_response(
@@ -135,7 +141,8 @@ def list_responses(connection: Connection, catalog: str, limit: int, after: str 
 
 
 def _find_user(connection: Connection, catalog: CatalogRow, user: str) -> int | None:
-    return connection.scalar(_USER, {"catalog": catalog.id, "user": user})
+    found = _USER.run(connection, {"catalog": catalog.id, "user": user})
+    return found[0][0] if found else None
 
 
 def _add_user(connection: Connection, catalog: CatalogRow, user: str) -> int:
@@ -146,9 +153,9 @@ def _move_user(
     connection: Connection, models: TrainedModels, catalog: CatalogRow, user_id: int, *, changed: bool
 ) -> int:
     """Move the user's version if their responses changed, and bring the serving embedding up to it."""
+    version: int = (_NEXT_VERSION if changed else _VERSION).run(connection, {"key": user_id})[0][0]
     if not changed:
-        return connection.execute(_VERSION, {"key": user_id}).scalar_one()
-    version = connection.execute(_NEXT_VERSION, {"key": user_id}).scalar_one()
+        return version
     if catalog.serving is not None:
         trained = models.of(connection, catalog, catalog.serving)
         keep(connection, trained.id, [relearn(connection, trained, user_id)])

@@ -1,6 +1,7 @@
 """Responses: given, changed, taken back, listed, and in step with the embedding that they change."""
 
 import time
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -142,3 +143,49 @@ def test_responses_of_somebody_unknown_are_a_404_that_says_how_users_begin(
     assert problem["status"] == 404
     assert "their first response makes one" in problem["detail"]
     assert "'class'" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"response": 1}',
+        b'{"response": 0.25, "timestamp": 12.5}',
+        b'{"response": 0.5, "timestamp": null}',
+        b'{"response": true}',
+        b'{"response": "1"}',
+        b'{"response": 1.5}',
+        b'{"response": NaN}',
+        b'{"response": 1, "more": 2}',
+        b"{}",
+        b"[]",
+        b"{",
+        b"",
+        b"\xff",
+    ],
+)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "users/0/responses/m0",
+        "users/new/responses/m1",
+        "users/0/responses/none",
+        "users/../responses/m0",
+        "users/%20/responses/m0",
+    ],
+)
+def test_a_response_put_the_short_way_is_answered_as_the_handler_answers_it(
+    client: TestClient, class_catalog: str, monkeypatch: pytest.MonkeyPatch, body: bytes, path: str
+) -> None:
+    def put() -> dict[str, Any]:
+        client.delete(f"/v1/catalogs/{class_catalog}/users/new")
+        url = f"/v1/catalogs/{class_catalog}/{path}"
+        answer = client.put(url, content=body, headers={"Content-Type": "application/json"})
+        kept = client.get(f"/v1/catalogs/{class_catalog}/responses").json()
+        for one in kept["items"]:
+            one.pop("timestamp")
+        said = {**answer.json(), "request_id": "", "embedding_version": ""}
+        return {"status": answer.status_code, "type": answer.headers["content-type"], "said": said, **kept}
+
+    short = put()
+    monkeypatch.setattr("app.routes.responses._put_plainly", lambda *_: None)
+    assert put() == short
