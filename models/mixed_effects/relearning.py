@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.mixed_effects.fixed_point import Update, settle
+from models.mixed_effects.fixed_point import Image, settle_one
 from models.mixed_effects.items import Items
 from models.mixed_effects.logistic import evidence
 from models.mixed_effects.priors import Prior
@@ -42,7 +42,7 @@ def learn(items: Items, answers: Tensor, population: Prior, near: Prediction | N
         basis = _basis(items, root)
         known = _Known.of(items, answers.double(), population.mean, basis)
         first = known.logits(*known.prior) if near is None else near
-        inner = settle(known.update, known.evidence(first)[0], _SETTLED)
+        inner = settle_one(known.update, known.evidence(first)[0], _SETTLED)
         half = inner.half @ basis.T
         spread = half.T @ half
         if basis is not root:  # outside of the span the prior stands
@@ -74,19 +74,27 @@ class _Known:
 
     means E[φ̃] [r + 1, n], features [r, n] and offsets [n] parts of it; covariances of [q, b] [n, K²]; places
     [K, r + 1], which of a vector that [q, b] meet, learned [K, r] and constant [K] parts of it; answers [n];
-    eye [r + 1, r + 1] and its part one [r, r].
+    eye [r + 1, r + 1] and its part one [r, r]; sums [r + 1, r + 1], room for each update, inner [r, r] and
+    edge [r] parts of it. Turned and cut once: each takes as long as a small product.
     """
 
     means: Tensor
+    turned_means: Tensor
     features: Tensor
+    turned_features: Tensor
     offsets: Tensor
     covariances: Tensor
     places: Tensor
+    turned_places: Tensor
     learned: Tensor
+    turned_learned: Tensor
     constant: Tensor
     answers: Tensor
     eye: Tensor
     one: Tensor
+    sums: Tensor
+    inner: Tensor
+    edge: Tensor
 
     @classmethod
     def of(cls, items: Items, answers: Tensor, mean: Tensor, basis: Tensor) -> "_Known":
@@ -96,10 +104,25 @@ class _Known:
         change[:-1, :-1], change[:-1, -1], change[-1, -1] = basis, mean, 1
         means = change.T @ items.moments.means.T
         places, eye = change[items.named :], torch.eye(size + 1, dtype=basis.dtype)
-        covariances = items.moments.covariances
-        learned, constant = places[:, :-1], places[:, -1]
+        learned, features, sums = places[:, :-1], means[:-1], torch.empty_like(eye)
         return cls(
-            means, means[:-1], means[-1], covariances, places, learned, constant, answers, eye, eye[:-1, :-1]
+            means=means,
+            turned_means=means.T,
+            features=features,
+            turned_features=features.T,
+            offsets=means[-1],
+            covariances=items.moments.covariances,
+            places=places,
+            turned_places=places.T,
+            learned=learned,
+            turned_learned=learned.T,
+            constant=places[:, -1],
+            answers=answers,
+            eye=eye,
+            one=eye[:-1, :-1],
+            sums=sums,
+            inner=sums[:-1, :-1],
+            edge=sums[:-1, -1],
         )
 
     @property
@@ -107,32 +130,32 @@ class _Known:
         """What is known of s without the answers."""
         return _Inner(self.one.new_zeros(len(self.one)), self.one)
 
-    def update(self, point: Tensor) -> Update[_Inner]:
-        """Return the posterior for these weights and pulls [1, 2n], those at its logits, and the bound."""
+    def update(self, point: Tensor) -> Image[_Inner]:
+        """Return the posterior for these weights and pulls [2n], those at its logits, and the bound."""
         weights, pulls = point.view(2, -1).unbind()
         weights = weights.clamp(min=0)
-        sums = torch.addmm(self.eye, self.means * weights, self.means.T)
+        torch.addmm(self.eye, self.means * weights, self.turned_means, out=self.sums)
         met = (weights @ self.covariances).view(len(self.places), -1)
-        sums.addmm_(self.places.T @ met, self.places)
-        factor, _ = torch.linalg.cholesky_ex(sums[:-1, :-1])
+        self.sums.addmm_(self.turned_places @ met, self.places)
+        factor, _ = torch.linalg.cholesky_ex(self.inner)
         half = torch.linalg.solve_triangular(factor, self.one, upper=False)
-        slope = torch.addmv(sums[:-1, -1], self.features, pulls, beta=-1)
+        slope = torch.addmv(self.edge, self.features, pulls, beta=-1)
         mean = half.T @ (half @ slope)
         image, likelihood = self.evidence(self.logits(mean, half))
-        spread = (half * half).sum() + mean @ mean
-        value = likelihood - spread / 2 - factor.diagonal().log().sum()
-        return Update(_Inner(mean, half), image, value[None])
+        spread = float(torch.linalg.vector_norm(half)) ** 2 + float(torch.dot(mean, mean))
+        value = float(likelihood) - spread / 2 - float(factor.diagonal().log().sum())
+        return Image(_Inner(mean, half), image, value)
 
     def logits(self, mean: Tensor, half: Tensor) -> Prediction:
         """Return what is known of the answers' logits [n] when s has this mean [r] and half [r, r]."""
         spread = half @ self.features
         side = torch.addmv(self.constant, self.learned, mean)
-        met = half @ self.learned.T
+        met = half @ self.turned_learned
         both = torch.addmm(torch.outer(side, side), met.T, met)
         variance = (spread * spread).sum(0).addmv_(self.covariances, both.view(-1))
-        return Prediction(torch.addmv(self.offsets, self.features.T, mean), variance)
+        return Prediction(torch.addmv(self.offsets, self.turned_features, mean), variance)
 
     def evidence(self, logits: Prediction) -> tuple[Tensor, Tensor]:
-        """Return the weights and pulls [1, 2n] of the answers with these logits [n], and E log p."""
+        """Return the weights and pulls [2n] of the answers with these logits [n], and E log p."""
         found = evidence(self.answers, logits.mean, logits.variance)
-        return torch.cat([found.weights, found.pulls])[None], found.likelihood.sum()
+        return torch.cat([found.weights, found.pulls]), found.likelihood.sum()

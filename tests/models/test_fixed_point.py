@@ -1,9 +1,10 @@
 """The search for fixed points: it ends where linear algebra says, and a falling value brings it back."""
 
+import pytest
 import torch
 from torch import Tensor
 
-from models.mixed_effects.fixed_point import Update, settle
+from models.mixed_effects.fixed_point import Image, Update, settle, settle_one
 from tests.models.problems import generator
 
 
@@ -48,3 +49,41 @@ def test_nothing_to_search_is_found_at_once() -> None:
 
     assert settle(update, torch.zeros(0, 4), 1e-9).shape == (0, 4)
     assert settle(update, torch.zeros(1, 0), 1e-9).shape == (1, 0)
+
+
+@pytest.mark.parametrize("overshooting", [1.0, -2.0], ids=["within reach", "too long a step"])
+def test_one_line_is_searched_as_many_are(overshooting: float) -> None:
+    matrices, shifts, ends = contraction(2, lines=1)
+    asked: dict[str, list[Tensor]] = {"one": [], "many": []}
+
+    def image(point: Tensor) -> Tensor:
+        # The same end; the value falls where the step towards it is turned and three times as long.
+        there = matrices[0] @ point + shifts[0]
+        return ends[0] + overshooting * (there - ends[0]) if overshooting < 0 else there
+
+    def one(point: Tensor) -> Image[Tensor]:
+        asked["one"].append(point)
+        return Image(point, image(point), -float((point - ends[0]).square().sum()))
+
+    def many(points: Tensor) -> Update[Tensor]:
+        asked["many"].append(points[0])
+        return Update(points, image(points[0])[None], -(points - ends).square().sum(1))
+
+    start = torch.full((8,), 5.0, dtype=torch.float64)
+    alone, among = settle_one(one, start, 1e-10), settle(many, start[None], 1e-10)[0]
+    torch.testing.assert_close(alone, ends[0], atol=1e-8, rtol=0)
+    torch.testing.assert_close(alone, among, atol=1e-9, rtol=0)
+    # Among many, a line that fell is looked at once more where it was, beside the others that moved.
+    again = [
+        any(torch.equal(each, point) for point in asked["many"][:place])
+        for place, each in enumerate(asked["many"])
+    ]
+    anew = [point for point, known in zip(asked["many"], again, strict=True) if not known]
+    assert any(again) or overshooting > 0
+    for here, there in list(zip(asked["one"], anew, strict=False))[:6]:
+        torch.testing.assert_close(here, there, atol=1e-12, rtol=0)
+
+
+def test_of_nothing_nothing_is_searched() -> None:
+    nothing = torch.zeros(0, dtype=torch.float64)
+    assert settle_one(lambda point: Image(point, point, 0.0), nothing, 1e-9).shape == (0,)
