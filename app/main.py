@@ -69,7 +69,7 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
         Database(settings.database_url, settings.busy_seconds),
         make_compute_pool(settings.compute_processes, settings.compute_waiting, ComputeLimits.of(settings)),
         make_drawing_pool(settings.drawing_processes, settings.drawing_waiting, settings.drawing_seconds),
-        TrainedModels(Memory(settings.catalog_memory_bytes, settings.answer_memory_bytes)),
+        TrainedModels(Memory.of(settings)),
     )
 
     @asynccontextmanager

@@ -35,6 +35,9 @@ class Settings(BaseSettings):
         8 * 2**30, ge=2**20, description="memory of one catalog's movies and what was learned of them"
     )
     answer_memory_bytes: int = Field(2**29, ge=2**20, description="memory of one answer")
+    training_memory_bytes: int = Field(
+        16 * 2**30, ge=2**20, description="memory of a training's data, in a worker"
+    )
     busy_seconds: float = Field(30.0, gt=0, description="longest wait for the database's write lock")
     shutdown_seconds: int = Field(3, ge=0, description="how long open requests may finish after SIGTERM")
     lease_seconds: float = Field(

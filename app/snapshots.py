@@ -12,9 +12,10 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 import torch
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, func, select
 
 from app import vectors
+from app.memory import Memory
 from app.tables import Catalog, Movie, Response, User
 from models.responses import Responses
 
@@ -44,9 +45,24 @@ class Snapshot:
         return _digest([], self.timestamps)
 
 
-def read_snapshot(connection: Connection, catalog_id: int) -> Snapshot:
-    """Read all responses of a catalog; raises `models.responses.BadResponsesError` when there are none."""
+def read_snapshot(connection: Connection, catalog_id: int, memory: Memory) -> Snapshot:
+    """Read all responses of a catalog.
+
+    Raises `models.responses.BadResponsesError` when there are none, and `TooLarge`, before anything is read,
+    when they would take more memory than there is for a training.
+    """
     dimensions = connection.execute(select(Catalog.dimensions).where(Catalog.id == catalog_id)).scalar_one()
+    memory.check_training(
+        _count(connection, select(Movie.id).where(Movie.catalog_id == catalog_id)),
+        len(dimensions),
+        _count(connection, select(User.id).where(User.catalog_id == catalog_id)),
+        _count(
+            connection,
+            select(Response.user_id)
+            .join(User, User.id == Response.user_id)
+            .where(User.catalog_id == catalog_id),
+        ),
+    )
     movies = connection.execute(
         select(Movie.id, Movie.movie, Movie.vector)
         .where(Movie.catalog_id == catalog_id)
@@ -83,6 +99,10 @@ def read_snapshot(connection: Connection, catalog_id: int) -> Snapshot:
             responses.values,
         ),
     )
+
+
+def _count(connection: Connection, rows: Select[int]) -> int:
+    return connection.execute(select(func.count()).select_from(rows.subquery())).scalar_one()
 
 
 def _read_responses(connection: Connection, catalog_id: int) -> npt.NDArray[np.float64]:

@@ -120,8 +120,7 @@ def evaluate(
     with terminal.progress_bar() as progress:
         task = progress.add_task(f"evaluating on {catalog}", total=None)
         names = list(dict.fromkeys(trainer or [TrainerName.MIXED_EFFECTS]))
-        threads = settings.training_threads
-        trials = compare(database, catalog, names, holdout, seed, threads, lambda: progress.advance(task))
+        trials = compare(database, catalog, names, holdout, seed, settings, lambda: progress.advance(task))
     terminal.print_trials(trials)
 
 

@@ -15,6 +15,8 @@ from app.catalogs import find_catalog, find_catalog_by_key
 from app.database import Database
 from app.errors import Conflict
 from app.leases import Lease
+from app.memory import Memory
+from app.settings import Settings
 from app.snapshots import Snapshot, read_snapshot
 from app.tables import Training
 from models.devices import DeviceName
@@ -95,18 +97,19 @@ def compare(
     trainers: Sequence[str],
     holdout: Holdout,
     seed: int,
-    threads: int,
+    settings: Settings,
     check: Callable[[], None],
 ) -> dict[str, Trial]:
     """Try trainers on the same held-out responses of a catalog, beside the movies' means; stores nothing.
 
-    ``threads`` are the most that torch may use. Raises `NotFound`, and `Conflict` when nothing can be learned
-    or measured.
+    The settings say how many threads torch may use, and how much memory. Raises `NotFound`, `TooLarge`, and
+    `Conflict` when nothing can be learned or measured.
     """
     try:
         with database.reading() as connection:
-            snapshot = read_snapshot(connection, find_catalog(connection, catalog).id)
-        torch.set_num_threads(snapshot.responses.threads(threads))
+            found = find_catalog(connection, catalog)
+            snapshot = read_snapshot(connection, found.id, Memory.of(settings))
+        torch.set_num_threads(snapshot.responses.threads(settings.training_threads))
         split = Split.of(snapshot.responses, snapshot.timestamps, holdout, seed)
         tried = {str(name): run_trial(make_trainer(name, {}), split, seed, check) for name in trainers}
     except (BadResponsesError, DivergedError) as error:

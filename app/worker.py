@@ -17,8 +17,9 @@ from sqlalchemy import Connection, Update, select, update
 from app import leases
 from app.catalogs import CatalogRow, find_catalog_by_key
 from app.database import Database
-from app.errors import Unavailable
+from app.errors import TooLarge, Unavailable
 from app.leases import Lease, LeaseLostError
+from app.memory import Memory
 from app.provenance import describe
 from app.publishing import Publication
 from app.relearning import keep_if_current, relearn_behind
@@ -131,7 +132,7 @@ class Worker:
             except (StoppedError, Unavailable):
                 self._under(lease, leases.give_back)
                 log.info("training given back", training=lease.training)
-            except (BadResponsesError, DivergedError, MissingDeviceError) as error:
+            except (BadResponsesError, DivergedError, MissingDeviceError, TooLarge) as error:
                 self._fail(lease, str(error))
         return True
 
@@ -200,7 +201,7 @@ class Worker:
                     watch(step)
 
             with self._database.reading() as connection:
-                snapshot = read_snapshot(connection, lease.catalog_id)
+                snapshot = read_snapshot(connection, lease.catalog_id, Memory.of(self._settings))
                 champion = find_champion(connection, lease.catalog_id, trainer.device)
             threads = snapshot.responses.threads(self._settings.training_threads)
             torch.set_num_threads(threads)

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from sqlalchemy import delete, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from app import publishing
 from app.database import Database
 from app.responses import put_response
 from app.scores import score_movies
 from app.settings import Settings
-from app.tables import Catalog, Response, User
+from app.tables import Catalog, Movie, Response, User
 from app.trained_models import TrainedModels
 from app.trainings import TrainingRow, create_training, read_training
 from app.worker import Worker
@@ -79,6 +79,27 @@ def test_a_catalog_without_responses_fails_with_a_sentence(database: Database, w
     training = enqueue(database)
     worker.run_next()
     assert read(database, training).error == "there are no responses to learn from"
+
+
+@pytest.mark.usefixtures("class_catalog")
+def test_a_training_larger_than_memory_allows_fails_before_anything_is_read(
+    database: Database, settings: Settings
+) -> None:
+    with database.writing() as connection:
+        connection.execute(insert(Movie), [_movie(connection, number) for number in range(2000)])
+    training = enqueue(database)
+    assert Worker(database, settings.model_copy(update={"training_memory_bytes": 2**20}), "small").run_next()
+    found = read(database, training)
+    assert found.status == "failed"
+    assert found.error == (
+        "a training on 9 responses of 3 users to 2,003 movies takes about 1,222,624 bytes of memory; "
+        "LIKELY_TRAINING_MEMORY_BYTES allows 1,048,576"
+    )
+
+
+def _movie(connection: Connection, number: int) -> dict[str, object]:
+    catalog = connection.execute(select(Catalog.id)).scalar_one()
+    return {"catalog_id": catalog, "movie": f"another{number}", "title": "", "vector": bytes(8)}
 
 
 @pytest.mark.usefixtures("class_catalog")
