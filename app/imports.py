@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from app.catalogs import CatalogRow, find_catalog, mark_behind
-from app.database import Database, now
+from app.database import now
 from app.errors import BadRows, Place, TooLarge
 from app.import_files import read_movies, read_responses
 from app.import_formats import Format, Imported
@@ -44,28 +44,6 @@ class Importer(Protocol):
         progress: Progress | None = None,
     ) -> Imported:
         """Store the rows of a file."""
-
-
-def run_import(
-    database: Database,
-    store: Importer,
-    catalog: str,
-    file: Path,
-    file_format: Format,
-    max_rows: int,
-    *,
-    dry_run: bool = False,
-    progress: Progress | None = None,
-) -> Imported:
-    """Store a file in a transaction of its own; a dry run does all of it and keeps nothing.
-
-    Raises as `store`, and `Busy`.
-    """
-    with database.writing() as connection:
-        imported = store(connection, catalog, file, file_format, max_rows, progress)
-        if dry_run:
-            connection.rollback()
-        return imported
 
 
 def import_movies(

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
         16 * 2**30, ge=2**20, description="memory of a training's data, in a worker"
     )
     busy_seconds: float = Field(30.0, gt=0, description="longest wait for the database's write lock")
+    idempotency_seconds: float = Field(
+        86_400.0, gt=0, description="how long an answer is kept under its Idempotency-Key"
+    )
     shutdown_seconds: int = Field(3, ge=0, description="how long open requests may finish after SIGTERM")
     lease_seconds: float = Field(
         5.0, ge=0.5, description="a worker silent for this long has lost its training"

@@ -194,6 +194,23 @@ class UserEmbedding(Base):
     squared_norm: Mapped[float]
 
 
+class IdempotencyKey(Base):
+    """What a request was answered that its caller gave a key, to be answered the same when it comes again.
+
+    ``digest`` says which request that was. The answer goes with its catalog, as all that is known of it.
+    """
+
+    __tablename__ = "idempotency_keys"
+
+    key: Mapped[str] = mapped_column(String(128), primary_key=True)
+    catalog_id: Mapped[int] = mapped_column(_cascade("catalogs.id"), index=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+    status: Mapped[int]
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    location: Mapped[str | None]
+    created_at: Mapped[float] = mapped_column(index=True)
+
+
 def having(search: str | None, *columns: InstrumentedAttribute[str]) -> ColumnElement[bool]:
     """Return the condition that one of the columns has ``search`` in it; true of all rows without one."""
     if search is None:

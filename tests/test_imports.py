@@ -12,7 +12,7 @@ from app.catalogs import find_catalog, put_catalog, read_catalog
 from app.database import Database
 from app.errors import BadInput, BadRows, Conflict, NotFound, Place, TooLarge
 from app.import_formats import Format, Imported
-from app.imports import Importer, import_movies, import_responses, run_import
+from app.imports import Importer, import_movies, import_responses
 from app.movies import list_movies, put_movie
 from app.responses import put_response
 from app.tables import Catalog, User
@@ -47,7 +47,11 @@ def store(
     *,
     dry_run: bool = False,
 ) -> Imported:
-    return run_import(database, importer, catalog, file, file_format, max_rows, dry_run=dry_run)
+    with database.writing() as connection:
+        imported = importer(connection, catalog, file, file_format, max_rows)
+        if dry_run:
+            connection.rollback()
+    return imported
 
 
 def movies(database: Database) -> list[tuple[str, str, list[float]]]:
@@ -276,7 +280,8 @@ def test_progress_is_told_in_rows(
     monkeypatch.setattr("app.import_text.BLOCK_BYTES", 100)
     file = write_text(tmp_path, "user,movie,response\n" + "u,a,1\n" * 100)
     told: list[int] = []
-    run_import(database, import_responses, "films", file, Format.CSV, MOST, progress=told.append)
+    with database.writing() as connection:
+        import_responses(connection, "films", file, Format.CSV, MOST, told.append)
     assert told == sorted(told)
     assert len(told) > 3
     assert told[-1] == 100

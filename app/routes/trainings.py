@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Annotated, Literal
 from urllib.parse import quote
 
@@ -15,7 +16,9 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from app import trainings
 from app.errors import NotFound
+from app.idempotency import Answer, answer_once
 from app.routes.etags import UNCHANGED, IfNoneMatch, etag, headers_of, unchanged
+from app.routes.idempotency import REPEATED, Once, respond
 from app.routes.parameters import Body, CatalogId, FromApp, Limit, Page, TrainingId, page
 from app.trainings import UNFINISHED, Loss, Serve, TrainingRow
 from models.gradient_descent import GradientDescentOptions
@@ -93,22 +96,31 @@ class MixedEffectsBody(_Training):
 TrainingBody = Annotated[GradientDescentBody | MixedEffectsBody, Field(discriminator="trainer")]
 
 
-@router.post("", status_code=202, responses={202: {"headers": {"Location": _LOCATION}}})
-def create_training(app: FromApp, catalog: CatalogId, body: TrainingBody, response: Response) -> TrainingRow:
+@router.post(
+    "",
+    status_code=202,
+    response_model=TrainingRow,
+    responses={202: {"headers": {"Location": _LOCATION, **REPEATED}}},
+)
+def create_training(app: FromApp, catalog: CatalogId, body: TrainingBody, asked: Once) -> Response:
     """Put a training into the queue; Location is where to watch it."""
-    seed = secrets.randbelow(2**31) if body.seed is None else body.seed
     with app.database.writing() as connection:
-        training = trainings.create_training(
-            connection,
-            catalog,
-            body.trainer,
-            body.options.model_dump(),
-            seed,
-            serve=body.serve,
-            holdout=None if body.holdout is None else body.holdout.model_dump(),
-        )
-    response.headers["Location"] = f"/v1/catalogs/{quote(catalog, safe='')}/trainings/{training.id}"
-    return training
+
+        def create() -> Answer:
+            training = trainings.create_training(
+                connection,
+                catalog,
+                body.trainer,
+                body.options.model_dump(),
+                secrets.randbelow(2**31) if body.seed is None else body.seed,
+                serve=body.serve,
+                holdout=None if body.holdout is None else body.holdout.model_dump(),
+            )
+            location = f"/v1/catalogs/{quote(catalog, safe='')}/trainings/{training.id}"
+            return Answer(HTTPStatus.ACCEPTED, _TRAINING.dump_json(training), location)
+
+        answer = answer_once(connection, asked, catalog, app.settings.idempotency_seconds, create)
+    return respond(answer)
 
 
 @router.get("")
@@ -149,11 +161,22 @@ def read_training(
     )
 
 
-@router.post("/{training}:cancel", status_code=202)
-def cancel_training(app: FromApp, catalog: CatalogId, training: TrainingId) -> TrainingRow:
+@router.post(
+    "/{training}:cancel",
+    status_code=202,
+    response_model=TrainingRow,
+    responses={202: {"headers": REPEATED}},
+)
+def cancel_training(app: FromApp, catalog: CatalogId, training: TrainingId, asked: Once) -> Response:
     """Cancel a training that waits or runs."""
     with app.database.writing() as connection:
-        return trainings.cancel_training(connection, catalog, training)
+
+        def cancel() -> Answer:
+            cancelled = trainings.cancel_training(connection, catalog, training)
+            return Answer(HTTPStatus.ACCEPTED, _TRAINING.dump_json(cancelled))
+
+        answer = answer_once(connection, asked, catalog, app.settings.idempotency_seconds, cancel)
+    return respond(answer)
 
 
 @router.get("/{training}/events", response_class=EventSourceResponse, dependencies=[Depends(find_training)])
