@@ -14,6 +14,8 @@ from app.compute.limits import ComputeLimits
 from app.compute.pool import make_compute_pool
 from app.database import Database
 from app.drawing.pool import make_drawing_pool
+from app.importing.pool import make_import_pool
+from app.importing.tasks import ImportLimits
 from app.logs import configure_logs
 from app.memory import Memory
 from app.resources import Resources
@@ -69,6 +71,7 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
         Database(settings.database_url, settings.busy_seconds),
         make_compute_pool(settings.compute_processes, settings.compute_waiting, ComputeLimits.of(settings)),
         make_drawing_pool(settings.drawing_processes, settings.drawing_waiting, settings.drawing_seconds),
+        make_import_pool(settings.import_processes, settings.import_seconds, ImportLimits.of(settings)),
         TrainedModels(Memory.of(settings)),
     )
 
@@ -78,12 +81,14 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
         resources.database.migrate()
         resources.compute.open()
         resources.drawing.open()
+        resources.importing.open()
         warming = asyncio.get_running_loop().call_later(_WARM_AFTER, _warm, resources) if warm else None
         yield
         if warming is not None:
             warming.cancel()
         await resources.compute.close()
         await resources.drawing.close()
+        await resources.importing.close()
         resources.ready.close()
         resources.ready_pairs.close()
         resources.database.close()

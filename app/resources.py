@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from app.compute.pool import ComputePool
 from app.database import Database
 from app.drawing.pool import DrawingPool
+from app.importing.pool import ImportPool
 from app.measurements import Measurements
 from app.ready_pairs import ReadyPairs
 from app.ready_scores import ReadyScores
@@ -23,6 +24,7 @@ class Resources:
     database: Database
     compute: ComputePool
     drawing: DrawingPool
+    importing: ImportPool
     models: TrainedModels = field(default_factory=TrainedModels)
     measurements: Measurements = field(default_factory=Measurements)
     ready: ReadyScores = field(init=False)

@@ -31,6 +31,13 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(4 * 2**20, ge=1024, description="largest JSON body accepted")
     max_import_bytes: int = Field(4 * 2**30, ge=1024, description="largest import accepted")
     max_import_rows: int = Field(50_000_000, ge=1, description="most rows in one import")
+    import_processes: int = Field(
+        1,
+        ge=0,
+        le=16,
+        description="processes that import, for each web process; 0 imports in the web process",
+    )
+    import_seconds: float = Field(3600.0, gt=0, description="wall-clock time of one import in a process")
     catalog_memory_bytes: int = Field(
         8 * 2**30, ge=2**20, description="memory of one catalog's movies and what was learned of them"
     )

@@ -24,7 +24,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings for a database of this test's own; quick to look, quick to give up."""
-    return Settings(database_url=f"sqlite:///{tmp_path}/likely.db", poll_seconds=0.01, busy_seconds=5)
+    return Settings(
+        database_url=f"sqlite:///{tmp_path}/likely.db", poll_seconds=0.01, busy_seconds=5, import_processes=0
+    )
 
 
 @pytest.fixture

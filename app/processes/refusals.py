@@ -1,11 +1,20 @@
 """Problems between a process and the web process. Does not know what is refused."""
 
+from collections.abc import Iterator
+
 from pydantic import BaseModel
 
-from app.errors import BadInput, OverBudget, Place, Problem, TooLarge
+from app.errors import Place, Problem
 from app.processes.frames import Frame, Kind
 
-_REFUSALS: dict[str, type[Problem]] = {each.type: each for each in (BadInput, TooLarge, OverBudget)}
+
+def _kinds(above: type[Problem]) -> Iterator[type[Problem]]:
+    for kind in above.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
+
+
+_REFUSALS = {kind.type: kind for kind in _kinds(Problem)}
 
 
 class Refusal(BaseModel):

@@ -1,17 +1,16 @@
 """…/movies:import and …/responses:import: whole files, by Content-Type, all or nothing."""
 
 import tempfile
-from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import TypeAdapter
 
 from app.errors import UnsupportedMedia
-from app.idempotency import Answer, Asked, answer_once
+from app.idempotency import Asked
 from app.import_formats import CONTENT_TYPES, Format, Imported
+from app.importing.tasks import ANSWER, ImportLimits, ImportTask, run_import
 from app.resources import Resources
 from app.routes.idempotency import REPEATED, Digest, Key, respond
 from app.routes.parameters import CatalogId, FromApp
@@ -19,8 +18,6 @@ from app.routes.parameters import CatalogId, FromApp
 router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["imports"])
 
 DryRun = Annotated[bool, Query(description="check everything, store nothing")]
-
-_IMPORTED = TypeAdapter(Imported)
 
 # The body is no JSON, so FastAPI cannot know its types.
 _BODY: dict[str, Any] = {
@@ -63,35 +60,19 @@ async def _import(
     # A file of its own, because Parquet is read from its end; gone when it is closed.
     with tempfile.NamedTemporaryFile(prefix="likely-import-") as file:
         asked = await _receive(request, file.file, key)
-        path = Path(file.name)
-        return await run_in_threadpool(_store, app, catalog, path, file_format, what, asked, dry_run=dry_run)
-
-
-def _store(
-    app: Resources,
-    catalog: str,
-    path: Path,
-    file_format: Format,
-    what: Literal["movies", "responses"],
-    asked: Asked | None,
-    *,
-    dry_run: bool,
-) -> Response:
-    # Brings polars along: with the first import, so that a service starts without it.
-    from app import imports
-
-    importer = imports.import_movies if what == "movies" else imports.import_responses
-    rows = app.settings.max_import_rows
-    with app.database.writing() as connection:
-
-        def store() -> Answer:
-            imported = importer(connection, catalog, path, file_format, rows)
-            return Answer(HTTPStatus.OK, _IMPORTED.dump_json(imported))
-
-        answer = answer_once(connection, asked, catalog, app.settings.idempotency_seconds, store)
-        if dry_run:
-            connection.rollback()
-    return respond(answer)
+        task = ImportTask(
+            catalog=catalog,
+            what=what,
+            file=Path(file.name),
+            file_format=file_format,
+            dry_run=dry_run,
+            key=None if asked is None else asked.key,
+            digest=None if asked is None else asked.digest.hex(),
+        )
+        if app.settings.import_processes:
+            return respond(ANSWER.validate_json(await app.importing.run(task)))
+        limits = ImportLimits.of(app.settings)
+        return respond(await run_in_threadpool(run_import, app.database, limits, task))
 
 
 async def _receive(request: Request, file: IO[bytes], key: str | None) -> Asked | None:

@@ -1,0 +1,110 @@
+"""Imports in a process beside the web process: answered as in it, and nothing left of one that was killed."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.database import Database
+from app.demo import load_class
+from app.main import create_app
+from app.settings import Settings
+from tests.live import children_of, command_of
+from tests.routes.refusals import check_problem
+
+IMPORT = "/v1/catalogs/class/responses:import"
+CSV = {"Content-Type": "text/csv"}
+GOOD = b"user,movie,response\nnew,m1,1\nnew,m2,0\n"
+BAD = b"user,movie,response\nnew,m1,2\nnew,nowhere,0\n"
+
+
+@pytest.fixture
+def clients(database: Database, settings: Settings) -> Iterator[list[TestClient]]:
+    """The same database, served with a process that imports and without one."""
+    with database.writing() as connection:
+        load_class(connection)
+    beside = settings.model_copy(update={"import_processes": 1})
+    with TestClient(create_app(beside)) as one, TestClient(create_app(settings)) as other:
+        yield [one, other]
+
+
+def movies(client: TestClient) -> list[str]:
+    return [each["movie"] for each in client.get("/v1/catalogs/class/movies").json()["items"]]
+
+
+def importers() -> list[int]:
+    return [pid for pid in children_of(os.getpid()) if "app.importing.worker" in command_of(pid)]
+
+
+def test_a_file_is_stored_and_refused_with_the_same_words_in_either(clients: list[TestClient]) -> None:
+    first, second = movies(clients[0])[:2]
+    good = GOOD.replace(b"m1", first.encode()).replace(b"m2", second.encode())
+    path = IMPORT + "?dry_run=true"
+    kept, refused, missing = (
+        [client.post(url, content=content, headers=CSV) for client in clients]
+        for url, content in ((path, good), (path, BAD), (path.replace("class", "nowhere"), good))
+    )
+    assert [each.json() for each in kept] == [{"rows": 2, "created": 2, "replaced": 0}] * 2
+    for pair, status in ((refused, 422), (missing, 404)):
+        one, other = ({**check_problem(each), "request_id": ""} for each in pair)
+        assert one == other
+        assert one["status"] == status
+
+
+def test_an_import_that_is_sent_again_is_answered_as_before(clients: list[TestClient]) -> None:
+    content = GOOD.replace(b"m1", movies(clients[0])[0].encode()).replace(b"new,m2,0\n", b"")
+    headers = {**CSV, "Idempotency-Key": "once"}
+    answers = [clients[number].post(IMPORT, content=content, headers=headers) for number in (0, 1, 0)]
+    assert [each.json() for each in answers] == [{"rows": 1, "created": 1, "replaced": 0}] * 3
+    assert ["idempotent-replayed" in each.headers for each in answers] == [False, True, True]
+
+
+def being_written(database: Database) -> bool:
+    connection = database.connect_without_waiting()
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except database.errors:
+        return True
+    finally:
+        connection.close()
+    return False
+
+
+def test_of_a_killed_import_nothing_is_left_and_the_next_one_is_stored(
+    database: Database, clients: list[TestClient]
+) -> None:
+    client, movie = clients[0], movies(clients[0])[0]
+    rows = "".join(f"user{number},{movie},1\n" for number in range(300_000))
+    before = set(importers())
+
+    def kill() -> None:
+        while not (found := set(importers()) - before):
+            time.sleep(0.01)
+        while not being_written(database):
+            time.sleep(0.001)
+        os.kill(found.pop(), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    refused = client.post(IMPORT, content=f"user,movie,response\n{rows}".encode(), headers=CSV)
+    killer.join()
+    assert "memory" in check_problem(refused)["detail"]  # a system short of it kills so
+    assert len(client.get("/v1/catalogs/class/users").json()["items"]) == 3
+    stored = client.post(IMPORT, content=f"user,movie,response\nnew,{movie},1\n".encode(), headers=CSV)
+    assert stored.json() == {"rows": 1, "created": 1, "replaced": 0}
+
+
+def test_an_import_that_takes_too_long_is_refused(database: Database, settings: Settings) -> None:
+    with database.writing() as connection:
+        load_class(connection)
+    hasty = settings.model_copy(update={"import_processes": 1, "import_seconds": 0.001})
+    with TestClient(create_app(hasty)) as client:
+        rows = "".join(f"user{number},heat,1\n" for number in range(20_000))
+        refused = client.post(IMPORT, content=f"user,movie,response\n{rows}".encode(), headers=CSV)
+    problem = check_problem(refused)
+    assert (problem["status"], problem["type"]) == (422, "urn:likely:problem:over-budget")
+    assert "import the file in parts" in problem["detail"]
