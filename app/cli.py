@@ -129,7 +129,10 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "access_log": settings.log_level == "debug",
         "timeout_graceful_shutdown": settings.shutdown_seconds,
         "server_header": False,
+        "http": "app.routes.connections:Connection",
         "ws": "none",  # its library would be loaded for nothing
+        "proxy_headers": bool(settings.forwarded_allow_ips),
+        "forwarded_allow_ips": list(settings.forwarded_allow_ips),
     }
 
 

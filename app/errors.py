@@ -8,11 +8,13 @@
     ├── Conflict            409   right in itself, but not in the present state
     ├── NotAcceptable       406   no format on offer is one that the caller accepts
     ├── TooLarge            413   more bytes or rows than the settings allow
-    ├── UnsupportedMedia    415   a Content-Type that this resource does not take
+    ├── UnsupportedMedia    415   a Content-Type or Content-Encoding that this resource does not take
+    ├── TooSlow             408   the request did not arrive in time
+    ├── Misdirected         421   the Host of the request is none that is answered here
     ├── SwitchedOff         503   a part of the service that its settings leave out; trying again is no use
     └── Unavailable         503   cannot be done at present; nothing was stored
         ├── Busy            503   the database is locked by other writers; try again
-        └── Overloaded      503   more computations wait than can be done soon, or the service stops
+        └── Overloaded      503   more is under way than can be done soon, or the service stops
 
 The command line prints the same sentences. Does not know which routes exist.
 """
@@ -107,6 +109,20 @@ class UnsupportedMedia(Problem):
     type = "unsupported-media-type"
 
 
+class TooSlow(Problem):
+    """A request that did not arrive in time."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    type = "too-slow"
+
+
+class Misdirected(Problem):
+    """A request for a host that is none of this service's."""
+
+    status = HTTPStatus.MISDIRECTED_REQUEST
+    type = "misdirected"
+
+
 class SwitchedOff(Problem):
     """A part of the service that its settings leave out."""
 
@@ -128,6 +144,6 @@ class Busy(Unavailable):
 
 
 class Overloaded(Unavailable):
-    """The computation was not done, because too many others wait or the service stops."""
+    """It was not begun, because too much else is under way or the service stops."""
 
     type = "overloaded"

@@ -34,9 +34,11 @@ from app.routes import (
     trainings,
     users,
 )
+from app.routes.connections import SECONDS
+from app.routes.heads import AnswerHeads, RequestHeads
 from app.routes.parameters import refuse_unknown_parameters
 from app.routes.problems import RESPONSES, Bugs, handle_problems
-from app.routes.requests import BodyLimit, Measured, RequestIds
+from app.routes.requests import BodyLimits, Measured, RequestIds
 from app.settings import Settings
 from app.supervision import end_with_parent
 from app.trained_models import TrainedModels
@@ -76,14 +78,14 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
     )
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, float]]:
         torch.set_num_threads(1)  # requests are small and many; they share the cores as they come
         resources.database.migrate()
         resources.compute.open()
         resources.drawing.open()
         resources.importing.open()
         warming = asyncio.get_running_loop().call_later(_WARM_AFTER, _warm, resources) if warm else None
-        yield
+        yield {SECONDS: settings.receive_seconds}
         if warming is not None:
             warming.cancel()
         await resources.compute.close()
@@ -105,8 +107,10 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
         middleware=[
             Middleware(RequestIds),
             Middleware(Measured, measurements=resources.measurements),
+            Middleware(AnswerHeads, settings=settings),
             *_cross_origin(settings),
-            Middleware(BodyLimit, settings=settings),
+            Middleware(RequestHeads, settings=settings),
+            Middleware(BodyLimits, settings=settings),
             Middleware(Bugs),
         ],
     )

@@ -3,6 +3,7 @@
 Does not know who reads a setting. Command-line flags override these values.
 """
 
+import ipaddress
 import os
 import re
 from typing import Annotated
@@ -10,7 +11,9 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
+_HOST = re.compile(r"\[[0-9a-f:.]+\]|[a-z0-9._-]+")
+_ORIGIN = re.compile(rf"https?://({_HOST.pattern})(:[0-9]{{1,5}})?")
+_THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 
 class Settings(BaseSettings):
@@ -28,6 +31,22 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="origins whose pages may use the API, separated by commas; `*` is any"
     )
+    trusted_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="names in `Host` that are answered, separated by commas; `*` is any. If none is set: "
+        "any, but on a loopback address only this machine's",
+    )
+    forwarded_allow_ips: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="addresses of proxies whose `X-Forwarded-*` headers count, separated by commas"
+    )
+    receive_seconds: float = Field(
+        20.0,
+        gt=0,
+        le=3600,
+        description="longest wait for a request; a body has a second more for each 16 KiB",
+    )
+    streams: int = Field(256, ge=0, description="most event streams at once, for each web process")
+    max_json_depth: int = Field(100, ge=8, le=500, description="deepest nesting of a JSON body")
     max_body_bytes: int = Field(4 * 2**20, ge=1024, description="largest JSON body accepted")
     max_import_bytes: int = Field(4 * 2**30, ge=1024, description="largest import accepted")
     max_import_rows: int = Field(50_000_000, ge=1, description="most rows in one import")
@@ -83,7 +102,7 @@ class Settings(BaseSettings):
     drawing_waiting: int = Field(64, ge=0, description="most pictures that wait for one of them")
     drawing_seconds: float = Field(10.0, gt=0, le=3600, description="wall-clock time of one picture")
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "trusted_hosts", "forwarded_allow_ips", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
@@ -98,3 +117,32 @@ class Settings(BaseSettings):
                     "and nothing behind them, for example https://app.example.org or http://localhost:5173"
                 )
         return origins
+
+    @field_validator("trusted_hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if host != "*" and not _HOST.fullmatch(host):
+                raise ValueError(
+                    f"{host!r} is no host: its name in small letters or its address, without scheme and "
+                    "port, for example likely.example.org or [::1]"
+                )
+        return hosts
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the address listened on."""
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def trusts(self) -> frozenset[str] | None:
+        """Return the hosts that requests may name, None for any.
+
+        On a loopback address only this machine's: a page elsewhere may let its own name lead here ("DNS
+        rebinding"), and would otherwise be answered as if it came from here.
+        """
+        if "*" in self.trusted_hosts or not (self.trusted_hosts or self.loopback):
+            return None
+        return frozenset(self.trusted_hosts or (*_THIS_MACHINE, self.host))

@@ -1,5 +1,6 @@
 """What several test files start from: an empty database, the application on it, the class catalog."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from app.demo import load_class
 from app.main import create_app
 from app.settings import Settings
 from app.worker import Worker
+
+# The name that Starlette's test client calls a service by, beside this machine's.
+os.environ.setdefault("LIKELY_TRUSTED_HOSTS", "testserver, localhost, 127.0.0.1, [::1]")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

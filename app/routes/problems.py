@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import BadInput, Place, Problem, TooLarge, Unavailable, UnsupportedMedia, pointer
+from app.errors import BadInput, Place, Problem, TooLarge, TooSlow, Unavailable, UnsupportedMedia, pointer
 from app.routes.requests import request_id
 
 log = structlog.get_logger()
@@ -129,7 +129,10 @@ async def _answer_http(request: Request, error: Exception) -> Response:
 
 
 _FRAMEWORK_DETAILS = {HTTPStatus.NOT_FOUND: "there is nothing at this path; /docs lists what there is"}
-_FRAMEWORK_TYPES = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge.type}
+_FRAMEWORK_TYPES = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge.type,
+    HTTPStatus.REQUEST_TIMEOUT: TooSlow.type,
+}
 
 
 def _answer_method(request: Request) -> Response:

@@ -1,9 +1,10 @@
-"""What happens to every request: an id, a limit on its body, a measurement.
+"""What happens to every request: an id, limits on its body, a measurement.
 
 Plain ASGI, so that streams stay streams. Does not know the routes, except that imports may be larger and
 computations must be smaller: what these send is read and written several times, while others wait.
 """
 
+import asyncio
 import re
 import secrets
 import time
@@ -15,10 +16,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.measurements import Measurements
+from app.nesting import nests_deeper
 from app.settings import Settings
 
 _IMPORTS = ("/movies:import", "/responses:import")
 _COMPUTATIONS = "/v1/compute/"
+_SLOWEST = 16 * 2**10  # bytes a second
+_CLOSE = {"Connection": "close"}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -50,8 +54,12 @@ class RequestIds:
         await self._app(scope, receive, send_named)
 
 
-class BodyLimit:
-    """Refuses bodies larger than the settings allow, by their declared length and by the bytes received."""
+class BodyLimits:
+    """Refuses bodies that are larger, slower or nested deeper than the settings allow.
+
+    Sizes count by the declared length and by the bytes received. Time counts while nothing comes, not while
+    the service is busy with what came.
+    """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app, self._settings = app, settings
@@ -61,27 +69,59 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._limit(scope)
-        declared = Headers(scope=scope).get("content-length", "")
-        received = 0
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "")
+        if not declared and "transfer-encoding" not in headers:
+            await self._app(scope, receive, send)  # no body
+            return
+        is_import = scope["method"] == "POST" and scope["path"].endswith(_IMPORTS)
+        limit = self._settings.max_import_bytes if is_import else self._limit(scope)
+        is_json = not is_import and "json" in headers.get("content-type", "")
+        parts: list[bytes] = []
+        received, waited, whole = 0, 0.0, False
 
         async def receive_limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > limit or (declared.isdecimal() and int(declared) > limit):
-                raise HTTPException(413, f"the body is larger than the {limit:,} bytes accepted here")
+            nonlocal received, waited, whole
+            if whole:
+                return await receive()
+            if declared.isdecimal() and int(declared[:20]) > limit:
+                raise _too_large(limit)
+            began = time.perf_counter()
+            message = await self._wait_for(receive, received / _SLOWEST - waited)
+            waited += time.perf_counter() - began
+            part = message.get("body", b"")
+            received += len(part)
+            whole = not message.get("more_body", False)
+            if received > limit:
+                raise _too_large(limit)
+            if is_json:
+                parts.append(part)
+                if whole and nests_deeper(b"".join(parts), self._settings.max_json_depth):
+                    raise HTTPException(HTTPStatus.BAD_REQUEST) from RecursionError()
             return message
 
         await self._app(scope, receive_limited, send)
 
+    async def _wait_for(self, receive: Receive, earned: float) -> Message:
+        """Return the next part of a body; ``earned`` are the seconds that the parts before it allow for."""
+        seconds = self._settings.receive_seconds
+        try:
+            async with asyncio.timeout(seconds + earned):
+                return await receive()
+        except TimeoutError as error:
+            detail = f"the body did not come in {seconds:g} seconds, and a second for each 16 KiB of it"
+            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, detail, _CLOSE) from error
+
     def _limit(self, scope: Scope) -> int:
         settings = self._settings
-        if scope["method"] == "POST" and scope["path"].endswith(_IMPORTS):
-            return settings.max_import_bytes
         if scope["path"].startswith(_COMPUTATIONS):
             return min(settings.compute_body_bytes, settings.max_body_bytes)
         return settings.max_body_bytes
+
+
+def _too_large(limit: int) -> HTTPException:
+    detail = f"the body is larger than the {limit:,} bytes accepted here"
+    return HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
 
 
 class Measured:

@@ -1,0 +1,36 @@
+"""How deeply brackets nest: as a reader of JSON finds it, for every text that is JSON."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.nesting import nests_deeper
+
+TEXTS = st.text(alphabet='[]{}"\\a,:')
+VALUES = st.recursive(TEXTS | st.none(), lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner))
+
+
+def depth(value: object) -> int:
+    if isinstance(value, dict):
+        value = list(value.values())
+    return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
+
+
+@given(VALUES, st.integers(0, 5))
+def test_brackets_in_strings_do_not_count(value: object, limit: int) -> None:
+    assert nests_deeper(json.dumps(value).encode(), limit) == (depth(value) > limit)
+
+
+@pytest.mark.parametrize("text", [b"[" * 9, b"[]" * 9, b"]" * 9, b'"' + b"[" * 9, b'"\\"' * 9, b""])
+def test_what_is_no_json_is_measured_too(text: bytes) -> None:
+    assert nests_deeper(text, 8) == (text.count(b"[" * 9) > 0 and not text.startswith(b'"'))
+
+
+@pytest.mark.parametrize("piece", [b"[", b"]", b"[]", b'"', b'\\"', b'"\\', b"[" * 64 + b"]" * 64, b'["]",'])
+def test_no_text_takes_long(piece: bytes) -> None:
+    began = time.process_time()
+    nests_deeper(b'"[' * 9 + piece * (4 * 2**20 // len(piece)), 8)
+    assert time.process_time() - began < 5, "some texts take more than linear time: hours for these"
