@@ -10,6 +10,7 @@
     ├── TooLarge            413   more bytes or rows than the settings allow
     ├── UnsupportedMedia    415   a Content-Type or Content-Encoding that this resource does not take
     ├── TooSlow             408   the request did not arrive in time
+    ├── TooManyRequests     429   one client asks for more in a while than the settings allow
     ├── Misdirected         421   the Host of the request is none that is answered here
     ├── SwitchedOff         503   a part of the service that its settings leave out; trying again is no use
     └── Unavailable         503   cannot be done at present; nothing was stored
@@ -121,6 +122,13 @@ class Misdirected(Problem):
 
     status = HTTPStatus.MISDIRECTED_REQUEST
     type = "misdirected"
+
+
+class TooManyRequests(Problem):
+    """More of one kind from one client than the settings allow in a while."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    type = "too-many-requests"
 
 
 class SwitchedOff(Problem):

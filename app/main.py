@@ -34,6 +34,7 @@ from app.routes import (
     trainings,
     users,
 )
+from app.routes.admission import Admission, Rates
 from app.routes.connections import SECONDS
 from app.routes.heads import AnswerHeads, RequestHeads
 from app.routes.parameters import refuse_unknown_parameters
@@ -110,6 +111,8 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
             Middleware(AnswerHeads, settings=settings),
             *_cross_origin(settings),
             Middleware(RequestHeads, settings=settings),
+            Middleware(Rates, settings=settings),
+            Middleware(Admission, settings=settings),
             Middleware(BodyLimits, settings=settings),
             Middleware(Bugs),
         ],

@@ -5,6 +5,7 @@ Does not know who uses it.
 
 from dataclasses import dataclass, field
 
+from app.admission import Places
 from app.compute.pool import ComputePool
 from app.database import Database
 from app.drawing.pool import DrawingPool
@@ -27,9 +28,11 @@ class Resources:
     importing: ImportPool
     models: TrainedModels = field(default_factory=TrainedModels)
     measurements: Measurements = field(default_factory=Measurements)
+    streams: Places = field(init=False)
     ready: ReadyScores = field(init=False)
     ready_pairs: ReadyPairs = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "streams", Places(self.settings.streams, "event streams"))
         object.__setattr__(self, "ready", ReadyScores(self.database, self.models))
         object.__setattr__(self, "ready_pairs", ReadyPairs(self.database, self.models))

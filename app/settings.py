@@ -45,7 +45,19 @@ class Settings(BaseSettings):
         le=3600,
         description="longest wait for a request; a body has a second more for each 16 KiB",
     )
+    requests_at_once: int = Field(
+        128, ge=1, description="most requests under way, for each web process; more are refused at once"
+    )
     streams: int = Field(256, ge=0, description="most event streams at once, for each web process")
+    scores_a_second: float = Field(
+        0.0, ge=0, description="scores and other reads that a client may ask for a second; 0 is any number"
+    )
+    writes_a_second: float = Field(0.0, ge=0, description="writes and imports, likewise")
+    compute_a_second: float = Field(0.0, ge=0, description="computations, likewise")
+    trainings_a_second: float = Field(0.0, ge=0, description="trainings begun or cancelled, likewise")
+    burst_seconds: float = Field(
+        10.0, gt=0, description="a client that asked for nothing this long may ask for all of it at once"
+    )
     max_json_depth: int = Field(100, ge=8, le=500, description="deepest nesting of a JSON body")
     max_body_bytes: int = Field(4 * 2**20, ge=1024, description="largest JSON body accepted")
     max_import_bytes: int = Field(4 * 2**30, ge=1024, description="largest import accepted")

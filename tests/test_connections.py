@@ -1,6 +1,7 @@
 """Connections to a real service: what is slow, too long or no HTTP ends, and nobody else notices."""
 
 import re
+import socket
 import time
 from collections.abc import Iterator
 
@@ -18,9 +19,19 @@ HEAD = b"POST /v1/compute/tensor HTTP/1.1\r\nHost: localhost\r\nContent-Type: ap
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    environment = {"LIKELY_RECEIVE_SECONDS": str(PATIENCE), "LIKELY_TRUSTED_HOSTS": ""}
-    with serving(tmp_path_factory.mktemp("connections"), environment) as service:
+    environment = {
+        "LIKELY_RECEIVE_SECONDS": str(PATIENCE),
+        "LIKELY_TRUSTED_HOSTS": "",
+        "LIKELY_STREAMS": "2",
+    }
+    with serving(tmp_path_factory.mktemp("connections"), environment, "--no-worker") as service:
         yield service
+
+
+def open_stream(connection: socket.socket) -> int:
+    """Ask for the events of a training that nobody runs; return the status."""
+    connection.sendall(b"GET /v1/catalogs/watched/trainings/1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return int(connection.recv(2**16).split(b" ")[1])
 
 
 def dripping(service: Service, first: bytes, drip: bytes) -> Answer:
@@ -142,6 +153,23 @@ def test_a_request_behind_a_body_with_trailers_has_its_own_headers(service: Serv
         assert read_answer(connection).status == 503
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert read_answer(connection).status == 200
+
+
+def test_streams_are_counted_while_they_run(service: Service) -> None:
+    service.http.put("/v1/catalogs/watched", json={"dimensions": []})
+    service.http.post("/v1/catalogs/watched/trainings", json={"trainer": "gradient_descent"})
+    with connect(service.url) as first, connect(service.url) as third:
+        assert open_stream(first) == 200
+        with connect(service.url) as second:
+            assert open_stream(second) == 200
+            refused = service.http.get("/v1/catalogs/watched/trainings/1/events")
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+            assert refused.json()["type"] == "urn:likely:problem:overloaded"
+            assert service.http.get("/v1/catalogs").status_code == 200
+        deadline = time.monotonic() + 10  # until the service notices who hung up
+        while (status := open_stream(third)) == 503 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert status == 200
 
 
 def test_an_upgrade_is_not_taken(service: Service) -> None:

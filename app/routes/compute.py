@@ -16,10 +16,10 @@ from app.compute.gradients import GradientAnswer, GradientProblem
 from app.compute.limits import ComputeLimits
 from app.compute.networks import Progress
 from app.compute.numbers import as_json
-from app.compute.pool import ComputePool
 from app.compute.programs import TensorAnswer, TensorProblem
 from app.compute.tasks import GradientTask, MlpTask, NeuronTask, TensorTask
 from app.errors import BadInput, Overloaded, Place, Problem, TooLarge
+from app.resources import Resources
 from app.routes import problems
 from app.routes.parameters import FromApp
 from models.mlp import MlpProblem, TrainedMlp
@@ -97,7 +97,7 @@ async def compute_neuron(app: FromApp, request: Request, body: NeuronProblem) ->
 async def compute_mlp(app: FromApp, request: Request, body: MlpBody) -> Response:
     """Train a fully connected network; with `stream`, its losses are sent while it trains."""
     if body.stream:
-        return await _streamed(request, app.compute, MlpTask(problem=body, stream=True))
+        return await _streamed(request, app, MlpTask(problem=body, stream=True))
     return await _answered(request, app.compute.run(MlpTask(problem=body)))
 
 
@@ -143,10 +143,12 @@ async def _wait_for_hang_up(request: Request) -> None:
         continue
 
 
-async def _streamed(request: Request, pool: ComputePool, task: MlpTask) -> Response:
+async def _streamed(request: Request, app: Resources, task: MlpTask) -> Response:
     """Return a stream of a computation's events; what is refused before the first is a refusal as ever."""
+    app.streams.take()
     news: asyncio.Queue[bytes | None] = asyncio.Queue()
-    computation = asyncio.create_task(pool.run(task, news.put_nowait))
+    computation = asyncio.create_task(app.compute.run(task, news.put_nowait))
+    computation.add_done_callback(lambda _: app.streams.leave())
     computation.add_done_callback(lambda _: news.put_nowait(None))
     try:
         first = await unless_hung_up(request, news.get())

@@ -179,7 +179,20 @@ def cancel_training(app: FromApp, catalog: CatalogId, training: TrainingId, aske
     return respond(answer)
 
 
-@router.get("/{training}/events", response_class=EventSourceResponse, dependencies=[Depends(find_training)])
+async def take_a_stream(app: FromApp) -> AsyncIterator[None]:
+    """Count a stream of events while it runs; raises `Overloaded`."""
+    app.streams.take()
+    try:
+        yield
+    finally:
+        app.streams.leave()
+
+
+@router.get(
+    "/{training}/events",
+    response_class=EventSourceResponse,
+    dependencies=[Depends(find_training), Depends(take_a_stream)],
+)
 async def stream_events(
     app: FromApp,
     catalog: CatalogId,

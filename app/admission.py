@@ -1,0 +1,53 @@
+"""How much is under way at once, and how much one client may ask for in a while.
+
+Meant for one thread, that of the event loop: nothing here waits. Does not know what is asked for.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from app.errors import Overloaded
+
+_CLIENTS = 100_000
+
+
+class Places:
+    """So many at once; one more is refused instead of waiting."""
+
+    def __init__(self, most: int, things: str) -> None:
+        self._most, self._things = most, things
+        self.taken = 0
+
+    def take(self) -> None:
+        """Take a place, to be left by `leave`; raises `Overloaded`."""
+        if self.taken >= self._most:
+            raise Overloaded(f"{self._most} {self._things} are under way already; try again")
+        self.taken += 1
+
+    def leave(self) -> None:
+        """Leave a place to somebody else."""
+        self.taken -= 1
+
+
+class Buckets:
+    """A bucket of tokens a client, filled at a steady rate; each request takes one.
+
+    A full bucket holds what comes in in ``seconds``. Clients that nobody has heard of for the longest time
+    are forgotten where there are too many, and begin with a full bucket again.
+    """
+
+    def __init__(self, rate: float, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._rate, self._full, self._now = rate, max(1.0, rate * seconds), now
+        self._levels: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+
+    def take(self, client: bytes) -> float:
+        """Take a token: return 0.0, or in how many seconds there will be one."""
+        now = self._now()
+        level, then = self._levels.pop(client, (self._full, now))
+        level = min(self._full, level + (now - then) * self._rate)
+        enough = level >= 1
+        self._levels[client] = (level - 1 if enough else level), now
+        if len(self._levels) > _CLIENTS:
+            self._levels.popitem(last=False)
+        return 0.0 if enough else (1 - level) / self._rate

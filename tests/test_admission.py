@@ -1,0 +1,72 @@
+"""What is counted before a request is begun: places, and tokens of a client's own."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app import admission
+from app.admission import Buckets, Places
+from app.errors import Overloaded
+
+
+class Clock:
+    """A clock that is set."""
+
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_a_place_more_is_refused_until_one_is_left() -> None:
+    places = Places(2, "things")
+    places.take()
+    places.take()
+    with pytest.raises(Overloaded, match="2 things are under way"):
+        places.take()
+    places.leave()
+    places.take()
+
+
+@given(st.floats(0.1, 100), st.floats(0.1, 100), st.lists(st.floats(0, 10), max_size=100))
+def test_in_any_while_a_client_gets_what_comes_in_then_and_one_full_bucket(
+    rate: float, seconds: float, gaps: list[float]
+) -> None:
+    clock = Clock()
+    buckets = Buckets(rate, seconds, clock)
+    granted: list[float] = []
+    for gap in gaps:
+        clock.seconds += gap
+        if not buckets.take(b"a"):
+            granted.append(clock.seconds)
+    full = max(1.0, rate * seconds)
+    for begin, first in enumerate(granted):
+        for end in range(begin, len(granted)):
+            assert end - begin + 1 <= full + (granted[end] - first) * rate + 1e-6
+
+
+@given(st.floats(0.1, 100), st.floats(0.1, 10))
+def test_who_comes_back_when_told_to_is_served(rate: float, seconds: float) -> None:
+    clock = Clock()
+    buckets = Buckets(rate, seconds, clock)
+    while not (wait := buckets.take(b"a")):
+        pass
+    clock.seconds += wait * (1 + 1e-9) + 1e-9
+    assert not buckets.take(b"a")
+
+
+def test_clients_have_buckets_of_their_own() -> None:
+    buckets = Buckets(1, 1, Clock())
+    assert not buckets.take(b"a")
+    assert buckets.take(b"a") == 1.0
+    assert not buckets.take(b"b")
+
+
+def test_memory_of_clients_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "_CLIENTS", 2)
+    buckets = Buckets(1, 1, Clock())
+    for client in (b"a", b"b", b"a", b"c"):  # b was heard of the longest ago
+        buckets.take(client)
+    assert buckets.take(b"a")
+    assert buckets.take(b"c")
+    assert not buckets.take(b"b")
