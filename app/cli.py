@@ -126,7 +126,8 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "port": settings.port,
         "workers": settings.web_processes,
         "log_level": settings.log_level,
-        "access_log": settings.log_level == "debug",
+        "log_config": None,  # its lines go where all do: see app/logs.py
+        "access_log": False,  # paths hold ids; `Measured` says what was asked for
         "timeout_graceful_shutdown": settings.shutdown_seconds,
         "server_header": False,
         "http": "app.routes.connections:Connection",

@@ -250,6 +250,7 @@ def _driver() -> ModuleType:
 def _create_engine(url: URL, busy_seconds: float) -> Engine:
     engine = create_engine(
         url,
+        hide_parameters=True,  # else its errors show what was to be stored
         module=_driver(),
         connect_args={"timeout": busy_seconds},
         pool_size=_CONNECTIONS,

@@ -1,23 +1,70 @@
-"""Log lines: one event with its fields a line, on standard error. Does not know what is worth logging."""
+"""Log lines: one event with its fields a line, on standard error, those of libraries too.
+
+In a terminal for people to read, otherwise JSON. No line has an id, a title, a path, a query or a body:
+events are fixed sentences, and exceptions come without their messages. Does not know what is worth logging.
+"""
 
 import logging
 import sys
+import threading
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
+from structlog.types import EventDict, ExcInfo, Processor
+
+from app.traces import trace
+
+_LIBRARIES = logging.WARNING  # what they say below this is about their inside
 
 
 def configure_logs(level: str) -> None:
-    """Show events from this level on, with colours where a person reads along."""
+    """Show events from this level on."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    first: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.ExceptionRenderer(_trace),
+    ]
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer()
+        if sys.stderr.isatty()
+        else structlog.processors.JSONRenderer(ensure_ascii=True)
+    )
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer()
-            if sys.stderr.isatty()
-            else structlog.processors.JSONRenderer(ensure_ascii=True),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        processors=[*first, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # looked up anew, it may be redirected
     )
+    libraries = _StandardError()
+    libraries.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=[_first_line, *first],
+        )
+    )
+    logging.basicConfig(handlers=[libraries], level=max(number, _LIBRARIES), force=True)
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _report
+
+
+class _StandardError(logging.Handler):
+    """Standard error as it is at the time of each line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        sys.stderr.write(self.format(record) + "\n")
+
+
+def _first_line(_logger: object, _method: str, event: EventDict) -> Mapping[str, Any]:
+    """Keep of a library's message what it says itself: behind it asyncio shows what was being worked on."""
+    return {**event, "event": str(event["event"]).partition("\n")[0]}
+
+
+def _trace(exc_info: ExcInfo) -> str:
+    return trace(exc_info[1])
+
+
+def _report(ended: threading.ExceptHookArgs) -> None:
+    structlog.get_logger().error("a thread was ended by an error", exception=trace(ended.exc_value))

@@ -1,10 +1,12 @@
 """What several test files start from: an empty database, the application on it, the class catalog."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from fastapi.testclient import TestClient
 from schemathesis.pytest.plugin import SchemathesisFunction
 
@@ -13,6 +15,8 @@ from app.demo import load_class
 from app.main import create_app
 from app.settings import Settings
 from app.worker import Worker
+
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))  # as a service does
 
 # The name that Starlette's test client calls a service by, beside this machine's.
 os.environ.setdefault("LIKELY_TRUSTED_HOSTS", "testserver, localhost, 127.0.0.1, [::1]")

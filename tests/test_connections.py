@@ -12,7 +12,7 @@ from app.settings import Settings
 from tests.live import Service, serving
 from tests.raw import Answer, ask, connect, read_answer
 
-PATIENCE = 1.0
+PATIENCE = 0.5
 BODY = b'{"program": "1"}'
 HEAD = b"POST /v1/compute/tensor HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
@@ -39,8 +39,8 @@ def dripping(service: Service, first: bytes, drip: bytes) -> Answer:
     began = time.perf_counter()
     with connect(service.url) as connection:
         connection.sendall(first)
-        for _ in range(int(3 * PATIENCE / 0.2)):
-            connection.settimeout(0.2)
+        for _ in range(int(3 * PATIENCE / 0.1)):
+            connection.settimeout(0.1)
             try:
                 if connection.recv(1, 2) is not None:  # MSG_PEEK: an answer or the end is there
                     break
@@ -63,7 +63,7 @@ def dripping(service: Service, first: bytes, drip: bytes) -> Answer:
 def test_a_head_that_does_not_come_ends_the_connection(service: Service, first: bytes, drip: bytes) -> None:
     answered = dripping(service, first, drip)
     assert answered.status == 0
-    assert PATIENCE * 0.9 < answered.seconds < 3 * PATIENCE
+    assert PATIENCE * 0.9 < answered.seconds < 10 * PATIENCE
 
 
 def test_a_connection_that_was_used_does_not_wait_longer(service: Service) -> None:
@@ -93,7 +93,7 @@ def test_a_body_that_does_not_come_is_told_so(service: Service, head: bytes, dri
     assert answered.status == 408
     assert answered.problem()["type"] == "urn:likely:problem:too-slow"
     assert answered.headers["connection"] == "close"
-    assert PATIENCE * 0.9 < answered.seconds < 3 * PATIENCE
+    assert PATIENCE * 0.9 < answered.seconds < 10 * PATIENCE
 
 
 def test_a_large_body_has_more_time(service: Service) -> None:
@@ -102,7 +102,7 @@ def test_a_large_body_has_more_time(service: Service) -> None:
         connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % (4 * len(piece) + len(BODY)))
         for _ in range(4):
             connection.sendall(piece)
-            time.sleep(0.4)
+            time.sleep(0.3)
         connection.sendall(BODY)
         assert read_answer(connection).status == 503  # computing is switched off here
 
@@ -121,7 +121,7 @@ def test_a_large_body_has_more_time(service: Service) -> None:
 def test_a_head_without_end_is_refused_before_memory_is(service: Service, request_: bytes) -> None:
     answered = ask(service.url, request_)
     assert answered.status in {0, 431}
-    assert answered.seconds < PATIENCE
+    assert answered.seconds < 5
     if answered.status:
         assert answered.problem()["type"] == "urn:likely:problem:request-header-fields-too-large"
 

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import BinaryIO
 
 from app.processes.frames import Frame, Kind, read_frame, write_frame
+from app.traces import print_trace
 
 Answer = Callable[[bytes, Callable[[bytes], None]], Frame]
 
@@ -30,6 +31,7 @@ def answer_tasks(sink: BinaryIO, answer: Answer) -> None:
 
     ``answer`` takes a task and what sends progress on its way; it returns the answer or the refusal.
     """
+    sys.excepthook = print_trace
     tasks: SimpleQueue[Frame] = SimpleQueue()
     threading.Thread(target=_read_tasks, args=(_unlocked_input(), tasks), daemon=True).start()
 

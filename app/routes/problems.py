@@ -18,7 +18,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import BadInput, Place, Problem, TooLarge, TooSlow, Unavailable, UnsupportedMedia, pointer
-from app.routes.requests import request_id
+from app.routes.requests import method_of, request_id, route_of
 
 log = structlog.get_logger()
 
@@ -275,7 +275,7 @@ class Bugs:
 
 
 def _answer_bug(request: Request) -> Response:
-    log.error("request failed", request_id=request_id(request), path=request.url.path)
+    log.error("request failed", method=method_of(request.scope), route=route_of(request.scope))
     problem = Problem("something went wrong here; the log of the service has it under this request id")
     problem.type = "internal-error"
     return answer(request, problem)

@@ -1,4 +1,4 @@
-"""What happens to every request: an id, limits on its body, a measurement.
+"""What happens to every request: an id, limits on its body, a measurement and at debug level a log line.
 
 Plain ASGI, so that streams stay streams. Does not know the routes, except that imports may be larger and
 computations must be smaller: what these send is read and written several times, while others wait.
@@ -10,14 +10,18 @@ import secrets
 import time
 from http import HTTPMethod, HTTPStatus
 
+import structlog
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
 from app.measurements import Measurements
 from app.nesting import nests_deeper
 from app.settings import Settings
+
+log = structlog.get_logger()
 
 _IMPORTS = ("/movies:import", "/responses:import")
 _COMPUTATIONS = "/v1/compute/"
@@ -45,6 +49,7 @@ class RequestIds:
         given = Headers(scope=scope).get("x-request-id", "")
         name = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         scope["request_id"] = name
+        bind_contextvars(request_id=name)  # each request has a task, so a context, of its own
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -128,7 +133,7 @@ class Measured:
     """Counts requests and times them up to the start of their answers, by route and not by path."""
 
     def __init__(self, app: ASGIApp, measurements: Measurements) -> None:
-        self._app, self._measurements = app, measurements
+        self._app, self._measurements, self._log = app, measurements, log.bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -140,9 +145,10 @@ class Measured:
         def measure(status: int) -> None:
             nonlocal measured
             measured = True
-            route, method = _route(scope), _method(scope)
+            route, method, seconds = route_of(scope), method_of(scope), time.perf_counter() - started
             self._measurements.requests.labels(method, route, status).inc()
-            self._measurements.seconds.labels(method, route).observe(time.perf_counter() - started)
+            self._measurements.seconds.labels(method, route).observe(seconds)
+            self._log.debug("request", method=method, route=route, status=status, seconds=round(seconds, 6))
 
         async def send_measured(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -157,12 +163,12 @@ class Measured:
             raise
 
 
-def _route(scope: Scope) -> str:
+def route_of(scope: Scope) -> str:
     """Return the pattern of the route that matched; paths hold ids, and there is no end of them."""
     return str(getattr(scope.get("route"), "path_format", "none"))
 
 
-def _method(scope: Scope) -> str:
+def method_of(scope: Scope) -> str:
     """Return the method, if it is one that HTTP knows; there is no end of the others."""
     method: str = scope["method"]
     return method if method in HTTPMethod.__members__ else "other"
