@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.backup_commands import backup, restore, verify
 from app.database import Database, DatabaseUnusableError
 from app.errors import Problem
 from app.garbage import importing
@@ -38,6 +39,9 @@ imports = typer.Typer(help="Bring data in.", no_args_is_help=True)
 cli.add_typer(imports, name="import")
 cli.command()(train)
 cli.command()(evaluate)
+cli.command()(backup)
+cli.command()(restore)
+cli.command()(verify)
 
 _errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 

@@ -16,9 +16,11 @@ import pysqlite3.dbapi2
 from sqlalchemy import URL, Connection, Engine, Float, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, TimeoutError  # noqa: A004 - its name
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from app.database_files import find_inode, keep_private
 from app.errors import Busy, Unavailable
 
 _WAITING_WRITERS = 20
@@ -47,7 +49,7 @@ class Database:
     """One database: an engine, and the two kinds of transaction that the application uses."""
 
     def __init__(self, url: str, busy_seconds: float = 30.0) -> None:
-        self.url = _checked(url)
+        self.url = parse_url(url)
         self._busy_seconds = busy_seconds
         self._engine = _create_engine(self.url, busy_seconds)
         # SQLite has one writer at a time. Writers of this process queue here and are woken at once;
@@ -72,7 +74,7 @@ class Database:
     @property
     def version(self) -> str:
         """Name and version of the database library that runs."""
-        return f"SQLite {_driver().sqlite_version}"
+        return f"SQLite {find_driver().sqlite_version}"
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -122,7 +124,7 @@ class Database:
                 raise
             raise Unavailable(f"the database cannot be used at present: {error.orig}") from error
         except self.errors as error:  # of what `app.prepared` runs
-            if type(error) not in {_driver().DatabaseError, _driver().OperationalError}:
+            if type(error) not in {find_driver().DatabaseError, find_driver().OperationalError}:
                 raise
             raise Unavailable(f"the database cannot be used at present: {error}") from error
 
@@ -131,11 +133,7 @@ class Database:
         if self._file is None:
             return
         path, inode = self._file
-        try:
-            present = path.stat().st_ino
-        except FileNotFoundError:
-            present = 0
-        if present != inode:
+        if find_inode(path) != inode:
             raise Unavailable(f"the database file {path.name} was removed or replaced; restart the service")
 
     @contextmanager
@@ -152,12 +150,17 @@ class Database:
     def migrate(self, revision: str = "head") -> None:
         """Bring the tables to the given revision; does nothing when they are there already.
 
-        Several processes may call this at once: the migration runs inside one writing transaction.
+        Several processes may call this at once: the migration runs inside one writing transaction. The files
+        are then for their owner only.
         """
+        path = find_path(self.url)
+        keep_private(path)
+        before = find_inode(path)
         if revision != "head" or not self._is_newest():
             self._upgrade(revision)
-        path = Path(self.url.database or "").resolve()
         self._file = (path, path.stat().st_ino)
+        if before not in {0, self._file[1]}:
+            raise DatabaseUnusableError(f"{path} was replaced while it was opened; start again")
 
     def _is_newest(self) -> bool:
         """Return whether the last revision was applied; without Alembic, which takes long to come."""
@@ -202,7 +205,7 @@ class Database:
     @property
     def errors(self) -> type[Exception]:
         """What the driver's own connections raise."""
-        error: type[Exception] = _driver().Error
+        error: type[Exception] = find_driver().Error
         return error
 
     def close(self) -> None:
@@ -217,10 +220,48 @@ def forget_pages(connection: Connection) -> None:
 
 def newest_revision() -> str:
     """Return the last of the migrations: a file is named by its revision's number and what it does."""
-    return max(file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+    return max(file.name.partition("_")[0] for file in _revisions())
 
 
-def _checked(url: str) -> URL:
+def find_path(url: URL) -> Path:
+    """Return where the file is that a checked URL names."""
+    return Path(url.database or "").resolve()
+
+
+@contextmanager
+def read_file(path: Path) -> Iterator[Connection]:
+    """Open a transaction that sees one state of a database file, and can change nothing in it.
+
+    The file is opened as for writing, so that SQLite tidies away what it puts beside it.
+    """
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: find_driver().connect(f"{path.resolve().as_uri()}?mode=rw", uri=True),
+        module=find_driver(),
+        poolclass=NullPool,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection has no type
+        connection.isolation_level = None
+        connection.execute("PRAGMA query_only = ON")
+
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN")
+        yield connection
+
+
+def find_revisions() -> tuple[set[str], str]:
+    """Return all revisions of the tables that this version knows, and the newest."""
+    return {file.name.partition("_")[0] for file in _revisions()}, newest_revision()
+
+
+def _revisions() -> Iterator[Path]:
+    return (MIGRATIONS / "versions").glob("[0-9]*_*.py")
+
+
+def parse_url(url: str) -> URL:
+    """Return a URL of a SQLite file; raises `DatabaseUnusableError`."""
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -242,7 +283,8 @@ def _checked(url: str) -> URL:
     return parsed
 
 
-def _driver() -> ModuleType:
+def find_driver() -> ModuleType:
+    """Return the SQLite that runs."""
     driver: ModuleType = pysqlite3.dbapi2
     return driver
 
@@ -251,7 +293,7 @@ def _create_engine(url: URL, busy_seconds: float) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,  # else its errors show what was to be stored
-        module=_driver(),
+        module=find_driver(),
         connect_args={"timeout": busy_seconds},
         pool_size=_CONNECTIONS,
         pool_timeout=busy_seconds,

@@ -5,14 +5,14 @@ order in which they were stored does not matter. Does not know which trainer wil
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from app import vectors
 from app.memory import Memory
@@ -36,8 +36,19 @@ class Snapshot:
     movies: list[int]
     responses: Responses
     timestamps: torch.Tensor
+    movies_version: int
     vectors_digest: str
     responses_digest: str
+
+    @property
+    def users_digest(self) -> str:
+        """The digest of who answered, by key, and at which version: it stays while nobody is relearned."""
+        return digest_numbers([*self.users, *self.versions])
+
+    @property
+    def movies_digest(self) -> str:
+        """The digest of the movies' keys."""
+        return digest_numbers(self.movies)
 
     @property
     def timestamps_digest(self) -> str:
@@ -51,7 +62,9 @@ def read_snapshot(connection: Connection, catalog_id: int, memory: Memory) -> Sn
     Raises `models.responses.BadResponsesError` when there are none, and `TooLarge`, before anything is read,
     when they would take more memory than there is for a training.
     """
-    dimensions = connection.execute(select(Catalog.dimensions).where(Catalog.id == catalog_id)).scalar_one()
+    dimensions, movies_version = connection.execute(
+        select(Catalog.dimensions, Catalog.movies_version).where(Catalog.id == catalog_id)
+    ).one()
     memory.check_training(
         _count(connection, select(Movie.id).where(Movie.catalog_id == catalog_id)),
         len(dimensions),
@@ -63,19 +76,14 @@ def read_snapshot(connection: Connection, catalog_id: int, memory: Memory) -> Sn
             .where(User.catalog_id == catalog_id),
         ),
     )
-    movies = connection.execute(
-        select(Movie.id, Movie.movie, Movie.vector)
-        .where(Movie.catalog_id == catalog_id)
-        .order_by(Movie.movie)
-    ).all()
+    movies = _read_movies(connection, catalog_id)
     answered = select(Response.user_id).where(Response.user_id == User.id).exists()
     users = connection.execute(
         select(User.id, User.user, User.version)
         .where(User.catalog_id == catalog_id, answered)
         .order_by(User.user)
     ).all()
-    stacked = vectors.stack((row.vector for row in movies), len(dimensions))
-    item_vectors = torch.from_numpy(stacked.reshape(len(movies), len(dimensions)))
+    item_vectors = _stack(movies, len(dimensions))
     table = _read_responses(connection, catalog_id)
     user_rows = _rows(table[:, 0], [row.id for row in users])
     item_rows = _rows(table[:, 1], [row.id for row in movies])
@@ -91,6 +99,7 @@ def read_snapshot(connection: Connection, catalog_id: int, memory: Memory) -> Sn
         movies=[row.id for row in movies],
         responses=responses,
         timestamps=timestamps.contiguous(),
+        movies_version=movies_version,
         vectors_digest=_digest([*dimensions, *movie_ids], item_vectors),
         responses_digest=_digest(
             [*movie_ids, *(row.user for row in users)],
@@ -103,6 +112,26 @@ def read_snapshot(connection: Connection, catalog_id: int, memory: Memory) -> Sn
 
 def _count(connection: Connection, rows: Select[int]) -> int:
     return connection.execute(select(func.count()).select_from(rows.subquery())).scalar_one()
+
+
+def read_vectors_digest(connection: Connection, catalog_id: int) -> str:
+    """Return what a snapshot's ``vectors_digest`` would be, also where nobody has answered."""
+    dimensions = connection.execute(select(Catalog.dimensions).where(Catalog.id == catalog_id)).scalar_one()
+    movies = _read_movies(connection, catalog_id)
+    return _digest([*dimensions, *(row.movie for row in movies)], _stack(movies, len(dimensions)))
+
+
+def _read_movies(connection: Connection, catalog_id: int) -> Sequence[Row[int, str, bytes]]:
+    return connection.execute(
+        select(Movie.id, Movie.movie, Movie.vector)
+        .where(Movie.catalog_id == catalog_id)
+        .order_by(Movie.movie)
+    ).all()
+
+
+def _stack(movies: Sequence[Row[int, str, bytes]], dimensions: int) -> torch.Tensor:
+    stacked = vectors.stack((row.vector for row in movies), dimensions)
+    return torch.from_numpy(stacked.reshape(len(movies), dimensions))
 
 
 def _read_responses(connection: Connection, catalog_id: int) -> npt.NDArray[np.float64]:
@@ -126,6 +155,11 @@ def _rows(keys: npt.NDArray[np.float64], in_row_order: list[int]) -> torch.Tenso
     ordered = np.array(in_row_order, dtype=np.int64)
     by_key = np.argsort(ordered)
     return torch.from_numpy(by_key[np.searchsorted(ordered[by_key], keys.astype(np.int64))])
+
+
+def digest_numbers(numbers: Sequence[int]) -> str:
+    """Return the SHA-256 of whole numbers in their order."""
+    return _digest([], torch.tensor(numbers, dtype=torch.int64))
 
 
 def _digest(texts: Iterable[str], *numbers: torch.Tensor) -> str:

@@ -24,6 +24,15 @@ def from_bytes(stored: bytes) -> Float32:
     return np.frombuffer(stored, dtype="<f4")
 
 
+def fault_in(stored: object, size: int) -> str | None:
+    """Return what is wrong with bytes that should be ``size`` finite numbers, None if nothing is."""
+    if not isinstance(stored, bytes):
+        return "is missing"
+    if len(stored) != 4 * size:
+        return f"has {len(stored):,} bytes, not {4 * size:,}"
+    return None if np.isfinite(from_bytes(stored)).all() else "has numbers that are not finite"
+
+
 def stack(stored: Iterable[bytes], dimensions: int) -> Float32:
     """Return stored vectors as one writable array of shape (vectors, dimensions)."""
     joined = bytearray()

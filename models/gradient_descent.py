@@ -21,7 +21,7 @@ from models.newton import Curvature, minimise
 from models.objective import LossName, Objective, PenaltyName
 from models.options import Options
 from models.responses import BadResponsesError, Responses
-from models.trainer import DivergedError, Learned, Step
+from models.trainer import DivergedError, Learned, Sizes, Step
 
 _LARGEST = torch.finfo(torch.float32).max  # what is kept is float32
 
@@ -54,6 +54,10 @@ class GradientDescent:
     def steps_total(self) -> int:
         """One step an epoch."""
         return self.options.epochs
+
+    def sizes(self, dimensions: int) -> Sizes:
+        """Return that there is a weight a dimension, and nothing of items."""
+        return Sizes(embedding=dimensions, factor=0, item=0)
 
     def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Learned:
         """Run all epochs; see `models.trainer.Trainer.fit`."""

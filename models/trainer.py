@@ -49,6 +49,15 @@ class Learned:
         return self.tastes.embeddings
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """How many numbers are kept: of a user's embedding, of its factor (0 without one), of an item."""
+
+    embedding: int
+    factor: int
+    item: int
+
+
 class Trainer(Protocol):
     """Learns user embeddings from responses.
 
@@ -63,6 +72,10 @@ class Trainer(Protocol):
     @property
     def steps_total(self) -> int:
         """How many steps `fit` reports at most."""
+        ...
+
+    def sizes(self, dimensions: int) -> Sizes:
+        """Return how large what it learns is, over items with vectors of so many dimensions."""
         ...
 
     def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Learned:

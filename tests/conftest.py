@@ -15,6 +15,7 @@ from app.demo import load_class
 from app.main import create_app
 from app.settings import Settings
 from app.worker import Worker
+from tests.command_line import Run, make_run
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))  # as a service does
 
@@ -65,3 +66,9 @@ def class_catalog(database: Database) -> str:
     with database.writing() as connection:
         load_class(connection)
     return "class"
+
+
+@pytest.fixture
+def likely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process, on a database in a folder of this test."""
+    return make_run(tmp_path, monkeypatch, capsys)

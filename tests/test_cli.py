@@ -4,50 +4,17 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from app.cli import main
 from app.database import Database
 from app.responses import delete_response
 from app.trained_models import TrainedModels
 from app.trainings import create_training
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended and what it printed."""
-
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Done]
+from tests.command_line import Run
 
 DESCENT = ("--trainer", "gradient_descent")
-
-
-@pytest.fixture
-def likely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in this process, on a database in a folder of this test."""
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def run(*arguments: str, **environment: str) -> Done:
-        settings = {"LIKELY_DATABASE_URL": f"sqlite:///{tmp_path}/likely.db", **environment}
-        with monkeypatch.context() as patch:
-            for name, value in settings.items():
-                patch.setenv(name, value)
-            patch.setattr(sys, "argv", ["likely", *arguments])
-            with pytest.raises(SystemExit) as left:
-                main()
-        printed = capsys.readouterr()
-        return Done(int(left.value.code or 0), printed.out, printed.err)
-
-    return run
 
 
 def test_the_demo_prints_the_published_table_also_the_second_time(likely: Run) -> None:
@@ -206,7 +173,7 @@ def test_a_wrong_command_is_one_line_too(likely: Run, arguments: list[str], sent
 
 def test_help_lists_the_commands(likely: Run) -> None:
     help_page = likely("--help").out
-    for command in ("serve", "worker", "migrate", "demo", "import", "train", "evaluate", "scores"):
+    for command in ("serve", "worker", "migrate", "demo", "import", "train", "evaluate", "backup", "restore"):
         assert f"│ {command} " in help_page
 
 

@@ -25,7 +25,7 @@ from models.mixed_effects.standardisation import Standardisation
 from models.model import Tastes, packed
 from models.options import Options
 from models.responses import Responses
-from models.trainer import Learned, Step
+from models.trainer import Learned, Sizes, Step
 
 _FIRST_VARIANCE = 0.1  # of everything but the learned dimensions, which start as N(0, 1)
 _STEPS_BEFORE_STOPPING = 5
@@ -104,6 +104,11 @@ class MixedEffects:
     def steps_total(self) -> int:
         """As many as may be needed; most trainings stop sooner."""
         return self.options.max_steps
+
+    def sizes(self, dimensions: int) -> Sizes:
+        """Return P = 1 + D + L of a user and half of a covariance; for items see `model.item_states`."""
+        size, kept = 1 + dimensions + self.options.learned_dimensions, 1 + self.options.learned_dimensions
+        return Sizes(size, size * (size + 1) // 2, kept + kept * (kept + 1) // 2 + 1)
 
     def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Learned:
         """Learn from all responses; see `learn`, and `models.trainer.Trainer.fit`."""

@@ -125,3 +125,12 @@ def test_answers_between_0_and_1_are_learned_as_such(trainer: Trainer) -> None:
     model = model_of(trainer, learned, data)
     found = torch.sigmoid(torch.stack([model.predict(one, torch.arange(4)).logits for one in learned.tastes]))
     torch.testing.assert_close(found.mean(dim=0), wanted.double(), atol=0.05, rtol=0)
+
+
+def test_what_was_learned_is_as_large_as_the_trainer_says(trainer: Trainer) -> None:
+    data = random_responses(20)
+    learned = trainer.fit(data, 21, unheard)
+    sizes = trainer.sizes(data.dimensions)
+    factors = learned.tastes.factors
+    found = (learned.embeddings.shape[1], 0 if factors is None else factors.shape[1], learned.items.shape[1])
+    assert found == (sizes.embedding, sizes.factor, sizes.item)

@@ -1,6 +1,6 @@
 """Everything that the database holds, to compare before and after."""
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from app.database import Database
 from app.tables import Base
@@ -11,7 +11,12 @@ Contents = dict[str, list[tuple[object, ...]]]
 def contents(database: Database) -> Contents:
     """Return all rows of all tables."""
     with database.reading() as connection:
-        return {
-            table.name: sorted((tuple(row) for row in connection.execute(select(table))), key=repr)
-            for table in Base.metadata.sorted_tables
-        }
+        return read_tables(connection)
+
+
+def read_tables(connection: Connection) -> Contents:
+    """Return all rows of all tables, as a transaction sees them."""
+    return {
+        table.name: sorted((tuple(row) for row in connection.execute(select(table))), key=repr)
+        for table in Base.metadata.sorted_tables
+    }
