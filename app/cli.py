@@ -102,7 +102,10 @@ def serve(
             import app.main  # noqa: F401 - uvicorn asks for it by its name
 
     configure_logs(settings.log_level)
-    database = Database.migrated(settings.database_url, settings.busy_seconds)
+    database = Database(settings.database_url, settings.busy_seconds)
+    if worker or settings.web_processes > 1:
+        database.check_several_writers(allowed=settings.allow_affected_sqlite)
+    database.migrate()
     _errors.print(f"likely: {database.version} keeps {settings.database_url}", markup=False)
     # Leaves through the supervisor's exit, also when the signal comes before or after uvicorn handles it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -155,7 +158,10 @@ def worker(
     settings = Settings()
     configure_logs(settings.log_level)
     signature = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    running = Worker(Database.migrated(settings.database_url, settings.busy_seconds), settings, signature)
+    database = Database(settings.database_url, settings.busy_seconds)
+    database.check_several_writers(allowed=settings.allow_affected_sqlite)
+    database.migrate()
+    running = Worker(database, settings, signature)
     for stopping in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stopping, lambda *_: running.stop.set())
     if until_stdin_closes:

@@ -22,6 +22,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from app.database_files import find_inode, keep_private
 from app.errors import Busy, Unavailable
+from app.sqlite_versions import may_write_together
 
 _WAITING_WRITERS = 20
 _CONNECTIONS = 48  # one for each thread of the web's pool, and a few
@@ -75,6 +76,15 @@ class Database:
     def version(self) -> str:
         """Name and version of the database library that runs."""
         return f"SQLite {find_driver().sqlite_version}"
+
+    def check_several_writers(self, *, allowed: bool) -> None:
+        """Raise `DatabaseUnusableError` where several processes that write can lose data, unless allowed."""
+        if not allowed and not may_write_together(find_driver().sqlite_version):
+            raise DatabaseUnusableError(
+                f"{self.version} can corrupt a database that several processes write, as 3.51.3 and newer "
+                "cannot: bring one, or start with --no-worker and one web process and train while nothing is "
+                "served; LIKELY_ALLOW_AFFECTED_SQLITE=true starts all the same"
+            )
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -80,6 +80,10 @@ class Settings(BaseSettings):
     idempotency_seconds: float = Field(
         86_400.0, gt=0, description="how long an answer is kept under its Idempotency-Key"
     )
+    allow_affected_sqlite: bool = Field(
+        default=False,
+        description="let several processes write with a SQLite that can corrupt it",
+    )
     shutdown_seconds: int = Field(3, ge=0, description="how long open requests may finish after SIGTERM")
     lease_seconds: float = Field(
         5.0, ge=0.5, description="a worker silent for this long has lost its training"
