@@ -21,7 +21,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from app.database_files import find_inode, keep_private
-from app.errors import Busy, Unavailable
+from app.errors import Busy, StorageFull, Unavailable
 from app.sqlite_versions import may_write_together
 
 _WAITING_WRITERS = 20
@@ -129,14 +129,11 @@ class Database:
             yield
         except TimeoutError as error:
             raise Busy("no connection to the database came free in time; try again") from error
-        except DatabaseError as error:
-            if type(error) not in {DatabaseError, OperationalError}:  # a broken constraint is a bug of ours
+        except (DatabaseError, self.errors) as error:  # the driver's own where no connection could be made
+            problem = _worded(getattr(error, "orig", error))
+            if problem is None:
                 raise
-            raise Unavailable(f"the database cannot be used at present: {error.orig}") from error
-        except self.errors as error:  # of what `app.prepared` runs
-            if type(error) not in {find_driver().DatabaseError, find_driver().OperationalError}:
-                raise
-            raise Unavailable(f"the database cannot be used at present: {error}") from error
+            raise problem from error
 
     def check_file(self) -> None:
         """Raise `Unavailable` when the file was replaced: what is written to the old one would be lost."""
@@ -297,6 +294,25 @@ def find_driver() -> ModuleType:
     """Return the SQLite that runs."""
     driver: ModuleType = pysqlite3.dbapi2
     return driver
+
+
+def _worded(error: BaseException | None) -> Unavailable | None:
+    """Return the problem that an error of the driver is, None for one that is a bug of ours.
+
+    An I/O error leaves open whether what was written will be there after the next start.
+    """
+    if type(error) not in {find_driver().DatabaseError, find_driver().OperationalError}:
+        return None  # a broken constraint, for example
+    if _primary_code(error) == find_driver().SQLITE_FULL:
+        return StorageFull(
+            "no space is left for the database; reads go on, and writes when there is space again"
+        )
+    return Unavailable(f"the database cannot be used at present: {error}")
+
+
+def _primary_code(error: BaseException | None) -> int:
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF  # the other bits say more of the same
 
 
 def _create_engine(url: URL, busy_seconds: float) -> Engine:

@@ -13,7 +13,8 @@
     ├── TooManyRequests     429   one client asks for more in a while than the settings allow
     ├── Misdirected         421   the Host of the request is none that is answered here
     ├── SwitchedOff         503   a part of the service that its settings leave out; trying again is no use
-    └── Unavailable         503   cannot be done at present; nothing was stored
+    └── Unavailable         503   cannot be done at present; try again
+        ├── StorageFull     507   no space is left; reads go on, and writes when there is space again
         ├── Busy            503   the database is locked by other writers; try again
         └── Overloaded      503   more is under way than can be done soon, or the service stops
 
@@ -143,6 +144,13 @@ class Unavailable(Problem):
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     type = "unavailable"
+
+
+class StorageFull(Unavailable):
+    """No space is left for what is to be stored."""
+
+    status = HTTPStatus.INSUFFICIENT_STORAGE
+    type = "storage-full"
 
 
 class Busy(Unavailable):

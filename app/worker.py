@@ -36,6 +36,7 @@ from models.trainers import make_trainer
 log = structlog.get_logger()
 
 _RELEARNED_AT_ONCE = 50
+_WAITS_SECONDS = 1.0  # for a database that cannot be used, which may take long
 
 
 class StoppedError(Exception):
@@ -113,6 +114,7 @@ class Worker:
                     continue
             except Unavailable as error:
                 log.warning("the worker waits for the database", error=error.detail)
+                self.stop.wait(_WAITS_SECONDS)
             self.stop.wait(self._settings.poll_seconds)
 
     def run_next(self, only: int | None = None, watch: Callable[[Step], None] | None = None) -> bool:

@@ -1,13 +1,16 @@
 """…/movies:import and …/responses:import: whole files, by Content-Type, all or nothing."""
 
+import errno
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from app.errors import UnsupportedMedia
+from app.errors import StorageFull, Unavailable, UnsupportedMedia
 from app.idempotency import Asked
 from app.import_formats import CONTENT_TYPES, Format, Imported
 from app.importing.tasks import ANSWER, ImportLimits, ImportTask, run_import
@@ -16,6 +19,8 @@ from app.routes.idempotency import REPEATED, Digest, Key, respond
 from app.routes.parameters import CatalogId, FromApp
 
 router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["imports"])
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 DryRun = Annotated[bool, Query(description="check everything, store nothing")]
 
@@ -57,8 +62,8 @@ async def _import(
     dry_run: bool,
 ) -> Response:
     file_format = _format(request)
-    # A file of its own, because Parquet is read from its end; gone when it is closed.
-    with tempfile.NamedTemporaryFile(prefix="likely-import-") as file:
+    # A file of its own, because Parquet is read from its end; for its owner only, gone when it is closed.
+    with _wording_errors(), tempfile.NamedTemporaryFile(prefix="likely-import-") as file:
         asked = await _receive(request, file.file, key)
         task = ImportTask(
             catalog=catalog,
@@ -73,6 +78,17 @@ async def _import(
             return respond(ANSWER.validate_json(await app.importing.run(task)))
         limits = ImportLimits.of(app.settings)
         return respond(await run_in_threadpool(run_import, app.database, limits, task))
+
+
+@contextmanager
+def _wording_errors() -> Iterator[None]:
+    """Say in one sentence that the file cannot be kept; its end, too, writes what was not written yet."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise StorageFull(f"no space is left in {tempfile.gettempdir()} for the import") from error
+        raise Unavailable(f"the import cannot be kept at present: {error.strerror or error}") from error
 
 
 async def _receive(request: Request, file: IO[bytes], key: str | None) -> Asked | None:
