@@ -11,7 +11,10 @@ from benchmarks.torture.figures import Figure
 
 Run = Callable[[float], list[Figure]]
 
-HARNESSES: tuple[str, ...] = ()
+HARNESSES: tuple[str, ...] = (
+    "kills",
+    "failpoints",
+)
 
 
 def run(harness: str, scale: float) -> list[Figure]:

@@ -1,0 +1,65 @@
+"""Commits that end their process; a boundary is named by the function of the application that commits.
+
+Armed in a process of a harness, never in the application, by standing between SQLAlchemy and the driver. Does
+not know what is committed.
+"""
+
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+MIGRATION = "app.database.Database.migrate"
+
+
+@dataclass(frozen=True)
+class Armed:
+    """A boundary, the side of its commit where the process is to die, and the file that is told before."""
+
+    boundary: str
+    side: Literal["before", "after"]
+    told: Path
+
+    def __str__(self) -> str:
+        """Say where it is."""
+        return f"{self.side} the commit of {self.boundary}"
+
+
+def arm(armed: Armed) -> None:
+    """Let this process die at the boundary."""
+    commit = SQLiteDialect_pysqlite.do_commit
+
+    def do_commit(dialect: SQLiteDialect_pysqlite, connection: Any) -> None:  # noqa: ANN401 - the DBAPI has no types
+        here = _boundary() == armed.boundary
+        if here and armed.side == "before":
+            _die(armed)
+        commit(dialect, connection)
+        if here:
+            _die(armed)
+
+    SQLiteDialect_pysqlite.do_commit = do_commit  # type: ignore[method-assign]
+
+
+def _die(armed: Armed) -> None:
+    armed.told.write_text(str(armed))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _boundary() -> str:
+    """Return the innermost function of the application, outside of app.database, that is running."""
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - the only way to a caller's name
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__"))
+        if module.startswith("app.") and module != "app.database":
+            return f"{module}.{frame.f_code.co_qualname}"
+        if frame.f_code.co_name == "migrate" and module == "app.database":
+            return MIGRATION
+        frame = frame.f_back
+    return ""

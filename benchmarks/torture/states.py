@@ -1,0 +1,74 @@
+"""What a database holds, to compare two runs: every row of every table, without clocks and claims.
+
+Does not know how the runs went.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, select
+
+from app.database import Database
+from app.tables import Base
+
+# What tells when and by whom, and not what. An answer that is kept shows a time of its training.
+_LEFT_OUT = {
+    "catalogs": {"created_at"},
+    "trainings": {"created_at", "started_at", "ended_at", "lease_until", "worker", "token", "attempts"},
+    "idempotency_keys": {"created_at", "body"},
+}
+
+State = dict[str, Counter[tuple[object, ...]]]
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Database]:
+    """Open the database of a folder beside its processes."""
+    database = Database(f"sqlite:///{folder}/likely.db")
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def read_state(folder: Path) -> State:
+    """Return what the database of a folder holds; raises `RuntimeError` when the file is not sound."""
+    with opened(folder) as database, database.reading() as connection:
+        check_sound(connection)
+        return {
+            table.name: Counter(
+                tuple(map(repr, row))
+                for row in connection.execute(
+                    select(*(each for each in table.c if each.name not in _LEFT_OUT.get(table.name, ())))
+                )
+            )
+            for table in Base.metadata.sorted_tables
+        }
+
+
+def check_sound(connection: Connection) -> None:
+    """Raise `RuntimeError` unless the file is whole and every reference leads somewhere."""
+    whole = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+    astray = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    if whole != ["ok"] or astray:
+        raise RuntimeError(f"the file is not sound: {whole[:3]}, {astray[:3]}")
+
+
+def different(one: State, other: State) -> str:
+    """Say in which tables two states differ, in nothing if they are equal."""
+    return ", ".join(
+        f"{table}: {sum((rows - other[table]).values())} and {sum((other[table] - rows).values())} rows"
+        for table, rows in one.items()
+        if rows != other[table]
+    )
+
+
+def copied(source: Path, target: Path) -> Path:
+    """Make a folder with a copy of the database of another, which nobody writes to."""
+    target.mkdir()
+    for file in source.glob("likely.db*"):
+        shutil.copy(file, target)
+    return target
