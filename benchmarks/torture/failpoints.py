@@ -16,11 +16,14 @@ from typing import Literal
 
 from sqlalchemy import select
 
-from app.catalogs import put_catalog
+from app import cli, leases
+from app import worker as worker_module
+from app.catalogs import delete_catalog, put_catalog
 from app.database import Database
 from app.demo import load_class
 from app.import_formats import Format
 from app.settings import Settings
+from app.supervision import Supervisor
 from app.tables import Training
 from app.trainings import cancel_training, create_training
 from app.worker import Worker
@@ -35,7 +38,7 @@ CLASS = "/v1/catalogs/class"
 KEY = {"Idempotency-Key": "the-same"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
 SIDES: tuple[Literal["before", "after"], ...] = ("before", "after")
-WAIT = 20.0
+WAIT = 60.0
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,65 @@ WORK = [
 ]
 
 
+@dataclass(frozen=True)
+class Command:
+    """What a process does that is neither of the web nor a worker, and the function that commits it."""
+
+    what: str
+    boundary: str
+    ready: Callable[[Database], None]
+    work: Callable[[], None]
+
+
+def _without_class(database: Database) -> None:
+    with database.writing() as connection:
+        delete_catalog(connection, "class")
+
+
+def _load_class() -> None:
+    cli.demo()
+
+
+def _import_movielens() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "movies.csv").write_text(
+            "movieId,title,genres\n1,A (1999),Drama\n2,B (2000),Comedy|Drama\n"
+        )
+        (folder / "ratings.csv").write_text(
+            "userId,movieId,rating,timestamp\n1,1,5.0,7\n2,1,1.0,8\n2,2,4.0,9\n"
+        )
+        cli.import_movielens(folder)
+
+
+def _claimed(database: Database) -> None:
+    with database.writing() as connection:
+        leases.claim(connection, "dead", 3600.0, 10)
+
+
+def _expire_leases() -> None:
+    supervisor = object.__new__(Supervisor)  # without the worker that it would start
+    supervisor.__dict__.update(_database=Database.migrated(Settings().database_url), _name="dead")
+    supervisor._expire_leases()
+
+
+def _give_up_relearning() -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    worker_module.relearn_behind = fail  # type: ignore[assignment]
+    settings = Settings()
+    Worker(Database.migrated(settings.database_url), settings, "w").relearn_some()
+
+
+COMMANDS = [
+    Command("the class is loaded", "app.cli.demo", _without_class, _load_class),
+    Command("MovieLens is imported", "app.movielens.import_movielens", _nothing, _import_movielens),
+    Command("leases end", "app.supervision.Supervisor._expire_leases", _claimed, _expire_leases),
+    Command("relearning fails", "app.worker.Worker._stop_looking", _left_behind, _give_up_relearning),
+]
+
+
 def run(scale: float) -> list[Figure]:
     """Try the failpoints, every so manieth of them."""
     step = max(1, round(1 / scale))
@@ -190,7 +252,7 @@ def run(scale: float) -> list[Figure]:
         tried = Tried(Path(name))
         for place, attempt in enumerate(tried.attempts()):
             if place % step == 0:
-                attempt()
+                tried.note(attempt)
         return [tried.figure()]
 
 
@@ -213,8 +275,17 @@ class Tried:
                 yield lambda asked=asked, side=side: self._ask(asked, side)  # type: ignore[misc]
             for work in WORK:
                 yield lambda work=work, side=side: self._work(work, side)  # type: ignore[misc]
+            for command in COMMANDS:
+                yield lambda command=command, side=side: self._command(command, side)  # type: ignore[misc]
             yield lambda side=side: self._migrate(side)  # type: ignore[misc]
             yield lambda side=side: self._give_back(side)  # type: ignore[misc]
+
+    def note(self, attempt: Callable[[], None]) -> None:
+        """Try one; what does not come to its end is a promise broken."""
+        try:
+            attempt()
+        except (Lost, RuntimeError) as error:
+            self.broken.append(repr(error))
 
     def figure(self) -> Figure:
         """Say what came out."""
@@ -270,6 +341,19 @@ class Tried:
                 copy.bury("w")
             _finish(copy)
             self._compare(f"{side}: {work.what}", read_state(copy.folder), undisturbed)
+
+    def _command(self, command: Command, side: Literal["before", "after"]) -> None:
+        with self._copy(command.ready) as copy:
+            copy.run(command.work).join()
+            undisturbed = read_state(copy.folder)
+        with self._copy(command.ready) as copy:
+            told = copy.folder / "told"
+            for recovering, boundary in enumerate((command.boundary, MIGRATION)):
+                told.unlink(missing_ok=True)
+                process = copy.run(command.work, armed=Armed(boundary, side, told))
+                self._note(process, told, f"{side} {boundary}", recovering=bool(recovering))
+            copy.run(command.work).join()
+            self._compare(f"{side}: {command.what}", read_state(copy.folder), undisturbed)
 
     def _migrate(self, side: Literal["before", "after"]) -> None:
         folder = self._folder / f"empty-{side}"
@@ -353,7 +437,7 @@ def _make_template(folder: Path) -> None:
     worker = Worker(database, Settings(database_url=url), "template")
     with database.writing() as connection:
         load_class(connection)
-    for seed, epochs in ((1, 50), (2, 50), (3, 20_000)):
+    for seed, epochs in ((1, 50), (2, 50), (3, 2000)):
         with database.writing() as connection:
             options = {"epochs": epochs, "optimizer": "adam"}
             create_training(connection, "class", "gradient_descent", options, seed, serve=True)
@@ -370,7 +454,7 @@ def _ask(port: int, asked: Asked) -> Reply:
 def _long_training(database: Database) -> None:
     with database.writing() as connection:
         cancel_training(connection, "class", 3)
-        options = {"epochs": 1_000_000, "optimizer": "adam"}
+        options = {"epochs": 100_000, "optimizer": "adam"}
         create_training(connection, "class", "gradient_descent", options, 1, serve=True)
 
 
@@ -407,5 +491,5 @@ def _wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + WAIT
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError("what was waited for did not come")
+            raise RuntimeError("what was waited for did not come")
         time.sleep(0.02)

@@ -14,6 +14,9 @@ Run = Callable[[float], list[Figure]]
 HARNESSES: tuple[str, ...] = (
     "kills",
     "failpoints",
+    "clients",
+    "races",
+    "deletions",
 )
 
 

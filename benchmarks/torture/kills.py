@@ -1,8 +1,9 @@
 """SIGKILL at random moments while clients write, import, train and promote.
 
-Four clients write, each what nobody else writes, and note what was acknowledged and what is not known. Whenever
-the web was killed, the database is compared with their notes, and what was lost on the way is asked for again
-under its key. Every so often it is `likely serve`, started from nothing, whose processes are all killed.
+Four clients write, each what nobody else writes, and note what was acknowledged and what is not known.
+Whenever the web was killed, the database is compared with their notes, and what was lost on the way is
+asked for again under its key. Every so often it is `likely serve`, started from nothing, whose processes
+are all killed.
 """
 
 import random

@@ -1,8 +1,8 @@
 """The service's processes, forked from one that has imported everything: hundreds can be killed in minutes.
 
 A web process is `create_app` under uvicorn and a worker is `app.worker.Worker`, as `likely serve` has them;
-only the seconds in which Python imports torch are left out. `Whole` is `likely serve` itself. Does not know when
-anything is killed, nor what is asked.
+only the seconds in which Python imports torch are left out. `Whole` is `likely serve` itself. Does not know
+when anything is killed, nor what is asked.
 """
 
 import os
@@ -68,6 +68,12 @@ class Processes:
     def worker(self, name: str, armed: Armed | None = None) -> ForkServerProcess:
         """Start a worker."""
         return self._start(_work, name, armed)
+
+    def run(
+        self, work: Callable[..., None], *arguments: object, armed: Armed | None = None
+    ) -> ForkServerProcess:
+        """Start a process of a harness's own, with the settings of the others."""
+        return self._start(_run, work, arguments, armed)
 
     def bury(self, name: str) -> None:
         """End the leases of a worker that was killed, as the service does that started it."""
@@ -182,6 +188,17 @@ def _work(environment: Mapping[str, str], log: Path, name: str, armed: Armed | N
     worker = Worker(Database.migrated(settings.database_url, settings.busy_seconds), settings, name)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop.set())
     worker.run()
+
+
+def _run(
+    environment: Mapping[str, str],
+    log: Path,
+    work: Callable[..., None],
+    arguments: tuple[object, ...],
+    armed: Armed | None,
+) -> None:
+    _begin(environment, log, armed)
+    work(*arguments)
 
 
 def _begin(environment: Mapping[str, str], log: Path, armed: Armed | None) -> None:

@@ -1,0 +1,243 @@
+"""64 clients write and read through four web processes while trainings run: each must see its own writes.
+
+Each client owns a user, and has two connections, which are made anew now and then, so that any process may
+answer. After an acknowledged write each read must show it exactly: nobody else writes there. Sixteen clients
+each are a process. Does not know how reads are kept current.
+"""
+
+import random
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from urllib.parse import urlencode
+
+from app.catalogs import put_catalog
+from app.movies import put_movie
+from app.responses import put_response
+from app.trained_models import TrainedModels
+from benchmarks.running import percentile
+from benchmarks.torture.client import Client, Lost, Reply
+from benchmarks.torture.figures import Figure
+from benchmarks.torture.processes import Whole, processes, wait_until_ready
+from benchmarks.torture.states import check_sound, opened
+from tests.live import free_port
+
+CLIENTS, WEB = 64, 4
+SECONDS = 300.0
+OPERATIONS = 100_000
+P99 = 0.25
+CATALOG = "/v1/catalogs/c"
+MOVIES = [f"m{number}" for number in range(50)]
+_RECONNECT = 50  # operations
+_WRITES = 5  # of so many operations one
+_PROCESSES = 4
+
+
+@dataclass
+class Tally:
+    """What a client did and saw."""
+
+    operations: int = 0
+    violations: list[str] = field(default_factory=list)
+    failures: Counter[str] = field(default_factory=Counter)
+    writes: list[float] = field(default_factory=list)
+    reads: list[float] = field(default_factory=list)
+
+
+class Person:
+    """A client and its user: what it wrote and what it must see."""
+
+    def __init__(self, number: int, port: int) -> None:
+        self._number, self._lives = number, 0
+        self._source = random.Random(number)  # noqa: S311 - a seed
+        self._connections = [Client(port), Client(port)]
+        self._begin()
+        self.tally = Tally()
+
+    def _begin(self) -> None:
+        """Be a user of whom everything is known: nothing."""
+        self._lives += 1
+        self._user = f"u{self._number}-{self._lives}"
+        self._answers: dict[str, float] = {}
+        self._version = 0
+
+    def live(self, ends: float) -> None:
+        """Write and read until the time is over."""
+        while time.time() < ends:
+            if self.tally.operations % _RECONNECT == 0:
+                self._source.choice(self._connections).close()
+            client = self._source.choice(self._connections)
+            try:
+                if not self._answers or self._source.randrange(_WRITES) == 0:
+                    self._write(client)
+                else:
+                    self._read(client)
+            except Lost as error:
+                self.tally.failures[f"lost: {error}"] += 1
+                self._begin()
+            self.tally.operations += 1
+        for client in self._connections:
+            client.close()
+
+    def _write(self, client: Client) -> None:
+        movie = self._source.choice(MOVIES)
+        path = f"{CATALOG}/users/{self._user}/responses/{movie}"
+        remove = len(self._answers) > 10 and movie in self._answers  # noqa: PLR2004 - enough to score by
+        value = self._source.randrange(1000) / 1000
+        began = time.perf_counter()
+        reply = client.ask("DELETE", path) if remove else client.ask("PUT", path, {"response": value})
+        self.tally.writes.append(time.perf_counter() - began)
+        if not reply.done:
+            self._note(reply)
+            return
+        if remove:
+            del self._answers[movie]
+            self._version += 1
+            return
+        self._version += self._answers.get(movie) != value
+        self._answers[movie] = value
+        if reply.json["embedding_version"] != self._version:
+            self._violation(f"{reply.body!r} where {self._version} was due")
+
+    def _read(self, client: Client) -> None:
+        user = f"{CATALOG}/users/{self._user}"
+        named = urlencode([("movie", movie) for movie in self._source.sample(MOVIES, 3)])
+        what = self._source.choice(["scores", "recommendations", "embedding", "responses"])
+        query = {"scores": f"?{named}", "responses": "?limit=1000"}.get(what, "")
+        began = time.perf_counter()
+        reply = client.ask("GET", f"{user}/{what}{query}")
+        self.tally.reads.append(time.perf_counter() - began)
+        if not reply.done:
+            self._note(reply)
+        elif not self._right(what, reply):
+            self._violation(f"{what} of {self._user}: {reply.body[:200]!r} after {self._version}")
+
+    def _right(self, what: str, reply: Reply) -> bool:
+        """Return whether an answer is of all that was acknowledged, and of nothing else."""
+        shown = reply.json
+        if what == "embedding":
+            return bool(
+                (shown["responses"], shown["embedding_version"]) == (len(self._answers), self._version)
+            )
+        if what == "responses":
+            return {each["movie"]: each["response"] for each in shown["items"]} == self._answers
+        named = {each["movie"] for each in shown["scores"]}
+        answered = what == "recommendations" and named & self._answers.keys()
+        return shown["responses"] == len(self._answers) and not answered
+
+    def _note(self, reply: Reply) -> None:
+        said = reply.json.get("detail", "")
+        self.tally.failures[f"{reply.status} {said[:80]}"] += 1
+
+    def _violation(self, what: str) -> None:
+        self.tally.violations.append(what)
+
+
+def run(scale: float) -> list[Figure]:
+    """Let them all live for so long."""
+    with tempfile.TemporaryDirectory(prefix="likely-clients-") as name:
+        folder = Path(name)
+        _make(folder)
+        port, web = free_port(), WEB if scale == 1.0 else 2
+        with processes(folder, POLL_SECONDS="0.1") as started:
+            service = Whole(started, port, "--web-processes", str(web))
+            try:
+                wait_until_ready(port, time.monotonic())
+                _train(port)
+                tallies, trainings = _live(port, SECONDS * scale)
+            finally:
+                service.stop()
+            said = started.log.read_text()
+        with opened(folder) as database, database.reading() as connection:
+            check_sound(connection)
+        return _figures(tallies, web, trainings, said.count("database is locked"), SECONDS * scale)
+
+
+def _live(port: int, seconds: float) -> tuple[list[Tally], int]:
+    """Run the clients, each so many in a process, and trainings one after the other beside them."""
+    context = get_context("forkserver")
+    ends = time.time() + seconds
+    answers: SimpleQueue[list[Tally]] = context.SimpleQueue()
+    share = CLIENTS // _PROCESSES
+    crowds = [
+        context.Process(target=_crowd, args=(range(first, first + share), port, ends, answers))
+        for first in range(0, CLIENTS, share)
+    ]
+    for crowd in crowds:
+        crowd.start()
+    trainings = 0
+    while time.time() < ends:
+        trainings += _train(port)
+    tallies = [tally for _ in crowds for tally in answers.get()]
+    for crowd in crowds:
+        crowd.join()
+    return tallies, trainings
+
+
+def _crowd(numbers: range, port: int, ends: float, answers: SimpleQueue[list[Tally]]) -> None:
+    people = [Person(number, port) for number in numbers]
+    threads = [threading.Thread(target=person.live, args=(ends,)) for person in people]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    answers.put([person.tally for person in people])
+
+
+def _train(port: int) -> int:
+    """Run a training to its end; return how many that were."""
+    body = {"trainer": "mixed_effects", "options": {"learned_dimensions": 2}}
+    try:
+        with Client(port) as client:
+            posted = client.ask("POST", f"{CATALOG}/trainings", body)
+            if not posted.done:
+                return 0
+            while client.ask("GET", posted.headers["location"]).json["status"] in {"queued", "running"}:
+                time.sleep(0.2)
+    except Lost:
+        return 0
+    return 1
+
+
+def _figures(tallies: list[Tally], web: int, trainings: int, locked: int, seconds: float) -> list[Figure]:
+    operations = sum(tally.operations for tally in tallies)
+    violations = [one for tally in tallies for one in tally.violations]
+    failures = sum((tally.failures for tally in tallies), Counter[str]())
+    locked += sum(count for said, count in failures.items() if "locked" in said)
+    writes = [one for tally in tallies for one in tally.writes]
+    reads = [one for tally in tallies for one in tally.reads]
+    enough = operations >= OPERATIONS * seconds / SECONDS
+    what = (
+        f"{len(tallies)} clients through {web} web processes, {seconds:.0f} s, {trainings} trainings beside "
+        f"them: {operations:,} operations"
+    )
+    found = f"{locked} locked, {len(violations)} violations, {sum(failures.values())} refused or lost"
+    said = "; ".join([*violations[:3], *(f"{count} × {one}" for one, count in failures.most_common(3))])
+    asked = f"0 “database is locked”, 0 violations of promise 3 in {OPERATIONS:,} operations"
+    p99 = percentile(writes, 99)
+    times = (
+        f"p50 {1000 * percentile(writes, 50):.0f} ms, p99 {1000 * p99:.0f} ms, "
+        f"at most {1000 * max(writes):.0f} ms; reads p99 {1000 * percentile(reads, 99):.0f} ms"
+    )
+    return [
+        Figure(what, asked, f"{found} {said[:400]}".strip(), not locked and not violations and enough),
+        Figure(f"{len(writes):,} writes of these clients", "p99 ≤ 250 ms", times, p99 <= P99),
+    ]
+
+
+def _make(folder: Path) -> None:
+    source = random.Random(1)  # noqa: S311 - a seed
+    with opened(folder) as database:
+        database.migrate()
+        with database.writing() as connection:
+            put_catalog(connection, "c", None, ["a", "b", "c"])
+            for movie in MOVIES:
+                put_movie(connection, "c", movie, None, [source.gauss(0, 1) for _ in range(3)])
+            for user in range(20):  # somebody to train from at the beginning
+                for movie in source.sample(MOVIES, 20):
+                    put_response(connection, TrainedModels(), "c", f"s{user}", movie, source.random(), None)
