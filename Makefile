@@ -25,7 +25,7 @@ PIP := .venv/bin/python -m pip -qq --disable-pip-version-check
 WHOLE := $(shell test "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" && .venv/bin/python -c 'import pip' 2>/dev/null && echo yes)
 
 .DELETE_ON_ERROR:
-.PHONY: help run test browser lint format setup readme migration constraints bench bench-accuracy torture clean always
+.PHONY: help run test browser lint format setup readme migration constraints bench bench-accuracy torture audit clean always
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -142,6 +142,9 @@ bench: $(READY) ## measure speed beside peers, into docs/benchmarks.md: make ben
 
 torture: $(READY_DEV) ## try to break every promise at full length (hours), into docs/track-record.md
 	@.venv/bin/python -m benchmarks.torture $(HARNESSES)
+
+audit: $(READY_DEV) ## ask whether a pinned dependency has a known vulnerability, as far as the index answers
+	@.venv/bin/python -m tests.audit
 
 clean: ## remove .venv and every cache, never a database
 	@rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist ./*.egg-info
