@@ -17,6 +17,9 @@ HARNESSES: tuple[str, ...] = (
     "clients",
     "races",
     "deletions",
+    "disks",
+    "backups",
+    "soak",
 )
 
 

@@ -1,0 +1,13 @@
+"""A small part, from the same seeds, of what `make torture` tries with disks and backups."""
+
+from benchmarks.torture.harnesses import run
+
+
+def test_disks_that_are_full_or_fail_lose_nothing() -> None:
+    [figure] = run("disks", 0.01)
+    assert figure.held, figure.found
+
+
+def test_backups_under_writes_and_migrations_lose_nothing() -> None:
+    for figure in run("backups", 0.03):
+        assert figure.held, figure.found
