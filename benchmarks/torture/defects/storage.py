@@ -1,0 +1,116 @@
+"""Defects of backups, verification, the database's files, full disks and the rule for SQLite's versions."""
+
+from benchmarks.torture.defects.defect import Defect
+
+_BACKUPS = "tests/test_backups.py::"
+_VERIFICATION = "tests/test_verification.py::"
+_FAULTS = "tests/routes/test_storage_faults.py::"
+_VERSIONS = "tests/test_sqlite_versions.py::"
+
+DEFECTS = (
+    Defect(
+        what="a backup has its name before it is on disk",
+        file="app/backups.py",
+        right="        _sync(copy)\n        yield copy",
+        wrong="        yield copy",
+        tests=(f"{_BACKUPS}test_a_backup_is_durable_before_it_has_its_name",),
+    ),
+    Defect(
+        what="a backup takes the place of a file that came meanwhile",
+        file="app/backups.py",
+        right="        os.link(copy, target)",
+        wrong="        copy.replace(target)",
+        tests=(f"{_BACKUPS}test_a_file_that_came_meanwhile_is_left_as_it_is",),
+    ),
+    Defect(
+        what="a backup that fails leaves its half behind",
+        file="app/backups.py",
+        right="        copy.unlink(missing_ok=True)",
+        wrong="        pass",
+        tests=(f"{_BACKUPS}test_a_backup_that_fails_leaves_nothing",),
+    ),
+    Defect(
+        what="a database is replaced under a running service",
+        file="app/backups.py",
+        right="            with _alone(target):",
+        wrong="            with suppress(Conflict):",
+        tests=(f"{_BACKUPS}test_a_database_in_use_is_not_replaced",),
+    ),
+    Defect(
+        what="what is in the log of the old database comes into the new one",
+        file="app/backups.py",
+        right='        connection.execute("PRAGMA journal_mode = DELETE")',
+        wrong="        yield\n        return",
+        tests=(f"{_BACKUPS}test_what_a_killed_service_left_in_its_log_does_not_come_back",),
+    ),
+    Defect(
+        what="a log without its database is taken for the new one's",
+        file="app/backups.py",
+        right="            _put_aside(beside(target))  #",
+        wrong="            _put_aside([])  #",
+        tests=(f"{_BACKUPS}test_a_log_without_its_database_does_not_come_back_either",),
+    ),
+    Defect(
+        what="a backup with faults is restored",
+        file="app/backups.py",
+        right='    _check(report, f"{backup} has faults',
+        wrong='    _check(Report(), f"{backup} has faults',
+        tests=(f"{_BACKUPS}test_a_backup_with_faults_is_not_restored",),
+    ),
+    Defect(
+        what="others may read a new database",
+        file="app/database_files.py",
+        right="PRIVATE = 0o600",
+        wrong="PRIVATE = 0o644",
+        tests=(f"{_BACKUPS}test_a_new_database_and_its_files_are_for_their_owner_only",),
+    ),
+    Defect(
+        what="verification passes numbers that are not finite",
+        file="app/vectors.py",
+        right=' if np.isfinite(from_bytes(stored)).all() else "has numbers that are not finite"',
+        wrong="",
+        tests=(f"{_VERIFICATION}test_each_fault_is_named",),
+    ),
+    Defect(
+        what="the digest of what was learned is not taken again",
+        file="app/kept_trainings.py",
+        right='        taken.append("learned")',
+        wrong="        pass",
+        tests=(f"{_VERIFICATION}test_each_fault_is_named",),
+    ),
+    Defect(
+        what="a digest is taken of what has changed since",
+        file="app/kept_trainings.py",
+        right='    if _digest_users(users) != training.kept["users"]:',
+        wrong="    if not users:",
+        tests=(f"{_VERIFICATION}test_digests_are_left_alone_when_what_they_were_of_has_changed",),
+    ),
+    Defect(
+        what="a full disk is taken for any I/O error",
+        file="app/database.py",
+        right="== find_driver().SQLITE_FULL",
+        wrong="== find_driver().SQLITE_NOMEM",
+        tests=(f"{_FAULTS}test_no_space_is_507_reads_go_on_and_writes_when_there_is_space_again",),
+    ),
+    Defect(
+        what="a full temporary folder is answered as a bug",
+        file="app/routes/imports.py",
+        right="    except OSError as error:",
+        wrong="    except ConnectionError as error:",
+        tests=(f"{_FAULTS}test_no_space_for_the_file_of_an_import_is_507",),
+    ),
+    Defect(
+        what="an affected SQLite counts as repaired",
+        file="app/sqlite_versions.py",
+        right="_FIXED = (3, 51, 3)",
+        wrong="_FIXED = (3, 51, 2)",
+        tests=(f"{_VERSIONS}test_an_affected_version_may_not",),
+    ),
+    Defect(
+        what="several web processes do not count as several writers",
+        file="app/cli.py",
+        right="    if worker or settings.web_processes > 1:",
+        wrong="    if worker:",
+        tests=(f"{_VERSIONS}test_several_writers_are_refused_on_an_affected_version",),
+    ),
+)
