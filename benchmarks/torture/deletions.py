@@ -49,7 +49,7 @@ class Deleting:
         """Make a user or a movie, get it into the memory of both processes, delete it, and ask for it."""
         self._made += 1
         kind = self._source.choice(["users", "movies"])
-        name = f"{kind[0]}{self._made}"
+        name = f"{'u' if kind == 'users' else 'f'}{self._made}"
         first, second = self._source.sample(self.clients, 2)
         if kind == "users":
             body = {"response": self._source.randrange(2)}

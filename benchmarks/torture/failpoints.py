@@ -337,7 +337,8 @@ class Tried:
             self._kill(copy, copy.worker, work.boundary, side)
             copy.bury("w")
             if _waiting(copy.folder):
-                self._kill(copy, copy.worker, "app.worker.Worker._claim", side, recovering=True)
+                again = "app.worker.Worker._claim" if _unfinished(copy.folder) else work.boundary
+                self._kill(copy, copy.worker, again, side, recovering=True)
                 copy.bury("w")
             _finish(copy)
             self._compare(f"{side}: {work.what}", read_state(copy.folder), undisturbed)
@@ -467,10 +468,11 @@ def _finish(copy: Processes) -> None:
 
 def _waiting(folder: Path) -> bool:
     """Return whether a training waits or runs, or embeddings are behind."""
-    unfinished = "SELECT count(*) FROM trainings WHERE status IN ('queued', 'running')"
-    return any(
-        _scalar(folder, query) for query in (unfinished, "SELECT sum(embeddings_behind) FROM catalogs")
-    )
+    return _unfinished(folder) or bool(_scalar(folder, "SELECT sum(embeddings_behind) FROM catalogs"))
+
+
+def _unfinished(folder: Path) -> bool:
+    return bool(_scalar(folder, "SELECT count(*) FROM trainings WHERE status IN ('queued', 'running')"))
 
 
 def _status(folder: Path, training: int) -> object:

@@ -18,6 +18,7 @@ from app.tables import Base
 _LEFT_OUT = {
     "catalogs": {"created_at"},
     "trainings": {"created_at", "started_at", "ended_at", "lease_until", "worker", "token", "attempts"},
+    "responses": {"timestamp"},
     "idempotency_keys": {"created_at", "body"},
 }
 
