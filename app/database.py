@@ -157,8 +157,9 @@ class Database:
     def migrate(self, revision: str = "head") -> None:
         """Bring the tables to the given revision; does nothing when they are there already.
 
-        Several processes may call this at once: the migration runs inside one writing transaction. The files
-        are then for their owner only.
+        Several processes may call this at once: the migration runs inside one writing transaction. Where
+        there is nothing to do it only reads, so a process starts while others write. The files are then for
+        their owner only.
         """
         path = find_path(self.url)
         keep_private(path)
@@ -187,7 +188,8 @@ class Database:
         with self._engine.connect() as connection:
             config.attributes["connection"] = connection
             try:
-                alembic.command.upgrade(config, revision)
+                if not _is_at(connection, config, revision):
+                    alembic.command.upgrade(config, revision)
             except CommandError as error:
                 raise DatabaseUnusableError(
                     f"{self.url.database} was written by another version of Likely: {error}"

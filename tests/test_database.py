@@ -89,6 +89,13 @@ def test_a_writer_that_waits_too_long_is_told_so(database: Database) -> None:
     impatient.close()
 
 
+def test_a_database_that_is_up_to_date_is_opened_while_another_writes(database: Database) -> None:
+    """A process that starts beside a long import must not wait for it, nor give up."""
+    with database.writing():
+        opened = Database.migrated(str(database.url), busy_seconds=0.01)
+    opened.close()
+
+
 def test_the_databases_clock_counts_seconds_since_1970(database: Database) -> None:
     with database.reading() as connection:
         first, sqlite = connection.execute(select(now(), func.unixepoch("subsec"))).one()

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
+from app.database import Database
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -45,6 +47,19 @@ def arm(armed: Armed) -> None:
             _die(armed)
 
     SQLiteDialect_pysqlite.do_commit = do_commit  # type: ignore[method-assign]
+    if armed.boundary == MIGRATION:
+        _die_when_opened(armed)
+
+
+def _die_when_opened(armed: Armed) -> None:
+    """Die also where there was nothing to migrate: when what a crash left behind was read."""
+    migrate = Database.migrate
+
+    def migrate_and_die(database: Database, revision: str = "head") -> None:
+        migrate(database, revision)
+        _die(armed)
+
+    Database.migrate = migrate_and_die  # type: ignore[method-assign]
 
 
 def _die(armed: Armed) -> None:
