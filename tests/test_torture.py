@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.torture.harnesses import run
 
-PARTS = {"kills": 0.01, "failpoints": 0.07}
+PARTS = {"kills": 0.01, "failpoints": 0.05, "clients": 0.01, "races": 0.02, "deletions": 0.01}
 
 
 @pytest.mark.parametrize("harness", PARTS)

@@ -1,0 +1,134 @@
+"""Defects of transactions, leases, keys and caches: what crashes, races and deletions bring to light."""
+
+from benchmarks.torture.defects.defect import Defect
+
+_KEYS = "tests/routes/test_idempotency.py"
+_LEASES = "tests/test_leases.py"
+_DELETIONS = "tests/routes/test_deletions.py"
+_DURABILITY = "tests/test_durability.py"
+_DATABASE = "tests/test_database.py"
+
+DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        what="a commit does not wait for the disk",
+        file="app/database.py",
+        right='"synchronous = FULL"',
+        wrong='"synchronous = OFF"',
+        tests=(f"{_DATABASE}::test_every_connection_is_durable_and_checks_foreign_keys",),
+    ),
+    Defect(
+        what="a writer takes the write lock with its first write, not before it reads",
+        file="app/database.py",
+        right='execution_options(begin="IMMEDIATE")',
+        wrong='execution_options(begin="DEFERRED")',
+        tests=(f"{_DATABASE}::test_many_threads_and_processes_write_without_losing_anything",),
+    ),
+    Defect(
+        what="the fencing token of a write is not checked",
+        file="app/leases.py",
+        right=".where(Training.id == lease.training, Training.token == lease.token, Training.status ==",
+        wrong=".where(Training.id == lease.training, Training.status ==",
+        tests=(f"{_LEASES}::test_a_stale_worker_writes_nothing",),
+    ),
+    Defect(
+        what="a worker may write to a training that was cancelled",
+        file="app/leases.py",
+        right='Training.token == lease.token, Training.status == "running")',
+        wrong="Training.token == lease.token)",
+        tests=(f"{_LEASES}::test_a_cancelled_training_takes_no_more_writes",),
+    ),
+    Defect(
+        what="a report does not renew the lease",
+        file="app/leases.py",
+        right='{"lease_until": now() + lease_seconds, **progress}',
+        wrong='{"lease_until": Training.lease_until, **progress}',
+        tests=(f"{_LEASES}::test_a_report_renews_the_lease",),
+    ),
+    Defect(
+        what="a claim does not count the token up",
+        file="app/leases.py",
+        right="token=Training.token + 1",
+        wrong="token=Training.token",
+        tests=(_LEASES,),
+    ),
+    Defect(
+        what="a training that is taken up again keeps the steps of the dead worker",
+        file="app/leases.py",
+        right="connection.execute(delete(TrainingStep).where(TrainingStep.training_id == training))",
+        wrong="_ = delete(TrainingStep)",
+        tests=(f"{_LEASES}::test_a_training_whose_lease_ended_is_claimed_again_and_starts_over",),
+    ),
+    Defect(
+        what="a training publishes what it learned of users who were deleted meanwhile",
+        file="app/publishing.py",
+        right="            del self._versions[user], self._squared_norms[user]\n",
+        wrong="            pass\n",
+        tests=(f"{_DELETIONS}::test_a_user_deleted_during_a_training_is_in_no_table_afterwards",),
+    ),
+    Defect(
+        what="a training publishes what was learned before somebody answered again",
+        file="app/publishing.py",
+        right="if self._versions.get(user) != version]",
+        wrong="if user not in self._versions]",
+        tests=(
+            _DELETIONS,
+            f"{_DURABILITY}::test_an_answer_given_while_training_runs_is_in_what_it_publishes",
+        ),
+    ),
+    Defect(
+        what="the movies in memory are not checked against the catalog's version",
+        file="app/matrices.py",
+        right="if kept is None or kept[0] != version:",
+        wrong="if kept is None:",
+        tests=(f"{_DELETIONS}::test_a_new_vector_is_in_the_next_scores",),
+    ),
+    Defect(
+        what="a remembered user is not checked against their version",
+        file="app/ready_scores.py",
+        right="if person is None or person.stamp != stamp:",
+        wrong="if person is None:",
+        tests=("tests/routes/test_ready_scores.py",),
+    ),
+    Defect(
+        what="an embedding that was relearned before another answer is stored after it",
+        file="app/relearning.py",
+        right='if connection.scalar(_VERSION, {"user": one.user}) == one.version:',
+        wrong='if connection.scalar(_VERSION, {"user": one.user}) is not None:',
+        tests=("tests/test_concurrency.py",),
+    ),
+    Defect(
+        what="a key is answered whatever was asked under it",
+        file="app/idempotency.py",
+        right="if row.digest != asked.digest:",
+        wrong="if len(row.digest) != len(asked.digest):",
+        tests=(f"{_KEYS}::test_a_key_that_stood_for_another_request_is_refused_and_nothing_is_done",),
+    ),
+    Defect(
+        what="the body of an import is not in its digest",
+        file="app/routes/imports.py",
+        right="            digest.add(chunk)\n",
+        wrong="            pass\n",
+        tests=(f"{_KEYS}::test_a_key_that_stood_for_another_request_is_refused_and_nothing_is_done",),
+    ),
+    Defect(
+        what="an answer is committed apart from what was done",
+        file="app/idempotency.py",
+        right="    answer = act()\n",
+        wrong="    answer = act()\n    connection.commit()\n    connection.begin()\n",
+        tests=(f"{_KEYS}::test_an_answer_and_what_was_done_are_there_together_or_not_at_all",),
+    ),
+    Defect(
+        what="answers are kept for ever",
+        file="app/idempotency.py",
+        right="IdempotencyKey.created_at < now() - keep_seconds",
+        wrong="IdempotencyKey.created_at < 0.0 * keep_seconds",
+        tests=(f"{_KEYS}::test_an_answer_is_kept_as_long_as_the_setting_says",),
+    ),
+    Defect(
+        what="a dry run keeps its answer",
+        file="app/routes/imports.py",
+        right="            connection.rollback()\n",
+        wrong="            connection.commit()\n",
+        tests=(f"{_KEYS}::test_a_dry_run_keeps_nothing_under_its_key",),
+    ),
+)
