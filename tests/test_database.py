@@ -89,6 +89,14 @@ def test_a_writer_that_waits_too_long_is_told_so(database: Database) -> None:
     impatient.close()
 
 
+def test_only_the_write_lock_is_looked_for_and_all_else_is_waited_for(database: Database) -> None:
+    """A writer looks for the lock often instead of sleeping inside SQLite; its commit must still wait."""
+    with database.writing() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 5000
+    with database.reading() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 5000
+
+
 def test_a_database_that_is_up_to_date_is_opened_while_another_writes(database: Database) -> None:
     """A process that starts beside a long import must not wait for it, nor give up."""
     with database.writing():
