@@ -28,7 +28,7 @@ from benchmarks.torture.states import check_sound, opened
 from tests.live import free_port
 
 DELETIONS = 1000
-SECONDS = 480.0
+SECONDS = 300.0
 KEEP = "keep"  # asks, and is never deleted
 _NDJSON = {"Content-Type": "application/x-ndjson"}
 _TRAINING = {"trainer": "gradient_descent", "options": {"epochs": 300}}
