@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
@@ -23,7 +24,7 @@ from app.trained_models import TrainedModels
 from benchmarks.running import percentile
 from benchmarks.torture.client import Client, Lost, Reply
 from benchmarks.torture.figures import Figure
-from benchmarks.torture.processes import Whole, processes, wait_until_ready
+from benchmarks.torture.processes import Processes, Whole, processes, wait_until_ready
 from benchmarks.torture.states import check_sound, opened
 from tests.live import free_port
 
@@ -53,10 +54,10 @@ class Tally:
 class Person:
     """A client and its user: what it wrote and what it must see."""
 
-    def __init__(self, number: int, port: int) -> None:
+    def __init__(self, number: int, ports: list[int]) -> None:
         self._number, self._lives = number, 0
         self._source = random.Random(number)  # noqa: S311 - a seed
-        self._connections = [Client(port), Client(port)]
+        self._connections = [Client(port) for port in ports]
         self._begin()
         self.tally = Tally()
 
@@ -142,47 +143,68 @@ class Person:
 
 def run(scale: float) -> list[Figure]:
     """Let them all live for so long."""
+    seconds = SECONDS * scale
     with tempfile.TemporaryDirectory(prefix="likely-clients-") as name:
         folder = Path(name)
         _make(folder)
-        port, web = free_port(), WEB if scale == 1.0 else 2
         with processes(folder, POLL_SECONDS="0.1") as started:
-            service = Whole(started, port, "--web-processes", str(web))
+            web, ports, stop = (_start_whole if scale == 1.0 else _start_forked)(started)
             try:
-                wait_until_ready(port, time.monotonic())
-                _train(port)
-                tallies, trainings = _live(port, SECONDS * scale)
+                _train(ports[0])
+                tallies, trainings = _live(ports, seconds)
             finally:
-                service.stop()
+                stop()
             said = started.log.read_text()
         with opened(folder) as database, database.reading() as connection:
             check_sound(connection)
-        return _figures(tallies, web, trainings, said.count("database is locked"), SECONDS * scale)
+        return _figures(tallies, web, trainings, said.count("database is locked"), seconds)
 
 
-def _live(port: int, seconds: float) -> tuple[list[Tally], int]:
+Started = tuple[int, list[int], Callable[[], None]]
+
+
+def _start_whole(started: Processes) -> Started:
+    """Start `likely serve`; return how many web processes it has, a port a connection, and what ends it."""
+    port = free_port()
+    service = Whole(started, port, "--web-processes", str(WEB))
+    wait_until_ready(port, time.monotonic())
+    return WEB, [port, port], service.stop
+
+
+def _start_forked(started: Processes) -> Started:
+    """Start two web processes, each at a port of its own, for a part of the whole."""
+    ports = [free_port(), free_port()]
+    for port in ports:
+        started.web(port)
+    started.worker("w")
+    for port in ports:
+        wait_until_ready(port, time.monotonic())
+    return len(ports), ports, lambda: None
+
+
+def _live(ports: list[int], seconds: float) -> tuple[list[Tally], int]:
     """Run the clients, each so many in a process, and trainings one after the other beside them."""
     context = get_context("forkserver")
     ends = time.time() + seconds
     answers: SimpleQueue[list[Tally]] = context.SimpleQueue()
     share = CLIENTS // _PROCESSES
     crowds = [
-        context.Process(target=_crowd, args=(range(first, first + share), port, ends, answers))
+        context.Process(target=_crowd, args=(range(first, first + share), ports, ends, answers))
         for first in range(0, CLIENTS, share)
     ]
     for crowd in crowds:
         crowd.start()
     trainings = 0
     while time.time() < ends:
-        trainings += _train(port)
+        trainings += _train(ports[0])
     tallies = [tally for _ in crowds for tally in answers.get()]
     for crowd in crowds:
         crowd.join()
     return tallies, trainings
 
 
-def _crowd(numbers: range, port: int, ends: float, answers: SimpleQueue[list[Tally]]) -> None:
-    people = [Person(number, port) for number in numbers]
+def _crowd(numbers: range, ports: list[int], ends: float, answers: SimpleQueue[list[Tally]]) -> None:
+    people = [Person(number, ports) for number in numbers]
     threads = [threading.Thread(target=person.live, args=(ends,)) for person in people]
     for thread in threads:
         thread.start()
