@@ -20,6 +20,9 @@ HARNESSES: tuple[str, ...] = (
     "disks",
     "backups",
     "soak",
+    "hostile",
+    "disconnects",
+    "overload",
 )
 
 

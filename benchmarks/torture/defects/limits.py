@@ -1,0 +1,123 @@
+"""Defects of limits: of heads, bodies, times, rates, and of what the log tells."""
+
+from benchmarks.torture.defects.defect import Defect
+
+_HEADS = "tests/routes/test_heads.py"
+_CONNECTIONS = "tests/test_connections.py"
+_ADMISSION = "tests/routes/test_admission.py"
+_LOGS = "tests/test_logs.py"
+
+DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        "a request for any host is answered",
+        "app/routes/heads.py",
+        "_without_port(hosts[0]) not in self._hosts:",
+        "not self._hosts:",
+        (f"{_HEADS}::test_on_a_loopback_address_other_names_lead_nowhere",),
+    ),
+    Defect(
+        "of two hosts the first one counts",
+        "app/routes/heads.py",
+        "if len(hosts) != 1 and",
+        "if not hosts and",
+        (f"{_HEADS}::test_two_hosts_are_none",),
+    ),
+    Defect(
+        "a packed body is taken for what is in it",
+        "app/routes/heads.py",
+        'not in {b"", b"identity"}',
+        'in {b"never"}',
+        (f"{_HEADS}::test_a_packed_body_is_refused_unread",),
+    ),
+    Defect(
+        "a connection may wait for its first head without end",
+        "app/routes/connections.py",
+        "super().connection_made(transport)\n        self._wait()",
+        "super().connection_made(transport)",
+        (f"{_CONNECTIONS}::test_a_head_that_does_not_come_ends_the_connection",),
+    ),
+    Defect(
+        "a body may take any time",
+        "app/routes/requests.py",
+        "asyncio.timeout(seconds + earned)",
+        "asyncio.timeout(None)",
+        (f"{_CONNECTIONS}::test_a_body_that_does_not_come_is_told_so",),
+    ),
+    Defect(
+        "a head may have any size",
+        "app/routes/connections.py",
+        "if self._unread > _BYTES:",
+        "if self._unread > _BYTES**2:",
+        (f"{_CONNECTIONS}::test_a_head_without_end_is_refused_before_memory_is",),
+    ),
+    Defect(
+        "what stands behind a body is a header",
+        "app/routes/connections.py",
+        "if not self._after_head:",
+        "if name:",
+        (f"{_CONNECTIONS}::test_a_request_behind_a_body_with_trailers_has_its_own_headers",),
+    ),
+    Defect(
+        "the place of a request is never left",
+        "app/routes/admission.py",
+        "            if held:\n                self._places.leave()",
+        "            pass",
+        (f"{_ADMISSION}::test_what_is_more_than_can_be_begun_is_refused_and_what_was_begun_is_answered",),
+    ),
+    Defect(
+        "the place of a stream is left only when it ends by itself",
+        "app/routes/trainings.py",
+        "    try:\n        yield\n    finally:\n        app.streams.leave()",
+        "    yield\n    app.streams.leave()",
+        (f"{_CONNECTIONS}::test_streams_are_counted_while_they_run",),
+    ),
+    Defect(
+        "a refusal does not say when to come back",
+        "app/routes/admission.py",
+        'problem, {"Retry-After": str(seconds)})',
+        "problem)",
+        (_ADMISSION,),
+    ),
+    Defect(
+        "who waited long may ask for any number at once",
+        "app/admission.py",
+        "level = min(self._full, level + (now - then) * self._rate)",
+        "level += (now - then) * self._rate",
+        ("tests/test_admission.py",),
+    ),
+    Defect(
+        "keys share the limit of their address",
+        "app/routes/admission.py",
+        "if given is not None:",
+        "if given == b'':",
+        (f"{_ADMISSION}::test_keys_are_counted_apart",),
+    ),
+    Defect(
+        "brackets in strings nest",
+        "app/nesting.py",
+        """b"".join(text.split(b'"')[::2])""",
+        "text",
+        ("tests/test_nesting.py",),
+    ),
+    Defect(
+        "a bug's path is in the log",
+        "app/routes/problems.py",
+        "route=route_of(request.scope)",
+        "route=str(request.url)",
+        (f"{_LOGS}::test_a_bug_is_logged_with_its_place_and_request_and_without_its_words",),
+    ),
+    Defect(
+        "an exception's message is in the log",
+        "app/traces.py",
+        "said = error.strerror if isinstance(error, OSError) else None",
+        "said = str(error)",
+        (f"{_LOGS}::test_a_bug_is_logged_with_its_place_and_request_and_without_its_words",),
+    ),
+    Defect(
+        "the database's errors show what was to be stored",
+        "app/database.py",
+        "hide_parameters=True",
+        "hide_parameters=False",
+        (f"{_LOGS}::test_an_error_of_the_database_does_not_show_what_was_to_be_stored",),
+    ),
+)

@@ -1,0 +1,246 @@
+"""Five times as many requests as the service can answer, whether or not it answers: an open loop.
+
+The peak comes from a closed loop first: clients that ask again as soon as they are answered. Half of the
+requests store a response, which relearns its user; half ask for scores. Does not know how they are refused.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx2
+
+from benchmarks.running import store_class, train_class
+from benchmarks.torture.figures import Figure
+from benchmarks.torture.hostile_requests import Target, head, whole
+from tests.live import Service, serving
+
+_SECONDS, _PEAK_SECONDS = 120.0, 15.0
+_CLIENTS = 16
+_TIMES = 5
+_SEED = 13
+_USERS = 50
+_TICK = 0.002
+_REFUSED = 0.05
+_RECOVERED = 5.0
+_GOOD = 0.8
+_IN_A_ROW = 20
+_CATALOG = "/v1/catalogs/class"
+
+
+@dataclass
+class Seen:
+    """What came back: how often each status, and how long refusals and answers took."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    refused: list[float] = field(default_factory=list)
+    answered: list[float] = field(default_factory=list)
+    without_time: int = 0
+    unsent: int = 0
+
+    def add(self, status: int, head: bytes, seconds: float) -> None:
+        """Count an answer."""
+        self.statuses[status] += 1
+        if status in {429, 503}:
+            self.refused.append(seconds)
+            self.without_time += b"retry-after: " not in head.lower()
+        else:
+            self.answered.append(seconds)
+
+    @property
+    def good(self) -> int:
+        """Return how many were answered with what they asked for."""
+        return self.statuses[200] + self.statuses[201]
+
+
+class Client(asyncio.Protocol):
+    """A connection that has one request under way at most."""
+
+    def __init__(self, seen: Seen, idle: "deque[Client]") -> None:
+        self._seen, self._idle = seen, idle
+        self._came, self._asked = b"", 0.0
+        self.done: asyncio.Future[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what to write to."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a stream it is one
+        self.transport = transport
+
+    def ask(self, request: bytes) -> None:
+        """Send a request."""
+        self._came, self._asked = b"", time.perf_counter()
+        self.transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; when the answer is whole, be free for the next."""
+        self._came += data
+        top, end, body = self._came.partition(b"\r\n\r\n")
+        if not end:
+            return
+        length = int(top.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+        if len(body) >= length:
+            self._seen.add(int(top[9:12]), top, time.perf_counter() - self._asked)
+            self._asked = 0.0
+            self._idle.append(self)
+            if self.done is not None and not self.done.done():
+                self.done.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count a request whose answer never came."""
+        if self._asked:
+            self._seen.statuses[0] += 1
+        if self in self._idle:
+            self._idle.remove(self)
+        if self.done is not None and not self.done.done():
+            self.done.set_result(exc if exc is None else None)
+
+
+def run(scale: float) -> list[Figure]:
+    """Return the figures of an overload of so large a share of the whole time."""
+    with TemporaryDirectory() as name:
+        store_class(name)
+        with serving(Path(name), {}) as service:
+            train_class(service)
+            requests = _requests()
+            for number in range(_USERS):
+                path = f"{_CATALOG}/users/u{number}/responses/m0"
+                service.http.put(path, json={"response": 1}).raise_for_status()
+            seconds = max(1.0, _PEAK_SECONDS * min(1.0, 4 * scale))
+            before = asyncio.run(_closed(service.url, requests, seconds))
+            peak = before.good / seconds
+            length = _SECONDS * scale
+            during = asyncio.run(_open(service.url, requests, _TIMES * peak, length))
+            recovered = _recovery(service, before)
+    return _figures(peak, during, length, recovered)
+
+
+def _requests() -> list[bytes]:
+    source = random.Random(_SEED)  # noqa: S311 - the same again in every run
+    found = []
+    for _ in range(2000):
+        user, movie = f"u{source.randrange(_USERS)}", f"m{source.randrange(3)}"
+        put = Target("PUT", f"{_CATALOG}/users/{user}/responses/{movie}")
+        found.append(whole(put, b'{"response": %.2f}' % source.random()))
+        found.append(head(Target("GET", f"{_CATALOG}/users/{user}/scores?movie=m0&movie=m1")))
+    return found
+
+
+async def _connected(url: str, seen: Seen, idle: "deque[Client]") -> Client:
+    address = httpx2.URL(url)
+    loop = asyncio.get_running_loop()
+    _, client = await loop.create_connection(lambda: Client(seen, idle), address.host, address.port)
+    return client
+
+
+async def _closed(url: str, requests: list[bytes], seconds: float, clients: int = _CLIENTS) -> Seen:
+    """Let clients ask one thing after the other for so long, each at least once."""
+    seen: Seen = Seen()
+    end = time.perf_counter() + seconds
+
+    async def keep_asking(first: int) -> None:
+        client = await _connected(url, seen, deque())
+        number = first
+        while number == first or time.perf_counter() < end:
+            client.done = asyncio.get_running_loop().create_future()
+            client.ask(requests[number % len(requests)])
+            await client.done
+            number += clients
+        client.transport.close()
+
+    await asyncio.gather(*(keep_asking(number) for number in range(clients)))
+    return seen
+
+
+async def _open(url: str, requests: list[bytes], rate: float, seconds: float) -> Seen:
+    """Send so many requests a second for so long, whatever comes back, each on a connection that is free."""
+    seen: Seen = Seen()
+    idle: deque[Client] = deque()
+    clients: list[Client] = []
+    opening = 0
+
+    async def open_one() -> None:
+        nonlocal opening
+        client = await _connected(url, seen, idle)
+        opening -= 1
+        clients.append(client)
+        idle.append(client)
+
+    began, sent = time.perf_counter(), 0
+    tasks = set()
+    while (now := time.perf_counter() - began) < seconds:
+        due = int(now * rate) - sent
+        for _ in range(due):
+            sent += 1
+            if idle:
+                idle.popleft().ask(requests[sent % len(requests)])
+            else:
+                seen.unsent += 1  # no connection is free: one more is opened for the next
+                if opening < _CLIENTS and len(clients) < 1000:  # noqa: PLR2004 - descriptors of this process
+                    opening += 1
+                    task = asyncio.create_task(open_one())
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
+        await asyncio.sleep(_TICK)
+    good = seen.good
+    for client in clients:
+        client.transport.abort()
+    await asyncio.sleep(0)
+    seen.statuses[0] = 0  # those that were under way at the end
+    assert seen.good == good  # noqa: S101 - nothing was counted after the end
+    return seen
+
+
+def _recovery(service: Service, before: Seen) -> float:
+    """Return after how many seconds requests are answered in the time that they took under full load."""
+    usual = sorted(before.answered)[int(len(before.answered) * 0.99)]
+    began = time.perf_counter()
+    good = 0
+    while good < _IN_A_ROW and time.perf_counter() - began < 2 * _RECOVERED:
+        if not good:
+            first = time.perf_counter() - began
+        asked = time.perf_counter()
+        answer = service.http.put(f"{_CATALOG}/users/after/responses/m0", json={"response": 1})
+        good = good + 1 if answer.is_success and time.perf_counter() - asked <= usual else 0
+    return first if good >= _IN_A_ROW else 2 * _RECOVERED
+
+
+def _figures(peak: float, seen: Seen, seconds: float, recovered: float) -> list[Figure]:
+    goodput = seen.good / seconds
+    offered = seen.statuses.total() / seconds
+    refused = sorted(seen.refused) or [0.0]
+    p99 = refused[int(len(refused) * 0.99)]
+    others = {
+        status: count for status, count in seen.statuses.items() if status not in {0, 200, 201, 429, 503}
+    }
+    answered = sorted(seen.answered) or [0.0]
+    what = (
+        f"{_TIMES} times the peak of {peak:,.0f} answers a second for {seconds:g} s, half writes: "
+        f"{offered:,.0f} requests a second came to be sent, {seen.unsent:,} found no connection"
+    )
+    return [
+        Figure(what, "goodput ≥ 80 % of the peak", f"{goodput / peak:.0%}", goodput >= _GOOD * peak),
+        Figure(
+            f"the {len(seen.refused):,} refusals",
+            "in ≤ 50 ms (99 of 100), each with Retry-After",
+            f"median {refused[len(refused) // 2] * 1000:.0f} ms, 99 of 100 in {p99 * 1000:.0f} ms, "
+            f"the longest {refused[-1] * 1000:.0f} ms; {seen.without_time} without Retry-After",
+            p99 <= _REFUSED and not seen.without_time,
+        ),
+        Figure(
+            "what was accepted",
+            "is served",
+            f"{seen.good:,}, 99 of 100 in {answered[int(len(answered) * 0.99)]:.2f} s; "
+            f"other answers: {others or 'none'}",
+            not others,
+        ),
+        Figure(
+            "until answers take no longer than 99 of 100 did at the peak",
+            "≤ 5 s",
+            f"{recovered:.1f} s",
+            recovered <= _RECOVERED,
+        ),
+    ]
