@@ -211,8 +211,7 @@ class Database:
         with self._engine.connect() as connection:
             config.attributes["connection"] = connection
             try:
-                if not _is_at(connection, config, revision):
-                    alembic.command.upgrade(config, revision)
+                alembic.command.upgrade(config, revision)
             except CommandError as error:
                 raise DatabaseUnusableError(
                     f"{self.url.database} was written by another version of Likely: {error}"
