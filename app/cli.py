@@ -22,8 +22,11 @@ from app.backup_commands import backup, restore, verify
 from app.database import Database, DatabaseUnusableError
 from app.errors import Problem
 from app.garbage import importing
+from app.key_commands import commands as keys
+from app.keys import OpenToAllError, check_not_open
 from app.logs import configure_logs
 from app.settings import Settings
+from app.tokens import hide
 from app.training_commands import evaluate, train
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ cli = typer.Typer(
 )
 imports = typer.Typer(help="Bring data in.", no_args_is_help=True)
 cli.add_typer(imports, name="import")
+cli.add_typer(keys, name="keys")
 cli.command()(train)
 cli.command()(evaluate)
 cli.command()(backup)
@@ -53,9 +57,8 @@ def main() -> None:
     try:
         sys.exit(cli(standalone_mode=False))
     except typer.TyperException as error:
-        _say(
-            f"{error.format_message()} `likely --help` lists the commands, and each has a --help of its own."
-        )
+        said = " ".join(error.format_message().split())
+        _say(f"{said} `likely --help` lists the commands, and each has a --help of its own.")
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
@@ -69,7 +72,7 @@ def main() -> None:
         _say(error.detail)
         for place in error.places[:10]:
             _say(f"  line {place.line}: {place.detail}" if place.line else f"  {place.detail}")
-    except DatabaseUnusableError as error:
+    except (DatabaseUnusableError, OpenToAllError) as error:
         _say(str(error))
     except SQLAlchemyError as error:
         _say(f"the database cannot be used: {str(getattr(error, 'orig', error)).splitlines()[0]}")
@@ -77,7 +80,7 @@ def main() -> None:
 
 
 def _say(line: str) -> None:
-    _errors.print(f"likely: {line}", markup=False)
+    _errors.print(hide(f"likely: {line}"), markup=False)
 
 
 @cli.command()
@@ -106,6 +109,7 @@ def serve(
     if worker or settings.web_processes > 1:
         database.check_several_writers(allowed=settings.allow_affected_sqlite)
     database.migrate()
+    check_not_open(database, settings.host)
     _errors.print(f"likely: {database.version} keeps {settings.database_url}", markup=False)
     # Leaves through the supervisor's exit, also when the signal comes before or after uvicorn handles it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -4,6 +4,8 @@
     ├── BadInput            422   the body or a parameter says something impossible
     │   ├── BadRows         422   an import: up to 100 bad rows, by line and reason
     │   └── OverBudget      422   a computation that takes more time or memory than it has
+    ├── Unauthorized        401   no key, or none that is valid
+    ├── Forbidden           403   a key that may not do this
     ├── NotFound            404   no such catalog, movie, user or training
     ├── Conflict            409   right in itself, but not in the present state
     ├── NotAcceptable       406   no format on offer is one that the caller accepts
@@ -74,6 +76,20 @@ class OverBudget(BadInput):
     """A computation that was ended because it took more time or memory than it has."""
 
     type = "over-budget"
+
+
+class Unauthorized(Problem):
+    """The request comes with no API key, or with none that is valid."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    type = "unauthorized"
+
+
+class Forbidden(Problem):
+    """The API key does not have the scope that this needs."""
+
+    status = HTTPStatus.FORBIDDEN
+    type = "forbidden"
 
 
 class NotFound(Problem):

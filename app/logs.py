@@ -1,7 +1,8 @@
 """Log lines: one event with its fields a line, on standard error, those of libraries too.
 
 In a terminal for people to read, otherwise JSON. No line has an id, a title, a path, a query or a body:
-events are fixed sentences, and exceptions come without their messages. Does not know what is worth logging.
+events are fixed sentences, exceptions come without their messages, and no line has an API key. Does not know
+what is worth logging.
 """
 
 import logging
@@ -13,6 +14,7 @@ from typing import Any
 import structlog
 from structlog.types import EventDict, ExcInfo, Processor
 
+from app.tokens import hide
 from app.traces import trace
 
 _LIBRARIES = logging.WARNING  # what they say below this is about their inside
@@ -26,6 +28,7 @@ def configure_logs(level: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.ExceptionRenderer(_trace),
+        _without_keys,
     ]
     renderer: Processor = (
         structlog.dev.ConsoleRenderer()
@@ -68,3 +71,7 @@ def _trace(exc_info: ExcInfo) -> str:
 
 def _report(ended: threading.ExceptHookArgs) -> None:
     structlog.get_logger().error("a thread was ended by an error", exception=trace(ended.exc_value))
+
+
+def _without_keys(_logger: object, _method: str, event: EventDict) -> EventDict:
+    return {name: hide(value) if isinstance(value, str) else value for name, value in event.items()}

@@ -16,6 +16,7 @@ from app.database import Database
 from app.drawing.pool import make_drawing_pool
 from app.importing.pool import make_import_pool
 from app.importing.tasks import ImportLimits
+from app.keys import check_not_open
 from app.logs import configure_logs
 from app.memory import Memory
 from app.resources import Resources
@@ -82,6 +83,7 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, float]]:
         torch.set_num_threads(1)  # requests are small and many; they share the cores as they come
         resources.database.migrate()
+        check_not_open(resources.database, settings.host)
         resources.compute.open()
         resources.drawing.open()
         resources.importing.open()
@@ -92,6 +94,7 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
         await resources.compute.close()
         await resources.drawing.close()
         await resources.importing.close()
+        resources.admission.close()
         resources.ready.close()
         resources.ready_pairs.close()
         resources.database.close()
@@ -149,12 +152,20 @@ def _cross_origin(settings: Settings) -> list[Middleware]:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "PUT", "POST", "DELETE"],
             allow_headers=[
+                "Authorization",
                 "Content-Type",
                 "Idempotency-Key",
                 "If-None-Match",
                 "Last-Event-ID",
                 "X-Request-ID",
             ],
-            expose_headers=["ETag", "Idempotent-Replayed", "Location", "Retry-After", "X-Request-ID"],
+            expose_headers=[
+                "ETag",
+                "Idempotent-Replayed",
+                "Location",
+                "Retry-After",
+                "WWW-Authenticate",
+                "X-Request-ID",
+            ],
         )
     ]

@@ -10,6 +10,7 @@ from app.compute.pool import ComputePool
 from app.database import Database
 from app.drawing.pool import DrawingPool
 from app.importing.pool import ImportPool
+from app.keys import Admission
 from app.measurements import Measurements
 from app.ready_pairs import ReadyPairs
 from app.ready_scores import ReadyScores
@@ -29,10 +30,12 @@ class Resources:
     models: TrainedModels = field(default_factory=TrainedModels)
     measurements: Measurements = field(default_factory=Measurements)
     streams: Places = field(init=False)
+    admission: Admission = field(init=False)
     ready: ReadyScores = field(init=False)
     ready_pairs: ReadyPairs = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "streams", Places(self.settings.streams, "event streams"))
+        object.__setattr__(self, "admission", Admission(self.database, self.settings.host))
         object.__setattr__(self, "ready", ReadyScores(self.database, self.models))
         object.__setattr__(self, "ready_pairs", ReadyPairs(self.database, self.models))

@@ -143,6 +143,22 @@ class Serving(Base):
     training_id: Mapped[int] = mapped_column(_cascade("trainings.id"), index=True)
 
 
+class ApiKey(Base):
+    """An API key; of its text only ``digest``, the SHA-256, is kept. Rows are never deleted."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(8), unique=True)
+    label: Mapped[str] = mapped_column(String(TITLE_LENGTH))
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    scopes: Mapped[list[str]]
+    created_at: Mapped[float]
+    expires_at: Mapped[float | None]
+    revoked_at: Mapped[float | None]
+
+
 class TrainingStep(Base):
     """What a training reported after one step."""
 

@@ -9,9 +9,10 @@ from pydantic import Field
 from app import catalogs, trainings
 from app.catalogs import CatalogSummary
 from app.names import Dimension, Title
+from app.routes.keyed import ADMIN, READ, TRAIN, WRITE, KeyedRoute
 from app.routes.parameters import After, Body, CatalogId, FromApp, Limit, Page, Search, page
 
-router = APIRouter(prefix="/v1/catalogs", tags=["catalogs"])
+router = APIRouter(prefix="/v1/catalogs", tags=["catalogs"], route_class=KeyedRoute)
 
 
 class CatalogBody(Body):
@@ -27,7 +28,7 @@ class ServingBody(Body):
     training: Annotated[int, Field(ge=1, le=2**53 - 1)]
 
 
-@router.put("/{catalog}", status_code=201, responses={200: {"model": CatalogSummary}})
+@router.put("/{catalog}", dependencies=[WRITE], status_code=201, responses={200: {"model": CatalogSummary}})
 def put_catalog(app: FromApp, catalog: CatalogId, body: CatalogBody, response: Response) -> CatalogSummary:
     """Make a catalog (201) or replace its title and dimensions (200)."""
     with app.database.writing() as connection:
@@ -36,7 +37,7 @@ def put_catalog(app: FromApp, catalog: CatalogId, body: CatalogBody, response: R
     return read_catalog(app, catalog)
 
 
-@router.get("")
+@router.get("", dependencies=[READ])
 def list_catalogs(
     app: FromApp, limit: Limit = 100, after: After = None, search: Search = None
 ) -> Page[CatalogSummary]:
@@ -46,21 +47,21 @@ def list_catalogs(
         return page(found, limit, lambda item: item.catalog)
 
 
-@router.get("/{catalog}")
+@router.get("/{catalog}", dependencies=[READ])
 def read_catalog(app: FromApp, catalog: CatalogId) -> CatalogSummary:
     """Show a catalog; movies, users and responses are counts."""
     with app.database.reading() as connection:
         return catalogs.read_catalog(connection, catalog)
 
 
-@router.delete("/{catalog}", status_code=204)
+@router.delete("/{catalog}", dependencies=[ADMIN], status_code=204)
 def delete_catalog(app: FromApp, catalog: CatalogId) -> None:
     """Delete a catalog and everything in it; a training that runs on it stops."""
     with app.database.writing() as connection:
         catalogs.delete_catalog(connection, catalog)
 
 
-@router.put("/{catalog}/serving")
+@router.put("/{catalog}/serving", dependencies=[TRAIN])
 def promote_training(app: FromApp, catalog: CatalogId, body: ServingBody) -> CatalogSummary:
     """Let scores come from another training, newer or older, from the next request on."""
     with app.database.writing() as connection:

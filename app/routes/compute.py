@@ -21,13 +21,14 @@ from app.compute.tasks import GradientTask, MlpTask, NeuronTask, TensorTask
 from app.errors import BadInput, Overloaded, Place, Problem, TooLarge
 from app.resources import Resources
 from app.routes import problems
+from app.routes.keyed import COMPUTE, KeyedRoute
 from app.routes.parameters import FromApp
 from models.mlp import MlpProblem, TrainedMlp
 from models.neuron import NeuronProblem, TrainedNeuron
 from models.options import LARGEST_SEED
 from models.tensor_language import Described, list_operations
 
-router = APIRouter(prefix="/v1/compute", tags=["compute"])
+router = APIRouter(prefix="/v1/compute", tags=["compute"], dependencies=[COMPUTE], route_class=KeyedRoute)
 
 _STOPPING = "the service is about to stop; ask again when it is back"
 Result = TypeVar("Result")

@@ -9,11 +9,12 @@ from app.plots.figures import Fit, LossCurve
 from app.resources import Resources
 from app.routes import pictures
 from app.routes.compute import MlpBody, unless_hung_up
+from app.routes.keyed import COMPUTE, KeyedRoute
 from app.routes.parameters import FromApp
 from app.routes.pictures import Accept, Suffix
 from models.neuron import NeuronProblem
 
-router = APIRouter(prefix="/v1/compute", tags=["compute"])
+router = APIRouter(prefix="/v1/compute", tags=["compute"], dependencies=[COMPUTE], route_class=KeyedRoute)
 
 _FIGURE: TypeAdapter[LossCurve | Fit] = TypeAdapter(LossCurve | Fit)
 

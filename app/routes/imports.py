@@ -16,9 +16,12 @@ from app.import_formats import CONTENT_TYPES, Format, Imported
 from app.importing.tasks import ANSWER, ImportLimits, ImportTask, run_import
 from app.resources import Resources
 from app.routes.idempotency import REPEATED, Digest, Key, respond
+from app.routes.keyed import WRITE, KeyedRoute
 from app.routes.parameters import CatalogId, FromApp
 
-router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["imports"])
+router = APIRouter(
+    prefix="/v1/catalogs/{catalog}", tags=["imports"], dependencies=[WRITE], route_class=KeyedRoute
+)
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

@@ -14,12 +14,18 @@ from app.learning_curves import loss_curve, reliability_diagram
 from app.plots.figures import ReliabilityDiagram
 from app.routes import media, pictures
 from app.routes.etags import UNCHANGED, IfNoneMatch, unchanged
+from app.routes.keyed import READ, KeyedRoute
 from app.routes.parameters import CatalogId, FromApp, TrainingId
 from app.routes.pictures import JSON, AskedFor, Suffix
 from app.routes.trainings import tagged
 from app.trainings import Loss, TrainingRow
 
-router = APIRouter(prefix="/v1/catalogs/{catalog}/trainings/{training}", tags=["trainings"])
+router = APIRouter(
+    prefix="/v1/catalogs/{catalog}/trainings/{training}",
+    tags=["trainings"],
+    dependencies=[READ],
+    route_class=KeyedRoute,
+)
 
 CSV = "text/csv"
 _OFFERED = [JSON, CSV, pictures.SVG, pictures.PNG, pictures.VEGA_LITE, pictures.TEXT]

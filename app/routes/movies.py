@@ -9,10 +9,11 @@ from pydantic import Discriminator, Field, Tag
 from app import movies
 from app.movies import MovieRow
 from app.names import Dimension, Title
+from app.routes.keyed import READ, WRITE, KeyedRoute
 from app.routes.parameters import After, Body, CatalogId, FromApp, Limit, MovieId, Page, Search, page
 from app.vectors import LARGEST
 
-router = APIRouter(prefix="/v1/catalogs/{catalog}/movies", tags=["movies"])
+router = APIRouter(prefix="/v1/catalogs/{catalog}/movies", tags=["movies"], route_class=KeyedRoute)
 
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 
@@ -36,7 +37,7 @@ class MovieBody(Body):
     vector: Vector
 
 
-@router.put("/{movie}", status_code=201, responses={200: {"model": MovieRow}})
+@router.put("/{movie}", dependencies=[WRITE], status_code=201, responses={200: {"model": MovieRow}})
 def put_movie(
     app: FromApp, catalog: CatalogId, movie: MovieId, body: MovieBody, response: Response
 ) -> MovieRow:
@@ -47,7 +48,7 @@ def put_movie(
         return movies.read_movie(connection, catalog, movie)
 
 
-@router.get("")
+@router.get("", dependencies=[READ])
 def list_movies(
     app: FromApp, catalog: CatalogId, limit: Limit = 100, after: After = None, search: Search = None
 ) -> Page[MovieRow]:
@@ -57,14 +58,14 @@ def list_movies(
         return page(found, limit, lambda item: item.movie)
 
 
-@router.get("/{movie}")
+@router.get("/{movie}", dependencies=[READ])
 def read_movie(app: FromApp, catalog: CatalogId, movie: MovieId) -> MovieRow:
     """Show a movie."""
     with app.database.reading() as connection:
         return movies.read_movie(connection, catalog, movie)
 
 
-@router.delete("/{movie}", status_code=204)
+@router.delete("/{movie}", dependencies=[WRITE], status_code=204)
 def delete_movie(app: FromApp, catalog: CatalogId, movie: MovieId) -> None:
     """Delete a movie and the responses to it; who answered it is relearned."""
     with app.database.writing() as connection:

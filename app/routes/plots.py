@@ -8,11 +8,14 @@ from app import overviews
 from app.names import Dimension, Id
 from app.plots.figures import Heatmap, Scatter, ScoreMatrix
 from app.routes import pictures
+from app.routes.keyed import READ, KeyedRoute
 from app.routes.parameters import CatalogId, FromApp
 from app.routes.pictures import AskedFor, Suffix
 from app.selections import MOST_NAMED, Chosen
 
-router = APIRouter(prefix="/v1/catalogs/{catalog}/plots", tags=["plots"])
+router = APIRouter(
+    prefix="/v1/catalogs/{catalog}/plots", tags=["plots"], dependencies=[READ], route_class=KeyedRoute
+)
 
 _Training = Annotated[int | None, Query(ge=1, le=2**53 - 1, description="the serving one if left out")]
 _Users = Annotated[list[Id], Query(max_length=MOST_NAMED, description="users to show; the first if none")]

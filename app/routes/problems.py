@@ -17,8 +17,19 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import BadInput, Place, Problem, TooLarge, TooSlow, Unavailable, UnsupportedMedia, pointer
+from app.errors import (
+    BadInput,
+    Place,
+    Problem,
+    TooLarge,
+    TooSlow,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMedia,
+    pointer,
+)
 from app.routes.requests import method_of, request_id, route_of
+from app.tokens import hide
 
 log = structlog.get_logger()
 
@@ -93,7 +104,7 @@ def answer(request: Request, problem: Problem, headers: Mapping[str, str] | None
         "errors": [_without_nones(place) for place in problem.places],
         "request_id": request_id(request),
     }
-    body = json.dumps(content, ensure_ascii=True, allow_nan=False)
+    body = hide(json.dumps(content, ensure_ascii=True, allow_nan=False))  # ids, for one, may be anything
     return Response(body, problem.status.value, dict(headers or {}), MEDIA_TYPE)
 
 
@@ -110,7 +121,15 @@ def _without_nones(place: Place) -> dict[str, object]:
 
 async def _answer_problem(request: Request, error: Exception) -> Response:
     problem = error if isinstance(error, Problem) else Problem(str(error))
-    return answer(request, problem, {"Retry-After": "1"} if isinstance(problem, Unavailable) else None)
+    return answer(
+        request, problem, next((_HEADERS[kind] for kind in _HEADERS if isinstance(problem, kind)), None)
+    )
+
+
+_HEADERS: dict[type[Problem], dict[str, str]] = {
+    Unavailable: {"Retry-After": "1"},
+    Unauthorized: {"WWW-Authenticate": "Bearer"},
+}
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:

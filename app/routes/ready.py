@@ -5,22 +5,20 @@ which is declared as any other is. It runs on the event loop: it never waits, an
 Does not know what the answers say.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from itertools import chain
-from typing import Any
 from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 
 from app.ready_pairs import ReadyPairs
 from app.ready_scores import ReadyScores
+from app.routes.keyed import Handler, KeyedRoute
 from app.scores import PairScores, UserScores
 
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Asked = list[tuple[str, str]]
 Short = Callable[[ReadyScores, str, str, Asked], UserScores | None]
 
@@ -29,12 +27,12 @@ _SCORES, _PAIR_SCORES = TypeAdapter(UserScores), TypeAdapter(PairScores)
 _PAIRS, _BOTH, MOST_PAIRS = "score_pairs", 2, 100_000
 
 
-class ReadyRoute(APIRoute):
+class ReadyRoute(KeyedRoute):
     """A route of a user's scores that is asked in the short way first, where it has one."""
 
-    def get_route_handler(self) -> Handler:
-        """Return what answers a request."""
-        ordinary = super().get_route_handler()
+    def get_admitted_handler(self) -> Handler:
+        """Return what answers the request of somebody who may ask."""
+        ordinary = super().get_admitted_handler()
         if self.name == _PAIRS:
             return _answer_pairs_first(ordinary)
         short = _SHORT.get(self.name)

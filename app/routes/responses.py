@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.routing import APIRoute
 from pydantic import Field, TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 
@@ -16,17 +15,17 @@ from app import responses
 from app.names import Id
 from app.resources import Resources
 from app.responses import ResponseRow, StoredResponse
+from app.routes.keyed import READ, WRITE, Handler, KeyedRoute
 from app.routes.parameters import After, Body, CatalogId, FromApp, Limit, MovieId, Page, UserId, page
-from app.routes.ready import Handler
 from app.tables import ID_LENGTH
 
 
-class AnswerRoute(APIRoute):
+class AnswerRoute(KeyedRoute):
     """A route of responses; a plain PUT goes the short way, all else and every mistake to the handler."""
 
-    def get_route_handler(self) -> Handler:
-        """Return what answers a request."""
-        ordinary = super().get_route_handler()
+    def get_admitted_handler(self) -> Handler:
+        """Return what answers the request of somebody who may ask."""
+        ordinary = super().get_admitted_handler()
         if self.name != "put_response":
             return ordinary
 
@@ -65,7 +64,12 @@ class ResponseBody(Body):
     timestamp: Annotated[float, Field(ge=0, le=1e11)] | None = None
 
 
-@router.put("/users/{user}/responses/{movie}", status_code=201, responses={200: {"model": StoredResponse}})
+@router.put(
+    "/users/{user}/responses/{movie}",
+    dependencies=[WRITE],
+    status_code=201,
+    responses={200: {"model": StoredResponse}},
+)
 def put_response(
     app: FromApp, catalog: CatalogId, user: UserId, movie: MovieId, body: ResponseBody, response: Response
 ) -> StoredResponse:
@@ -74,14 +78,14 @@ def put_response(
     return stored
 
 
-@router.delete("/users/{user}/responses/{movie}", status_code=204)
+@router.delete("/users/{user}/responses/{movie}", dependencies=[WRITE], status_code=204)
 def delete_response(app: FromApp, catalog: CatalogId, user: UserId, movie: MovieId) -> None:
     """Take a response back, and relearn the user."""
     with app.database.writing() as connection:
         responses.delete_response(connection, app.models, catalog, user, movie)
 
 
-@router.get("/users/{user}/responses")
+@router.get("/users/{user}/responses", dependencies=[READ])
 def list_user_responses(
     app: FromApp, catalog: CatalogId, user: UserId, limit: Limit = 100, after: After = None
 ) -> Page[ResponseRow]:
@@ -91,7 +95,7 @@ def list_user_responses(
         return page(found, limit, lambda item: item.movie)
 
 
-@router.get("/responses")
+@router.get("/responses", dependencies=[READ])
 def list_responses(
     app: FromApp, catalog: CatalogId, limit: Limit = 100, after: AfterPair = None
 ) -> Page[ResponseRow]:

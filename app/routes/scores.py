@@ -10,6 +10,7 @@ from app.explanations import Include
 from app.names import Id
 from app.previews import Asked, Preview, PreviewInclude
 from app.questions import NextQuestion
+from app.routes.keyed import READ
 from app.routes.parameters import Body, CatalogId, FromApp, UserId
 from app.routes.ready import MOST_PAIRS, ReadyRoute
 from app.scores import PairScores, UserScores
@@ -73,7 +74,7 @@ class PreviewBody(Body):
         return self
 
 
-@router.get("/users/{user}/scores", response_model_exclude_none=True)
+@router.get("/users/{user}/scores", dependencies=[READ], response_model_exclude_none=True)
 def list_scores(
     app: FromApp,
     catalog: CatalogId,
@@ -88,7 +89,7 @@ def list_scores(
         return scores.score_movies(connection, app.models, catalog, user, movie, include)
 
 
-@router.get("/users/{user}/recommendations", response_model_exclude_none=True)
+@router.get("/users/{user}/recommendations", dependencies=[READ], response_model_exclude_none=True)
 def list_recommendations(
     app: FromApp,
     catalog: CatalogId,
@@ -112,7 +113,7 @@ def list_recommendations(
         )
 
 
-@router.get("/users/{user}/next-question")
+@router.get("/users/{user}/next-question", dependencies=[READ])
 def read_next_question(
     app: FromApp,
     catalog: CatalogId,
@@ -124,14 +125,14 @@ def read_next_question(
         return questions.find_next_question(connection, app.models, catalog, user, exclude)
 
 
-@router.post("/scores")
+@router.post("/scores", dependencies=[READ])
 def score_pairs(app: FromApp, catalog: CatalogId, body: PairsBody) -> PairScores:
     """Score many pairs at once, in their order."""
     with app.database.reading() as connection:
         return scores.score_pairs(connection, app.models, catalog, body.pairs)
 
 
-@router.post("/scores:preview", response_model_exclude_none=True)
+@router.post("/scores:preview", dependencies=[READ], response_model_exclude_none=True)
 def preview_scores(app: FromApp, catalog: CatalogId, body: PreviewBody) -> Preview:
     """Score movies for somebody unknown by the responses that they would give; nothing is stored."""
     asked = Asked(body.movies, body.limit, body.exclude, body.include)

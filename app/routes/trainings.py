@@ -19,6 +19,7 @@ from app.errors import NotFound
 from app.idempotency import Answer, answer_once
 from app.routes.etags import UNCHANGED, IfNoneMatch, etag, headers_of, unchanged
 from app.routes.idempotency import REPEATED, Once, respond
+from app.routes.keyed import READ, TRAIN, KeyedRoute
 from app.routes.parameters import Body, CatalogId, FromApp, Limit, Page, TrainingId, page
 from app.trainings import UNFINISHED, Loss, Serve, TrainingRow
 from models.gradient_descent import GradientDescentOptions
@@ -26,7 +27,7 @@ from models.holdout import Holdout
 from models.mixed_effects.trainer import MixedEffectsOptions
 from models.options import LARGEST_SEED
 
-router = APIRouter(prefix="/v1/catalogs/{catalog}/trainings", tags=["trainings"])
+router = APIRouter(prefix="/v1/catalogs/{catalog}/trainings", tags=["trainings"], route_class=KeyedRoute)
 
 _STEPS_AT_ONCE = 1000
 
@@ -98,6 +99,7 @@ TrainingBody = Annotated[GradientDescentBody | MixedEffectsBody, Field(discrimin
 
 @router.post(
     "",
+    dependencies=[TRAIN],
     status_code=202,
     response_model=TrainingRow,
     responses={202: {"headers": {"Location": _LOCATION, **REPEATED}}},
@@ -123,7 +125,7 @@ def create_training(app: FromApp, catalog: CatalogId, body: TrainingBody, asked:
     return respond(answer)
 
 
-@router.get("")
+@router.get("", dependencies=[READ])
 def list_trainings(
     app: FromApp,
     catalog: CatalogId,
@@ -149,7 +151,7 @@ def find_training(app: FromApp, catalog: CatalogId, training: TrainingId) -> Tra
         return trainings.read_training(connection, catalog, training)
 
 
-@router.get("/{training:segment}", response_model=TrainingRow, responses=UNCHANGED)
+@router.get("/{training:segment}", dependencies=[READ], response_model=TrainingRow, responses=UNCHANGED)
 def read_training(
     app: FromApp, catalog: CatalogId, training: TrainingId, if_none_match: IfNoneMatch = None
 ) -> Response:
@@ -163,6 +165,7 @@ def read_training(
 
 @router.post(
     "/{training}:cancel",
+    dependencies=[TRAIN],
     status_code=202,
     response_model=TrainingRow,
     responses={202: {"headers": REPEATED}},
@@ -191,7 +194,7 @@ async def take_a_stream(app: FromApp) -> AsyncIterator[None]:
 @router.get(
     "/{training}/events",
     response_class=EventSourceResponse,
-    dependencies=[Depends(find_training), Depends(take_a_stream)],
+    dependencies=[READ, Depends(find_training), Depends(take_a_stream)],
 )
 async def stream_events(
     app: FromApp,

@@ -3,14 +3,15 @@
 from fastapi import APIRouter
 
 from app import scores, users
+from app.routes.keyed import READ, WRITE, KeyedRoute
 from app.routes.parameters import After, CatalogId, FromApp, Limit, Page, Search, UserId, page
 from app.scores import Embedding
 from app.users import UserRow
 
-router = APIRouter(prefix="/v1/catalogs/{catalog}/users", tags=["users"])
+router = APIRouter(prefix="/v1/catalogs/{catalog}/users", tags=["users"], route_class=KeyedRoute)
 
 
-@router.get("")
+@router.get("", dependencies=[READ])
 def list_users(
     app: FromApp, catalog: CatalogId, limit: Limit = 100, after: After = None, search: Search = None
 ) -> Page[UserRow]:
@@ -20,14 +21,14 @@ def list_users(
         return page(found, limit, lambda item: item.user)
 
 
-@router.delete("/{user}", status_code=204)
+@router.delete("/{user}", dependencies=[WRITE], status_code=204)
 def delete_user(app: FromApp, catalog: CatalogId, user: UserId) -> None:
     """Forget a user: responses and, in every training, embeddings."""
     with app.database.writing() as connection:
         users.delete_user(connection, catalog, user)
 
 
-@router.get("/{user}/embedding")
+@router.get("/{user}/embedding", dependencies=[READ])
 def read_embedding(app: FromApp, catalog: CatalogId, user: UserId) -> Embedding:
     """Show a user's embedding in the serving training, by the names of the dimensions."""
     with app.database.reading() as connection:

@@ -23,6 +23,7 @@ HARNESSES: tuple[str, ...] = (
     "hostile",
     "disconnects",
     "overload",
+    "credentials",
 )
 
 

@@ -1,0 +1,62 @@
+"""An API key as text: `likely_`, 8 characters that name it, `_`, 43 that are secret, and 6 of a checksum.
+
+The checksum tells a key that was cut off or mistyped from one that is unknown, without asking anybody. The
+prefix lets scanners find keys in places where none belongs, and `hide` keeps them out of ours. Does not know
+which keys there are.
+"""
+
+import hashlib
+import re
+import secrets
+import string
+from dataclasses import dataclass
+from zlib import crc32
+
+_DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_KEY, _SECRET, _CHECKSUM = 8, 43, 6  # 62**43 is more than 2**256, and 62**6 more than 2**32
+_SECRET_BITS = 256
+_TOKEN = re.compile(rf"likely_([0-9A-Za-z]{{{_KEY}}})_[0-9A-Za-z]{{{_SECRET + _CHECKSUM}}}", re.ASCII)
+# Hidden is more than is admitted: also what is mistyped, cut short, or encoded for a URL.
+_LOOKS_SECRET = re.compile(
+    r"(likely(?:_|%5F)[0-9A-Za-z]{8})(?:_|%5F)[0-9A-Za-z]{16,}", re.ASCII | re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Token:
+    """A key's public name, and the SHA-256 of the whole text: all that is ever kept of it."""
+
+    key: str
+    digest: bytes
+
+
+def make_token() -> str:
+    """Return the text of a new key."""
+    key = "".join(secrets.choice(_DIGITS) for _ in range(_KEY))
+    text = f"likely_{key}_{_base62(secrets.randbits(_SECRET_BITS), _SECRET)}"
+    return text + _checksum(text)
+
+
+def read_token(text: str) -> Token | None:
+    """Return the key that a text names; None for a wrong shape or a wrong checksum."""
+    found = _TOKEN.fullmatch(text)
+    if found is None or _checksum(text[:-_CHECKSUM]) != text[-_CHECKSUM:]:
+        return None
+    return Token(found[1], hashlib.sha256(text.encode()).digest())
+
+
+def hide(text: str) -> str:
+    """Return a text with the secret part of every key in it left out."""
+    return _LOOKS_SECRET.sub(r"\1_...", text)
+
+
+def _checksum(text: str) -> str:
+    return _base62(crc32(text.encode()), _CHECKSUM)
+
+
+def _base62(number: int, length: int) -> str:
+    digits = []
+    for _ in range(length):
+        number, digit = divmod(number, len(_DIGITS))
+        digits.append(_DIGITS[digit])
+    return "".join(reversed(digits))
