@@ -43,7 +43,7 @@ _NAMES = (
     b'"m0"',
     b"gradient_descent",
 )  # what is in the catalog, and in no refusal
-_OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _METHOD_NOT_ALLOWED = 200, 401, 403, 404, 405
+_OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _METHOD_NOT_ALLOWED, _MISDIRECTED = 200, 401, 403, 404, 405, 421
 _REQUEST_ID = re.compile(rb'"request_id": "[^"]*"')
 
 _NEURON = {"inputs": [1], "weights": [1]}
@@ -308,9 +308,8 @@ def _tricks(operations: list[Operation], keys: dict[str, str]) -> Iterator[Case]
             asked = Asked(plain.method, change(plain.target), plain.headers, plain.body)
             yield Case(f"a path with {what}", asked, nothing)
         for header in _HEADERS:
-            yield Case(
-                f"{header[0].decode()}: {header[1].decode()}", operation.asked(_HERE, [header]), nothing
-            )
+            asked = operation.asked(_HERE, [header])
+            yield Case(f"{header[0].decode()}: {header[1].decode()}", asked, nothing | {_MISDIRECTED})
         for method in _METHODS:
             yield Case(f"the method {method}", Asked(method, plain.target, plain.headers), nothing)
         if operation.scope is not Scope.READ:

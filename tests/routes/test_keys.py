@@ -172,7 +172,7 @@ def test_no_key_is_in_a_log_an_answer_or_a_metric_wherever_it_was_sent(
         assert not any(secret in one for one in said[:-1])
 
 
-def test_an_exception_with_a_key_in_its_words_is_logged_without(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_with_a_key_in_its_words_is_logged_without(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("debug")
     text = make_token()
     server = logging.getLogger("uvicorn.error")
@@ -181,6 +181,6 @@ def test_an_exception_with_a_key_in_its_words_is_logged_without(caplog: pytest.L
     except ValueError:
         server.exception("failed: %s", text)
     server.error(text)
-    written = "\n".join(logging.Formatter().format(record) for record in caplog.records)
-    assert written.count(f"{text[:15]}_...") == 3
+    written = capsys.readouterr().err
+    assert written.count(f"{text[:15]}_...") == 2  # an exception's own words are left out
     assert text not in written

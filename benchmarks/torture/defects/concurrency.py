@@ -92,8 +92,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         what="an embedding that was relearned before another answer is stored after it",
         file="app/relearning.py",
-        right='if connection.scalar(_VERSION, {"user": one.user}) == one.version:',
-        wrong='if connection.scalar(_VERSION, {"user": one.user}) is not None:',
+        right='if _VERSION.run(connection, {"user": one.user}) == [(one.version,)]:',
+        wrong='if _VERSION.run(connection, {"user": one.user}):',
         tests=("tests/test_concurrency.py",),
     ),
     Defect(
@@ -126,7 +126,7 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         what="a dry run keeps its answer",
-        file="app/routes/imports.py",
+        file="app/importing/tasks.py",
         right="            connection.rollback()\n",
         wrong="            connection.commit()\n",
         tests=(f"{_KEYS}::test_a_dry_run_keeps_nothing_under_its_key",),
