@@ -1,5 +1,7 @@
 /** The API, asked with fetch; every failure is a Problem with the service's own words. */
 
+import { byId } from "./dom.js";
+
 export class Problem extends Error {
   constructor({ detail, errors = [], status = 0 }) {
     super(detail);
@@ -19,12 +21,17 @@ export function query(parameters) {
   return pairs.length ? `?${new URLSearchParams(pairs)}` : "";
 }
 
-async function send(method, where, body) {
-  const headers = body === undefined ? {} : { "Content-Type": "application/json" };
-  const answer = await fetch(where, { method, headers, body: JSON.stringify(body) }).catch(() => {
+/** The API key that was typed in this tab; one that cannot be a header is for the service to refuse. */
+export const key = () => encodeURIComponent(sessionStorage.getItem("key") ?? "");
+
+async function send(method, where, body, { signal, ...more } = {}) {
+  const headers = { ...(body !== undefined && { "Content-Type": "application/json" }), ...more };
+  if (key()) headers.Authorization = `Bearer ${key()}`;
+  const answer = await fetch(where, { method, headers, signal, body: JSON.stringify(body) }).catch(() => {
     throw new Problem({ detail: `the service does not answer (${method} ${where})` });
   });
   if (answer.ok) return answer;
+  if (answer.status === 401 || answer.status === 403) byId("key").hidden = false;
   const said = await answer.json().catch(() => ({}));
   throw new Problem({ detail: `${answer.status} ${answer.statusText}`, ...said });
 }
@@ -37,9 +44,9 @@ export async function request(method, where, body) {
 export const get = (where) => request("GET", where);
 export const getBlob = async (where) => (await send("GET", where)).blob();
 
-/** Ask with POST for server-sent events, which EventSource cannot; `hear(event, data)` gets each. */
-export async function stream(where, body, hear) {
-  const answer = await send("POST", where, body);
+/** Ask for server-sent events with a body or a key, which EventSource cannot; `hear(event, data, id)` gets each. */
+export async function stream(method, where, body, hear, more) {
+  const answer = await send(method, where, body, more);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {
@@ -49,8 +56,16 @@ export async function stream(where, body, hear) {
     text = blocks.pop();
     for (const block of blocks) {
       const field = (name) => new RegExp(`^${name}: ?(.*)$`, "m").exec(block)?.[1];
-      if (field("data") !== undefined) hear(field("event") ?? "message", JSON.parse(field("data")));
+      if (field("data") !== undefined) hear(field("event") ?? "message", JSON.parse(field("data")), field("id"));
     }
+  }
+}
+
+/** Hear numbered events until `signal`; where the connection breaks it is made again, and nothing is missed. */
+export async function follow(where, hear, signal) {
+  for (let last = 0; !signal.aborted; await new Promise((again) => setTimeout(again, 1000))) {
+    const note = (event, data, id = last) => hear(event, data, (last = id));
+    await stream("GET", where, undefined, note, { signal, "Last-Event-ID": last }).catch((problem) => problem.status && Promise.reject(problem));
   }
 }
 

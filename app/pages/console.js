@@ -91,6 +91,10 @@ byId("tabs").addEventListener("keydown", (event) => {
 byId("catalog").addEventListener("change", (event) => chooseCatalog(event.target.value));
 byId("catalog-search").addEventListener("change", (event) =>
   attempt(async () => chooseCatalog(await listCatalogs(event.target.value))));
+byId("key").addEventListener("change", ({ target }) => {
+  sessionStorage.setItem("key", target.value.trim());
+  begin();
+});
 document.addEventListener("catalog", ({ detail }) => showFacts(detail));
 const begin = () => attempt(async () => {
   showTab(present());

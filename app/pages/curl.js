@@ -1,5 +1,6 @@
 /** The curl commands that do what a panel does, each with a button that copies it. */
 
+import { key } from "./api.js";
 import { el } from "./dom.js";
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
@@ -8,7 +9,8 @@ const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 export function curl(method, where, body, flags = "") {
   const verb = method === "GET" || (method === "POST" && body !== undefined) ? "" : ` -X ${method}`;
   const data = body === undefined ? "" : ` \\\n  -H 'Content-Type: application/json' \\\n  -d ${quoted(JSON.stringify(body))}`;
-  return `curl${flags}${verb} ${quoted(location.origin + where)}${data}`;
+  const allowed = key() ? ' -H "Authorization: Bearer $LIKELY_KEY"' : ""; // never the key itself
+  return `curl${flags}${verb}${allowed} ${quoted(location.origin + where)}${data}`;
 }
 
 async function copy(text) {

@@ -7,10 +7,7 @@ const INKS = ["--accent", "--second", "--muted"];
 export class Curve {
   /** `canvas` is labelled by what the curves are of; its `data-steps` counts the points that are drawn. */
   constructor(canvas) {
-    this.canvas = canvas;
-    this.series = [];
-    this.marks = [];
-    this.waiting = false;
+    Object.assign(this, { canvas, series: [], marks: [], waiting: false });
     this.painted = () => {}; // called after each frame that was drawn
     new ResizeObserver(() => this.draw()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
@@ -18,8 +15,7 @@ export class Curve {
 
   /** Show these series, each {name, points: [[x, y], …]}; `marks` are points that stand out. */
   show(series, marks = []) {
-    this.series = series;
-    this.marks = marks;
+    Object.assign(this, { series, marks });
     this.draw();
   }
 

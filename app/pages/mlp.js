@@ -16,7 +16,7 @@ export async function showMlp(body, answer) {
   curve.show([loss]);
   const box = body.layers?.[0] === 2 && body.layers.at(-1) === 1 && boxOf(body.inputs);
   let trained;
-  await stream("/v1/compute/mlp", box ? { ...body, evaluate: gridOf(box) } : body, (event, data) => {
+  await stream("POST", "/v1/compute/mlp", box ? { ...body, evaluate: gridOf(box) } : body, (event, data) => {
     if (event === "succeeded") trained = data;
     if (event === "failed") throw new Problem(data);
     if (event !== "epoch") return;
@@ -58,8 +58,7 @@ function drawSurface(box, evaluations, points) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const canvas = el("canvas", { class: "surface", width: 500, height: 500, role: "img",
     "aria-label": `The network over x1 and x2, from ${shown(low, 2)} to ${shown(high, 2)}; the numbers are in the table below` });
-  const pen = canvas.getContext("2d");
-  const size = 500 / SIDE;
+  const [pen, size] = [canvas.getContext("2d"), 500 / SIDE];
   values.forEach((value, index) => {
     pen.fillStyle = colour((value - low) / (high - low || 1));
     pen.fillRect(size * (index % SIDE), 500 - size * (1 + Math.floor(index / SIDE)), size + 1, size + 1);

@@ -7,8 +7,7 @@ import { byId, el, shown, sign, worded } from "./dom.js";
 import { openExplanation } from "./explanation.js";
 import { remember, state } from "./state.js";
 
-const ROWS = 25;
-const COLUMNS = 25;
+const [ROWS, COLUMNS] = [25, 25];
 const AFTER = { null: 1, 1: 0, 0: null };
 
 let catalog, uncertain, movies, rows; // rows: user → {user, count, known, responses, scores, cells, work}
@@ -197,10 +196,7 @@ function showPager(list, { items, next }) {
     attempt(load);
   };
   const back = () => go(before[list].pop() ?? null);
-  const on = () => {
-    before[list].push(here);
-    go(next);
-  };
+  const on = () => go(next, before[list].push(here));
   const key = list.slice(0, -1);
   const range = items.length ? `${items[0][key]} to ${items.at(-1)[key]}` : "none";
   byId(`${list}-pager`).hidden = !here && next === null;

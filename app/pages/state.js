@@ -12,8 +12,7 @@ export function remember(values, { step = false } = {}) {
   }
   const hash = `#${parameters}`;
   if (hash === location.hash) return;
-  if (step) history.pushState(null, "", hash);
-  else history.replaceState(null, "", hash);
+  history[step ? "pushState" : "replaceState"](null, "", hash);
 }
 
 /** Call `show` when the URL says something else: Back, Forward, or an address typed by hand. */

@@ -1,7 +1,7 @@
 /** Training: a form out of the API's schema, and the loss curve as it comes, step by step. */
 
 import { attempt, showProblem } from "./alerts.js";
-import { openapi, path, Problem, request } from "./api.js";
+import { follow, openapi, path, Problem, request } from "./api.js";
 import { curl, showCurl } from "./curl.js";
 import { Curve } from "./curve.js";
 import { byId, el, shown } from "./dom.js";
@@ -10,7 +10,7 @@ import { openTrainings, showTraining } from "./trainings.js";
 
 const POSTED = "/v1/catalogs/{catalog}/trainings";
 const curve = new Curve(byId("curve"));
-let catalog, running; // running: {id, events}
+let catalog, running; // running: {id, stop}
 
 export async function openTraining(summary) {
   const other = catalog?.catalog !== summary.catalog;
@@ -72,10 +72,9 @@ async function start() {
 }
 
 function stopWatching() {
-  running?.events.close();
+  running?.stop.abort();
   running = undefined;
-  byId("cancel").disabled = true;
-  byId("start").disabled = false;
+  [byId("start").disabled, byId("cancel").disabled] = [false, true];
 }
 
 /** Follow a training: points are collected as they come and drawn once a frame. */
@@ -83,12 +82,10 @@ function watch(training) {
   stopWatching();
   const { id, steps_total: total } = training;
   const [loss, data] = [{ name: "loss", points: [] }, { name: "data loss", points: [] }];
-  const events = new EventSource(`${trainingsPath()}/${id}/events`);
-  running = { id, events };
-  byId("start").disabled = true;
-  byId("cancel").disabled = false;
-  byId("progress").max = total;
-  byId("progress").value = 0;
+  const stop = new AbortController();
+  running = { id, stop };
+  [byId("start").disabled, byId("cancel").disabled] = [true, false];
+  [byId("progress").max, byId("progress").value] = [total, 0];
   byId("status").textContent = `training ${id} is queued`;
   byId("steps").textContent = "";
   curve.show([loss, data]);
@@ -99,20 +96,16 @@ function watch(training) {
     byId("steps").textContent = `step ${step} of at most ${total}, loss ${shown(value, 4)}`;
   };
   byId("curve").scrollIntoView({ block: "nearest" });
-  events.addEventListener("step", (event) => {
-    const step = JSON.parse(event.data);
+  const hear = (event, row) => {
+    if (event !== "step") return void attempt(() => end(row, id, event));
     if (loss.points.length === 0) byId("status").textContent = `training ${id} is running`;
-    loss.points.push([step.step, step.loss]);
-    data.points.push([step.step, step.data_loss]);
+    loss.points.push([row.step, row.loss]);
+    data.points.push([row.step, row.data_loss]);
     curve.draw();
-  });
-  for (const status of ["succeeded", "failed", "cancelled"]) {
-    events.addEventListener(status, (event) => attempt(() => end(JSON.parse(event.data), id, status)));
-  }
-  events.addEventListener("error", () => {
-    if (events.readyState !== EventSource.CLOSED) return; // it connects again, and misses nothing
+  };
+  follow(`${trainingsPath()}/${id}/events`, hear, stop.signal).catch((problem) => {
     stopWatching();
-    showProblem(new Problem({ detail: `the events of training ${id} ended too early` }));
+    showProblem(problem);
   });
 }
 

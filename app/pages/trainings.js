@@ -1,7 +1,7 @@
 /** Trainings that were: their list, one with its pictures, two beside each other, and which one serves. */
 
 import { attempt } from "./alerts.js";
-import { get, getBlob, path, query, request } from "./api.js";
+import { get, getBlob, key, path, query, request } from "./api.js";
 import { curl, showCurl } from "./curl.js";
 import { Curve } from "./curve.js";
 import { byId, el, shown, table } from "./dom.js";
@@ -39,10 +39,8 @@ async function list() {
   await compare();
 }
 
-const pageButton = (words, disabled, move) => el("button", { type: "button", class: "quiet", disabled, click: () => {
-  move();
-  attempt(list);
-} }, words);
+const pageButton = (words, disabled, move) =>
+  el("button", { type: "button", class: "quiet", disabled, click: () => attempt(() => list(move())) }, words);
 
 function actionsOf(training) {
   const { id, status } = training;
@@ -125,7 +123,7 @@ const axis = (name, dimensions, value, change) =>
 /** A picture with what it shows; where there is none, the service's words why. */
 function picture(source, words) {
   const caption = el("figcaption", {}, words);
-  const release = () => URL.revokeObjectURL(image.src);
+  const release = () => (key() ? (link.href = image.src) : URL.revokeObjectURL(image.src)); // a link sends no key
   const explain = (why) => {
     release();
     link.remove();
