@@ -233,10 +233,11 @@ def test_no_file_names_a_persons_folder_or_a_packages_address() -> None:
     assert named == []
 
 
-def test_ci_runs_make_test_and_fails_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("failing", "ran"), [("test", "make audit\nmake test\n"), ("audit", "make audit\n")])
+def test_ci_audits_and_tests_and_fails_with_either(tmp_path: Path, failing: str, ran: str) -> None:
     assert os.access(ROOT / ".ci/run", os.X_OK)
-    ran = _ci(tmp_path, make='echo "make $*"; exit 3')
-    assert (ran.returncode, ran.stdout) == (3, "make test\n")
+    done = _ci(tmp_path, make=f'echo "make $*"; test "$1" != {failing} || exit 3')
+    assert (done.returncode, done.stdout) == (3, ran)
 
 
 @pytest.mark.parametrize(("package", "program"), [("python3-venv", "python3"), ("chromium", "chromium")])
@@ -254,6 +255,7 @@ def _ci(folder: Path, **programs: str) -> subprocess.CompletedProcess[str]:
         "git": "",
         "python3": "",
         "chromium": "",
+        "strace": "",
         "apt-get": 'echo "apt-get $*"',
         **programs,
     }.items():

@@ -193,7 +193,7 @@ def _traces() -> bool:
     if shutil.which("strace") is None:
         return False
     command = ["strace", "-o", "/dev/null", "true"]
-    return subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: S603 - our own command
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: S603 - our own
 
 
 def _succeeds(command: list[str]) -> bool:
