@@ -35,19 +35,28 @@ def opened(folder: Path) -> Iterator[Database]:
         database.close()
 
 
-def read_state(folder: Path) -> State:
-    """Return what the database of a folder holds; raises `RuntimeError` when the file is not sound."""
+def read_state(folder: Path, *, versions: bool = True) -> State:
+    """Return what the database of a folder holds, with or without the versions that count its changes.
+
+    Who asks again for what was done moves a version once more. Raises `RuntimeError` when the file is broken.
+    """
     with opened(folder) as database, database.reading() as connection:
         check_sound(connection)
         return {
             table.name: Counter(
                 tuple(map(repr, row))
                 for row in connection.execute(
-                    select(*(each for each in table.c if each.name not in _LEFT_OUT.get(table.name, ())))
+                    select(*(each for each in table.c if _is_kept(table.name, each.name, versions=versions)))
                 )
             )
             for table in Base.metadata.sorted_tables
         }
+
+
+def _is_kept(table: str, column: str, *, versions: bool) -> bool:
+    if column in _LEFT_OUT.get(table, ()):
+        return False
+    return versions or column not in {"version", "movies_version"}
 
 
 def check_sound(connection: Connection) -> None:
