@@ -20,7 +20,7 @@ import polars as pl
 import pysqlite3.dbapi2
 
 from app.database import Database
-from app.import_files import CONTENT_TYPES, Format
+from app.import_formats import CONTENT_TYPES, Format
 from benchmarks.running import check
 from benchmarks.speed.client import Client
 from benchmarks.speed.lines import Goal, Line
