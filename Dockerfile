@@ -39,6 +39,9 @@ ENV PATH=/opt/likely/bin:$PATH \
     LIKELY_DATABASE_URL=sqlite:////data/likely.db \
     LIKELY_HOST=0.0.0.0
 
+# 0.0.0.0 is reached by others, so there has to be a key before it serves; once, on the same volume:
+#   docker run --rm -v likely:/data likely likely keys create --scope admin --label me
+
 USER 10001
 WORKDIR /data
 VOLUME /data

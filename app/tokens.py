@@ -42,7 +42,12 @@ def read_token(text: str) -> Token | None:
     found = _TOKEN.fullmatch(text)
     if found is None or _checksum(text[:-_CHECKSUM]) != text[-_CHECKSUM:]:
         return None
-    return Token(found[1], hashlib.sha256(text.encode()).digest())
+    return Token(found[1], digest_of(text))
+
+
+def digest_of(text: str) -> bytes:
+    """Return the SHA-256 of a text, by which a key is known again."""
+    return hashlib.sha256(text.encode()).digest()
 
 
 def hide(text: str) -> str:

@@ -4,12 +4,14 @@ import os
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from app.database import Database
 from app.responses import delete_response
+from app.tokens import make_token, read_token
 from app.trained_models import TrainedModels
 from app.trainings import create_training
 from tests.command_line import Run
@@ -88,6 +90,9 @@ def test_scores_are_printed_best_first_or_as_asked(likely: Run) -> None:
         (["migrate"], {"LIKELY_DATABASE_URL": "nonsense"}, "likely: 'nonsense' is no database URL"),
         (["serve"], {"LIKELY_PORT": "eighty"}, "likely: LIKELY_PORT: Input should be a valid integer"),
         (["serve"], {"LIKELY_LOG_LEVEL": "loud"}, "likely: LIKELY_LOG_LEVEL: "),
+        (["serve"], {"LIKELY_HOST": "0.0.0.0"}, "likely: '0.0.0.0' is no loopback address and there are no"),  # noqa: S104
+        (["keys", "revoke", "nothing"], {}, "likely: there is no key 'nothing'; `likely keys list` shows"),
+        (["keys", "create", "--scope", "read", "--label", ""], {}, "likely: --label: expected 1 to 500"),
     ],
 )
 def test_an_error_is_one_clear_line_and_a_non_zero_exit(
@@ -161,6 +166,8 @@ def test_evaluating_prints_a_table_and_a_reliability_diagram_and_stores_nothing(
         (["train", "class", "--loss", "foo"], "likely: Invalid value for '--loss'"),
         (["train", "class", "--seed", "9" * 30], "likely: Invalid value for '--seed'"),
         (["serve", "--port", "abc"], "likely: Invalid value for '--port'"),
+        (["keys", "create", "--label", "x"], "likely: Missing option '--scope'."),
+        (["keys", "create", "--label", "x", "--scope", "all"], "likely: Invalid value for '--scope'"),
     ],
 )
 def test_a_wrong_command_is_one_line_too(likely: Run, arguments: list[str], sentence: str) -> None:
@@ -173,7 +180,10 @@ def test_a_wrong_command_is_one_line_too(likely: Run, arguments: list[str], sent
 
 def test_help_lists_the_commands(likely: Run) -> None:
     help_page = likely("--help").out
-    for command in ("serve", "worker", "migrate", "demo", "import", "train", "evaluate", "backup", "restore"):
+    for command in (
+        *("serve", "worker", "migrate", "demo", "import", "keys", "train", "evaluate", "scores"),
+        *("backup", "restore", "verify"),
+    ):
         assert f"│ {command} " in help_page
 
 
@@ -200,3 +210,37 @@ def test_the_demo_works_when_somebody_took_all_answers_back(likely: Run, tmp_pat
     done = likely("demo")
     assert done.status == 0
     assert "1    │ 0.29 │ 0.84 │ 0.13" in done.out
+
+
+def test_a_key_is_printed_once_and_by_itself(likely: Run) -> None:
+    made = likely("keys", "create", "--scope", "read", "--scope", "compute", "--label", "class [1]")
+    assert (made.status, made.err) == (0, "")
+    token = read_token(made.out.removesuffix("\n"))
+    assert token is not None
+    listed = likely("keys", "list").out
+    assert "class [1]" in listed
+    assert "read, compute" in listed
+    assert "valid" in listed
+    assert token.key in listed
+    assert made.out[16:40] not in listed
+    assert likely("keys", "revoke", token.key).out == f"{token.key} is revoked\n"
+    assert "revoked" in likely("keys", "list").out
+
+
+def test_a_key_may_expire(likely: Run) -> None:
+    assert likely("keys", "create", "--scope", "admin", "--label", "x", "--expires-days", "30").status == 0
+    expires = datetime.now(UTC) + timedelta(days=30)
+    assert f"{expires:%Y-%m-%d}" in likely("keys", "list").out
+
+
+def test_a_key_in_a_wrong_place_is_not_repeated(likely: Run) -> None:
+    text = make_token()
+    for arguments in (
+        ["keys", "revoke", text],
+        ["keys", "create", text, "--label", "x", "--scope", "read"],
+        [text],
+    ):
+        done = likely(*arguments)
+        assert done.status > 0
+        assert text[16:40] not in done.out + done.err
+        assert text[7:15] in done.err
