@@ -1,7 +1,7 @@
 """What is counted before a request is begun: places, and tokens of a client's own."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app import admission
@@ -28,6 +28,7 @@ def test_a_place_more_is_refused_until_one_is_left() -> None:
     places.take()
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 100), st.floats(0.1, 100), st.lists(st.floats(0, 10), max_size=100))
 def test_in_any_while_a_client_gets_what_comes_in_then_and_one_full_bucket(
     rate: float, seconds: float, gaps: list[float]
@@ -45,6 +46,7 @@ def test_in_any_while_a_client_gets_what_comes_in_then_and_one_full_bucket(
             assert end - begin + 1 <= full + (granted[end] - first) * rate + 1e-6
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 100), st.floats(0.1, 10))
 def test_who_comes_back_when_told_to_is_served(rate: float, seconds: float) -> None:
     clock = Clock()

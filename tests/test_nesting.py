@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.nesting import nests_deeper
@@ -19,6 +19,7 @@ def depth(value: object) -> int:
     return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
 
 
+@settings(deadline=None)
 @given(VALUES, st.integers(0, 5))
 def test_brackets_in_strings_do_not_count(value: object, limit: int) -> None:
     assert nests_deeper(json.dumps(value).encode(), limit) == (depth(value) > limit)

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
+from app.garbage import give_back_soon
 from app.measurements import Measurements
 from app.nesting import nests_deeper
 from app.settings import Settings
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 
 _IMPORTS = ("/movies:import", "/responses:import")
 _COMPUTATIONS = "/v1/compute/"
+_LARGE = 2**20
 _SLOWEST = 16 * 2**10  # bytes a second
 _CLOSE = {"Connection": "close"}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -105,7 +107,11 @@ class BodyLimits:
                     raise HTTPException(HTTPStatus.BAD_REQUEST) from RecursionError()
             return message
 
-        await self._app(scope, receive_limited, send)
+        try:
+            await self._app(scope, receive_limited, send)
+        finally:
+            if received > _LARGE:
+                give_back_soon()  # reading it took many times its size
 
     async def _wait_for(self, receive: Receive, earned: float) -> Message:
         """Return the next part of a body; ``earned`` are the seconds that the parts before it allow for."""
