@@ -1,6 +1,10 @@
 """A small part, from the same seeds, of what `make torture` tries with disks and backups."""
 
+import pytest
+
 from benchmarks.torture.harnesses import run
+
+pytestmark = pytest.mark.timeout(600)  # services are started and killed, beside whatever else runs
 
 
 def test_disks_that_are_full_or_fail_lose_nothing() -> None:

@@ -26,11 +26,12 @@ from tempfile import TemporaryDirectory
 import httpx2
 
 from app.database import find_driver
+from app.settings import Settings
 from app.verification import verify_file
-from benchmarks.running import store_class, train_class
 from benchmarks.torture.figures import Figure
 from benchmarks.torture.ledger import Ledger
 from tests.live import Service, serving
+from tests.stored import store_two_catalogs
 
 _FAULTS = 300
 _DISK_BYTES = 64 * 2**20
@@ -86,12 +87,11 @@ def run(scale: float) -> list[Figure]:
         disk = stack.enter_context(_disk())
         kinds = _kinds(disk)
         faults = [kinds[number % len(kinds)] for number in range(max(len(kinds), round(_FAULTS * scale)))]
-        store_class(str(disk.folder))
+        store_two_catalogs(Settings(database_url=f"sqlite:///{disk.database}", poll_seconds=0.01))
         for start in range(0, len(faults), _FAULTS_A_LIFE):
             _live(disk, logs, faults[start : start + _FAULTS_A_LIFE], draw, tally, ledger)
-        with _service(disk, logs) as service:
+        with _service(disk, logs):
             tally.lost += ledger.lost(disk.database)
-            train_class(service)
         tally.lost += verify_file(disk.database).faults
     return [_figure(tally, ledger)]
 
@@ -106,8 +106,6 @@ def _live(disk: Disk, logs: Path, kinds: list[str], draw: Random, tally: Tally, 
     """Cause some faults, and kill the service under the last of them."""
     with _service(disk, logs) as service:
         tally.lost += ledger.lost(disk.database)
-        if not tally.faults:
-            train_class(service)
         for number, kind in enumerate(kinds, start=1):
             tally.faults[kind] += 1
             _checkpoint(disk.database)  # from an empty log on, each write needs space
@@ -205,7 +203,7 @@ def _succeeds(command: list[str]) -> bool:
 @contextmanager
 def _service(disk: Disk, logs: Path) -> Iterator[Service]:
     environment = {"LIKELY_DATABASE_URL": f"sqlite:///{disk.database}", "LIKELY_LOG_LEVEL": "error"}
-    with serving(logs, environment) as service:
+    with serving(logs, environment, "--no-worker") as service:
         yield service
 
 
@@ -245,7 +243,7 @@ def _error(_disk: Disk, service: Service, draw: Random) -> Iterator[None]:
     calls = draw.choice(["fsync,fdatasync", "pwrite64", "fsync,fdatasync,pwrite64"])
     error = draw.choice(["EIO", "ENOSPC", "EDQUOT"] if "pwrite64" in calls else ["EIO"])
     first = draw.randrange(1, 4)
-    command = ["strace", "-f", "-p", str(service.process.pid), "-e", f"trace={calls}"]
+    command = ["strace", "-f", "-p", str(service.process.pid), "-o", "/dev/null", "-e", f"trace={calls}"]
     inject = f"inject={calls}:error={error}:when={first}+"
     tracer = subprocess.Popen([*command, "-e", inject], stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own
     if tracer.stderr is not None:
