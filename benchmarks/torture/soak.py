@@ -182,8 +182,8 @@ def _figure(minutes: float, load: _Load, before: _Looked, after: _Looked) -> Fig
     )
     kept = sum(after.descriptors.values()) - sum(before.descriptors.values())
     return Figure(
-        what=f"{minutes:.0f} of {_MINUTES:.0f} minutes of everything at once, the first {_WARM_SHARE:.0%} to warm up: "
-        f"{asked}",
+        what=f"{minutes:.0f} of {_MINUTES:.0f} minutes of everything at once, the first {_WARM_SHARE:.0%} to "
+        f"warm up: {asked}",
         asked="memory grows by at most 10 MiB, descriptors by none, nothing fails",
         found=f"{growth:+.1f} MiB of {sum(after.memory.values()):.0f} ({by_process}), "
         f"{kept:+d} descriptors of {sum(after.descriptors.values())}, {len(load.failures)} failures"
