@@ -5,6 +5,7 @@ answer. After an acknowledged write each read must show it exactly: nobody else 
 each are a process. Does not know how reads are kept current.
 """
 
+import os
 import random
 import tempfile
 import threading
@@ -246,7 +247,8 @@ def _figures(tallies: list[Tally], web: int, trainings: int, locked: int, second
     p99 = percentile(writes, 99)
     times = (
         f"p50 {1000 * percentile(writes, 50):.0f} ms, p99 {1000 * p99:.0f} ms, "
-        f"at most {1000 * max(writes):.0f} ms; reads p99 {1000 * percentile(reads, 99):.0f} ms"
+        f"at most {1000 * max(writes):.0f} ms; reads p99 {1000 * percentile(reads, 99):.0f} ms; "
+        f"beside a load of {os.getloadavg()[1]:.0f}"
     )
     return [
         Figure(what, asked, f"{found} {said[:400]}".strip(), not locked and not violations and enough),

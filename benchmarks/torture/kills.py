@@ -6,6 +6,7 @@ asked for again under its key. Every so often it is `likely serve`, started from
 are all killed.
 """
 
+import os
 import random
 import tempfile
 import threading
@@ -122,6 +123,8 @@ class Killing:
     def __init__(self, processes: Processes, moments: random.Random) -> None:
         self._processes, self._moments = processes, moments
         self._book = Book()
+        self._book.notes[1].known = {f"title {movie}": {movie} for movie in MOVIES}
+        self._book.notes[2].known = {f"group {group}": {0.5} for group in range(GROUPS)}
         self._port = free_port()
         self._names = 0
         self.kills = self._cycles = 0
@@ -355,7 +358,8 @@ class Killing:
             return Figure(what, asked, f"{forked[-1]:.1f} s at most", forked[-1] <= READY)
         found = (
             f"`likely serve` {whole[-1]:.1f} s at most, {whole[len(whole) // 2]:.1f} in the middle, {within} "
-            f"of {len(whole)} within {READY:g}; web process {forked[-1]:.1f} s at most"
+            f"of {len(whole)} within {READY:g}; web process {forked[-1]:.1f} s at most; "
+            f"beside a load of {os.getloadavg()[1]:.0f}"
         )
         return Figure(what, asked, found, whole[-1] <= READY)
 
