@@ -332,8 +332,8 @@ class Killing:
         book = self._book
         written = sum(notes.acknowledged for notes in book.notes)
         what = (
-            f"{self.kills:,} of {KILLS:,} kills of all processes or of the worker, in {self._cycles} lives "
-            f"of the service, during {written:,} acknowledged writes, imports and promotions and "
+            f"{self.kills:,} of {KILLS:,} kills of web processes, workers and whole services, in "
+            f"{self._cycles} lives of the service, during {written:,} acknowledged writes, imports and promotions and "
             f"{len(book.trainings):,} trainings"
         )
         broken = [*book.lost, *book.halves, *book.duplicates, *book.refused]
