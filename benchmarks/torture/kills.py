@@ -333,8 +333,8 @@ class Killing:
         written = sum(notes.acknowledged for notes in book.notes)
         what = (
             f"{self.kills:,} of {KILLS:,} kills of web processes, workers and whole services, in "
-            f"{self._cycles} lives of the service, during {written:,} acknowledged writes, imports and promotions and "
-            f"{len(book.trainings):,} trainings"
+            f"{self._cycles} lives of the service, during {written:,} acknowledged writes, imports, "
+            f"promotions and {len(book.trainings):,} trainings"
         )
         broken = [*book.lost, *book.halves, *book.duplicates, *book.refused]
         found = (
