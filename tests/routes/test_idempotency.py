@@ -163,6 +163,12 @@ def test_a_key_is_1_to_128_visible_ascii_characters(
 def two(settings: Settings) -> Iterator[tuple[TestClient, TestClient]]:
     """Clients of two applications on one database, as two web processes are."""
     with TestClient(create_app(settings)) as one, TestClient(create_app(settings)) as other:
+        for client in (
+            one,
+            other,
+        ):  # FastAPI finishes a route when it is first asked, and not for two threads
+            assert client.post(f"{CLASS}/trainings", json={}).status_code == 422
+            assert client.post(f"{CLASS}/responses:import").status_code == 415
         yield one, other
 
 
