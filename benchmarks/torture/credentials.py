@@ -401,11 +401,12 @@ def _kept(database: Database) -> dict[str, list[Any]]:
 def _figure(what: str, seen: Seen, cases: list[Case], operations: int) -> Figure:
     kinds = len({case.who for case in cases})
     refused = sum(case.statuses is not None for case in cases)
+    due = f"; all of {len(cases) - refused:,} that were due" if refused < len(cases) else ""
     return Figure(
         f"{len(cases):,} requests: {kinds} {what} ({operations})",
         "no answer to whom it is not due; a refusal says nothing of what there is, and changes nothing",
         f"{len(seen.faults)} faults, first: {seen.faults[0]}"
         if seen.faults
-        else f"0 of {refused:,} not due were answered; all of {len(cases) - refused:,} that were due",
+        else f"0 of {refused:,} not due were answered{due}",
         not seen.faults,
     )
