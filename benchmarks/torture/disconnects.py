@@ -73,6 +73,7 @@ def run(scale: float) -> list[Figure]:
         store_class(name)
         _train_class(folder)
         with serving(folder, _environment(folder), "--no-worker") as service:
+            service.http.timeout = 120  # processes start late on a busy machine
             wait_until_warm(service, _COMPUTE)
             service.http.put("/v1/catalogs/watched", json={"dimensions": []})
             waits = service.http.post("/v1/catalogs/watched/trainings", json={"trainer": "gradient_descent"})
@@ -159,7 +160,7 @@ def _held(service: Service, folder: Path) -> Held:
     return Held(
         len(children_of(pid)),
         len(_descriptors(pid)),
-        len(list((folder / "temporary").iterdir())),
+        len(list((folder / "temporary").glob("likely-import-*"))),
         responses,
     )
 
@@ -178,7 +179,8 @@ def _settled(service: Service, folder: Path, before: Held) -> Held:
     deadline = time.monotonic() + _SETTLED
     while time.monotonic() < deadline:
         held = _held(service, folder)
-        if held.children == before.children and held.descriptors <= before.descriptors:
+        more = held.descriptors > before.descriptors or held.files > before.files
+        if held.children == before.children and not more:
             return held
         time.sleep(0.2)
     return held

@@ -69,6 +69,7 @@ def run(scale: float) -> list[Figure]:
             "LIKELY_RECEIVE_SECONDS": "1",
         }
         with serving(Path(folder), environment) as service:
+            service.http.timeout = 120  # processes start late on a busy machine
             train_class(service)
             wait_until_warm(service, 1)
             targets = list_targets(service)

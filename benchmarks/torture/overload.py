@@ -104,6 +104,7 @@ def run(scale: float) -> list[Figure]:
     with TemporaryDirectory() as name:
         store_class(name)
         with serving(Path(name), {}) as service:
+            service.http.timeout = 120  # processes start late on a busy machine
             train_class(service)
             requests = _requests()
             for number in range(_USERS):
