@@ -57,6 +57,14 @@ def test_who_comes_back_when_told_to_is_served(rate: float, seconds: float) -> N
     assert not buckets.take(b"a")
 
 
+def test_who_waited_long_gets_no_more_than_one_full_bucket_at_once() -> None:
+    clock = Clock()
+    buckets = Buckets(1, 3, clock)
+    buckets.take(b"a")
+    clock.seconds = 1000
+    assert [buckets.take(b"a") > 0 for _ in range(4)] == [False, False, False, True]
+
+
 def test_clients_have_buckets_of_their_own() -> None:
     buckets = Buckets(1, 1, Clock())
     assert not buckets.take(b"a")
