@@ -9,6 +9,7 @@ import logging
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -38,7 +39,7 @@ def configure_logs(level: str) -> None:
     structlog.configure(
         processors=[*first, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # looked up anew, it may be redirected
+        logger_factory=lambda *_: _Lines(),
     )
     libraries = _StandardError()
     libraries.setFormatter(
@@ -52,12 +53,29 @@ def configure_logs(level: str) -> None:
         threading.excepthook = _report
 
 
+def _write(line: str) -> None:
+    """Write a line to standard error as it is at the time; a line that its disk has no space for is lost."""
+    with suppress(OSError):
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+
+class _Lines:
+    """What structlog writes lines to, under whichever level."""
+
+    def msg(self, line: str) -> None:
+        """Write a line."""
+        _write(line)
+
+    debug = info = warning = error = critical = msg
+
+
 class _StandardError(logging.Handler):
-    """Standard error as it is at the time of each line."""
+    """What the library `logging` writes lines to."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line."""
-        sys.stderr.write(self.format(record) + "\n")
+        _write(self.format(record))
 
 
 def _first_line(_logger: object, _method: str, event: EventDict) -> Mapping[str, Any]:

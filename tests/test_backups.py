@@ -10,6 +10,7 @@ import pytest
 from app.backups import back_up, restore
 from app.database import Database, find_driver, read_file
 from app.errors import Conflict, NotFound, Unavailable
+from app.logs import configure_logs
 from app.responses import put_response
 from app.settings import Settings
 from app.trained_models import TrainedModels
@@ -238,6 +239,7 @@ def test_a_new_database_and_its_files_are_for_their_owner_only(tmp_path: Path) -
 def test_a_database_that_others_could_use_is_taken_from_them(
     live: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    configure_logs("warning")
     live.chmod(0o664)
     Database.migrated(f"sqlite:///{live}").close()
     Database.migrated(f"sqlite:///{live}").close()

@@ -7,6 +7,8 @@ and wrong ones; then the whole log is searched for it.
 import json
 import logging
 import re
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -125,3 +127,13 @@ def test_what_libraries_were_working_on_is_cut_off(capsys: pytest.CaptureFixture
     logging.getLogger("some.library").info(MARK)
     said = json.loads(capsys.readouterr().err)
     assert (said["event"], said["level"]) == ("Task exception was never retrieved", "error")
+
+
+def test_a_line_that_cannot_be_written_is_lost_and_nobody_notices(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure_logs("info")
+    with suppress(OSError), Path("/dev/full").open("w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        structlog.get_logger().info("to a full disk")
+        logging.getLogger("uvicorn.error").warning("likewise")
+        monkeypatch.undo()
+        full.flush()  # what could not be written is still there

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pysqlite3.dbapi2
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 
 from app import database
@@ -34,14 +33,14 @@ def affected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(database, "find_driver", lambda: old)
 
     class Supervisor:
-        def __init__(self, _database: object) -> None:
+        def __init__(self, *_: object) -> None:
             started.append("worker")
 
         def __enter__(self) -> None: ...
         def __exit__(self, *_: object) -> None: ...
 
     monkeypatch.setattr("app.supervision.Supervisor", Supervisor)
-    monkeypatch.setattr(uvicorn, "run", lambda *_, **__: started.append("web"))
+    monkeypatch.setattr("app.cli._run", lambda _server: started.append("web"))
     monkeypatch.setattr("app.cli.signal.signal", lambda *_: None)
     return started
 

@@ -130,7 +130,7 @@ REQUESTS = [
     ),
     Asked(
         "movies are imported",
-        "app.routes.imports._store",
+        "app.importing.tasks.run_import",
         "POST",
         f"{CLASS}/movies:import",
         _MOVIES,
@@ -138,7 +138,7 @@ REQUESTS = [
     ),
     Asked(
         "responses are imported",
-        "app.routes.imports._store",
+        "app.importing.tasks.run_import",
         "POST",
         f"{CLASS}/responses:import",
         _ANSWERS,

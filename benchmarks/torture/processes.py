@@ -51,6 +51,7 @@ class Processes:
             "LIKELY_DATABASE_URL": self.url,
             "LIKELY_COMPUTE_PROCESSES": "0",
             "LIKELY_DRAWING_PROCESSES": "0",
+            "LIKELY_IMPORT_PROCESSES": "0",  # tests/test_importing.py kills a process that imports
             "LIKELY_POLL_SECONDS": "0.02",
             "LIKELY_TRAINING_ATTEMPTS": "1000000",
             **{f"LIKELY_{name}": value for name, value in self.settings.items()},
