@@ -56,7 +56,9 @@ def verify(
     for line in report.faults:
         out.print(f"fault: {line}", markup=False, soft_wrap=True)
     out.print(
-        f"{path} has {len(report.faults) or 'no'} fault{'' if len(report.faults) == 1 else 's'}", markup=False
+        f"{path} has {len(report.faults) or 'no'} fault{'' if len(report.faults) == 1 else 's'}",
+        markup=False,
+        soft_wrap=True,
     )
     if report.faults:
         raise typer.Exit(1)

@@ -186,7 +186,7 @@ def migrate() -> None:
 
     settings = Settings()
     database = Database.migrated(settings.database_url, settings.busy_seconds)
-    out.print(f"{settings.database_url} is up to date ({database.version})", markup=False)
+    out.print(f"{settings.database_url} is up to date ({database.version})", markup=False, soft_wrap=True)
 
 
 @cli.command()
