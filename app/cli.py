@@ -106,7 +106,7 @@ def serve(
 
     configure_logs(settings.log_level)
     database = Database(settings.database_url, settings.busy_seconds)
-    if worker or settings.web_processes > 1:
+    if worker or settings.import_processes or settings.web_processes > 1:
         database.check_several_writers(allowed=settings.allow_affected_sqlite)
     database.migrate()
     check_not_open(database, settings.host)

@@ -84,8 +84,8 @@ class Database:
         if not allowed and not may_write_together(find_driver().sqlite_version):
             raise DatabaseUnusableError(
                 f"{self.version} can corrupt a database that several processes write, as 3.51.3 and newer "
-                "cannot: bring one, or start with --no-worker and one web process and train while nothing is "
-                "served; LIKELY_ALLOW_AFFECTED_SQLITE=true starts all the same"
+                "cannot: bring one, or start with --no-worker, one web process, LIKELY_IMPORT_PROCESSES=0, "
+                "and train while nothing is served; LIKELY_ALLOW_AFFECTED_SQLITE=true starts all the same"
             )
 
     @contextmanager

@@ -109,7 +109,7 @@ DEFECTS = (
     Defect(
         what="several web processes do not count as several writers",
         file="app/cli.py",
-        right="    if worker or settings.web_processes > 1:",
+        right="    if worker or settings.import_processes or settings.web_processes > 1:",
         wrong="    if worker:",
         tests=(f"{_VERSIONS}test_several_writers_are_refused_on_an_affected_version",),
     ),
