@@ -1,13 +1,15 @@
 """How much is under way at once, and how much one client may ask for in a while.
 
-Meant for one thread, that of the event loop: nothing here waits. Does not know what is asked for.
+Meant for one thread, that of the event loop. Does not know what is asked for.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager
 
-from app.errors import Overloaded
+from app.errors import Busy, Overloaded
 
 _CLIENTS = 100_000
 
@@ -30,6 +32,26 @@ class Places:
         self.taken -= 1
 
 
+class Turns:
+    """So many at once; the others wait in the order in which they came, and take no thread while they do."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._free, self._seconds = asyncio.Semaphore(most), seconds
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn, and have it; raises `Busy` where none comes in time."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise Busy(f"the database was busy for {self._seconds:g} seconds; try again") from error
+        try:
+            yield
+        finally:
+            self._free.release()
+
+
 class Buckets:
     """A bucket of tokens a client, filled at a steady rate; each request takes one.
 
@@ -39,9 +61,9 @@ class Buckets:
 
     def __init__(self, rate: float, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
         self._rate, self._full, self._now = rate, max(1.0, rate * seconds), now
-        self._levels: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+        self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
-    def take(self, client: bytes) -> float:
+    def take(self, client: Hashable) -> float:
         """Take a token: return 0.0, or in how many seconds there will be one."""
         now = self._now()
         level, then = self._levels.pop(client, (self._full, now))

@@ -27,7 +27,7 @@ from app.sqlite_versions import may_write_together
 
 _WAITING_WRITERS = 20
 _LOOK_SECONDS, _OFTEN_SECONDS, _LATER_SECONDS = 0.002, 1.0, 0.02  # later: who writes has much to write
-_CONNECTIONS = 48  # one for each thread of the web's pool, and a few
+_CONNECTIONS = 32  # one for each thread of the web's pool, for imports that wait, and a few
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
@@ -58,7 +58,7 @@ class Database:
         # SQLite has one writer at a time. Writers of this process queue here and are woken at once;
         # inside SQLite they would poll, sleeping longer each time.
         self._write_lock = threading.Lock()
-        # Each waiting writer occupies a thread of the web's pool of 40; the others are for readers.
+        # Those of requests wait elsewhere, in turns; here come imports in threads of the web process.
         self._waiting = threading.BoundedSemaphore(_WAITING_WRITERS)
         self._file: tuple[Path, int] | None = None
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import torch
+from anyio import to_thread
 from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
@@ -35,9 +36,9 @@ from app.routes import (
     trainings,
     users,
 )
-from app.routes.admission import Admission, Rates
-from app.routes.connections import SECONDS
-from app.routes.heads import AnswerHeads, RequestHeads
+from app.routes.admission import Rates
+from app.routes.entrance import ENTRANCE, Entrance
+from app.routes.heads import EXPOSED, AnswerHeads, RequestHeads
 from app.routes.parameters import refuse_unknown_parameters
 from app.routes.problems import RESPONSES, Bugs, handle_problems
 from app.routes.requests import BodyLimits, Measured, RequestIds
@@ -64,6 +65,9 @@ ROUTERS = [
 # Seconds: whoever waits until the service is ready is answered before these processes take both cores.
 _WARM_AFTER = 0.2
 
+# More would compute no more at once, and keep the event loop waiting for Python's lock: it then refuses late.
+_THREADS = 4
+
 
 def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
     """Return the application for these settings; a new database is migrated when it starts.
@@ -80,15 +84,16 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
     )
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, float]]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Entrance]]:
         torch.set_num_threads(1)  # requests are small and many; they share the cores as they come
+        to_thread.current_default_thread_limiter().total_tokens = _THREADS
         resources.database.migrate()
         check_not_open(resources.database, settings.host)
         resources.compute.open()
         resources.drawing.open()
         resources.importing.open()
         warming = asyncio.get_running_loop().call_later(_WARM_AFTER, _warm, resources) if warm else None
-        yield {SECONDS: settings.receive_seconds}
+        yield {ENTRANCE: Entrance(settings, resources.streams, resources.measurements)}
         if warming is not None:
             warming.cancel()
         await resources.compute.close()
@@ -115,7 +120,6 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
             *_cross_origin(settings),
             Middleware(RequestHeads, settings=settings),
             Middleware(Rates, settings=settings),
-            Middleware(Admission, settings=settings),
             Middleware(BodyLimits, settings=settings),
             Middleware(Bugs),
         ],
@@ -159,13 +163,6 @@ def _cross_origin(settings: Settings) -> list[Middleware]:
                 "Last-Event-ID",
                 "X-Request-ID",
             ],
-            expose_headers=[
-                "ETag",
-                "Idempotent-Replayed",
-                "Location",
-                "Retry-After",
-                "WWW-Authenticate",
-                "X-Request-ID",
-            ],
+            expose_headers=EXPOSED,
         )
     ]

@@ -29,6 +29,10 @@ class Measurements:
         )
         self.trainings = Gauge("likely_trainings", "Trainings by status", ["status"], registry=self.registry)
 
+    def count_turned_away(self, method: str) -> None:
+        """Count a request that was refused before anything looked at it."""
+        self.requests.labels(method, "none", 503).inc()
+
     def count_trainings(self, connection: Connection) -> None:
         """Read the numbers of trainings anew."""
         counted = connection.execute(select(Training.status, func.count()).group_by(Training.status))

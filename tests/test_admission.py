@@ -1,12 +1,14 @@
 """What is counted before a request is begun: places, and tokens of a client's own."""
 
+import asyncio
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app import admission
-from app.admission import Buckets, Places
-from app.errors import Overloaded
+from app.admission import Buckets, Places, Turns
+from app.errors import Busy, Overloaded
 
 
 class Clock:
@@ -26,6 +28,42 @@ def test_a_place_more_is_refused_until_one_is_left() -> None:
         places.take()
     places.leave()
     places.take()
+
+
+def test_turns_come_in_the_order_of_those_who_wait_and_never_more_at_once() -> None:
+    order: list[int] = []
+    most = 0
+
+    async def wait(turns: Turns, number: int) -> None:
+        nonlocal most
+        async with turns.turn():
+            order.append(number)
+            most = max(most, len(order) - len(left))
+            await asyncio.sleep(0.001)
+            left.append(number)
+
+    left: list[int] = []
+
+    async def all_wait() -> None:
+        turns = Turns(2, 30)
+        await asyncio.gather(*(wait(turns, number) for number in range(10)))
+
+    asyncio.run(all_wait())
+    assert (order, most) == (list(range(10)), 2)
+
+
+def test_a_turn_that_does_not_come_is_not_waited_for_and_a_failure_gives_it_back() -> None:
+    async def wait() -> None:
+        turns = Turns(1, 0.02)
+        with pytest.raises(ZeroDivisionError):
+            async with turns.turn():
+                raise ZeroDivisionError
+        async with turns.turn():
+            with pytest.raises(Busy, match=r"busy for 0\.02 seconds"):
+                async with turns.turn():
+                    raise AssertionError
+
+    asyncio.run(wait())
 
 
 @settings(deadline=None)

@@ -1,22 +1,22 @@
-"""Which requests are begun: no more at once than can be answered soon, and no more from a client than it may.
+"""Which requests are begun: no more of a kind from a client than it may ask for in a while.
 
 Plain ASGI, so that streams stay streams. Knows of the routes only what kind of work a path asks for.
 """
 
-import hashlib
 import math
+from contextlib import suppress
 
 from fastapi import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.admission import Buckets, Places
-from app.errors import Overloaded, Problem, TooManyRequests
+from app.admission import Buckets
+from app.errors import TooManyRequests, Unauthorized
+from app.keys import ANYBODY
+from app.routes.keyed import sent_key
 from app.routes.problems import answer
 from app.settings import Settings
 
-_PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 _SCORES = frozenset({"scores", "scores:preview"})
-_STREAM = (b"content-type", b"text/event-stream")
 
 
 def kind_of(method: str, path: str) -> str | None:
@@ -34,9 +34,9 @@ def kind_of(method: str, path: str) -> str | None:
 
 
 class Rates:
-    """Refuses a client's requests when there are too many of their kind, by what it sends as Authorization.
+    """Refuses a client's requests when there are too many of their kind.
 
-    Clients that send nothing there are told apart by address.
+    Clients are told apart by their keys; those without one that is admitted, by address.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -57,56 +57,17 @@ class Rates:
             seconds = 0.0 if buckets is None else buckets.take(_client(scope))
             if seconds:
                 problem = TooManyRequests(f"too many requests for {kind} came from here; come back later")
-                await _refuse(scope, receive, send, problem, math.ceil(seconds))
+                headers = {"Retry-After": str(math.ceil(seconds))}
+                await answer(Request(scope), problem, headers)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-def _client(scope: Scope) -> bytes:
-    given = next((value for name, value in scope["headers"] if name == b"authorization"), None)
-    if given is not None:  # never kept as it is
-        return hashlib.sha256(given).digest()
-    return str((scope["client"] or ("",))[0]).encode()
-
-
-class Admission:
-    """Refuses at once what is more than can be answered soon; what is begun is answered.
-
-    Probes are always answered. A stream of events is counted apart once it runs: see `Resources.streams`.
-    """
-
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app, self._places = app, Places(settings.requests_at_once, "requests")
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http" or scope["path"] in _PROBES:
-            await self._app(scope, receive, send)
-            return
-        try:
-            self._places.take()
-        except Overloaded as problem:
-            await _refuse(scope, receive, send, problem, 1)
-            return
-        held = True
-
-        async def send_leaving(message: Message) -> None:
-            nonlocal held
-            if held and message["type"] == "http.response.start" and _is_stream(message):
-                held = False
-                self._places.leave()
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_leaving)
-        finally:
-            if held:
-                self._places.leave()
-
-
-def _is_stream(message: Message) -> bool:
-    return any(name == _STREAM[0] and value.startswith(_STREAM[1]) for name, value in message["headers"])
-
-
-async def _refuse(scope: Scope, receive: Receive, send: Send, problem: Problem, seconds: int) -> None:
-    await answer(Request(scope), problem, {"Retry-After": str(seconds)})(scope, receive, send)
+def _client(scope: Scope) -> tuple[str, str]:
+    """Return who asks. What is sent as Authorization and is no key could be another one each time."""
+    text = sent_key(scope["headers"])
+    with suppress(Unauthorized):
+        key = None if text is None else scope["app"].state.resources.admission.admit_at_once(text)
+        if key is not None and key is not ANYBODY:
+            return ("key", key.key)
+    return ("address", str((scope["client"] or ("",))[0]))

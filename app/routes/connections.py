@@ -1,26 +1,27 @@
-"""A connection before it has a request: uvicorn's, with an end to waiting and to reading.
+"""A connection before it has a request: uvicorn's, with an end to waiting, to reading and to beginning.
 
 Does not know what is asked.
 """
 
 import asyncio
-import json
-import secrets
 from http import HTTPStatus
 from typing import Any
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-SECONDS = "receive_seconds"  # in the state that the application starts with
+from app.routes.entrance import ENTRANCE, Entrance
+
 _BYTES = 64 * 2**10  # that may come without a head or a piece of a body being whole
 
 
 class Connection(HttpToolsProtocol):
     """Closes when a request's head is not whole in time, or larger than any that is meant.
 
-    uvicorn waits without end for a head of which one byte has come, and keeps all that came of it.
+    uvicorn waits without end for a head of which one byte has come, and keeps all that came of it. Its own
+    limit on requests at once counts probes and streams, and answers in plain
+    text, without a time to come back.
     """
 
     def __init__(
@@ -31,10 +32,11 @@ class Connection(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._seconds = float(app_state[SECONDS])
+        self._entrance: Entrance = app_state[ENTRANCE]
         self._timer: asyncio.TimerHandle | None = None
         self._unread = 0
         self._after_head = False
+        self._turned_away = False  # the request that comes in
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Wait for the first head."""
@@ -52,7 +54,9 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing():
             return
-        if self._unread > _BYTES:
+        if self._unread > _BYTES and self._turned_away:
+            self.transport.close()  # its body is not worth reading on
+        elif self._unread > _BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a head has at most {_BYTES:,} bytes")
         elif self._timer is None and self.timeout_keep_alive_task is None and self._idle():
             self._wait()  # what came after an answer may be the beginning of the next head
@@ -71,12 +75,22 @@ class Connection(HttpToolsProtocol):
         """Have a head: from here on the application waits, and knows how long."""
         self._unread, self._after_head = 0, True
         self._stop_waiting()
-        super().on_headers_complete()
+        self._turned_away = self._idle() and self._entrance.is_full(len(self.tasks), self.url)
+        if self._turned_away:
+            self._turn_away()
+        else:
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""
-        self._unread = 0
-        super().on_body(body)
+        if not self._turned_away:
+            self._unread = 0
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Have all of a request."""
+        if not self._turned_away:
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP."""
@@ -85,8 +99,16 @@ class Connection(HttpToolsProtocol):
     def _idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
+    def _turn_away(self) -> None:
+        """Answer that there is no place, and be ready for the next request."""
+        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        method = self.parser.get_method()
+        self.transport.write(self._entrance.turn_away(method, self.headers, keep_alive=keep_alive))
+        if not keep_alive:
+            self.transport.close()
+
     def _wait(self) -> None:
-        self._timer = self.loop.call_later(self._seconds, self.transport.close)
+        self._timer = self.loop.call_later(self._entrance.settings.receive_seconds, self.transport.close)
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:
@@ -96,23 +118,5 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Answer and close; only close if the answer to an earlier request is on its way."""
         if self._idle():
-            self.transport.write(_refusal(status, detail))
+            self.transport.write(self._entrance.refuse(status, detail))
         self.transport.close()
-
-
-def _refusal(status: HTTPStatus, detail: str) -> bytes:
-    name = secrets.token_hex(8)
-    content: dict[str, object] = {
-        "type": f"urn:likely:problem:{status.name.lower().replace('_', '-')}",
-        "title": status.phrase,
-        "status": status.value,
-        "detail": detail,
-        "errors": [],
-        "request_id": name,
-    }
-    body = json.dumps(content).encode()
-    head = (
-        f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\nx-request-id: {name}\r\n"
-        "x-content-type-options: nosniff\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
-    )
-    return STATUS_LINE[status.value] + head.encode() + body

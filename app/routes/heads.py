@@ -10,7 +10,18 @@ from app.errors import BadInput, Misdirected, Place, Problem, UnsupportedMedia
 from app.routes.problems import answer
 from app.settings import Settings
 
+# What pages of other origins may read of an answer, where they may read it at all.
+EXPOSED = ("ETag", "Idempotent-Replayed", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID")
 _CACHE, _ETAG = b"cache-control", b"etag"
+
+
+def safe_headers(settings: Settings) -> tuple[tuple[bytes, bytes], ...]:
+    """Return what every answer tells browsers: see `AnswerHeads`."""
+    return (
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"cross-origin-resource-policy", b"cross-origin" if settings.cors_origins else b"same-origin"),
+    )
 
 
 class RequestHeads:
@@ -59,13 +70,7 @@ class AnswerHeads:
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        policy = b"cross-origin" if settings.cors_origins else b"same-origin"
-        self._app = app
-        self._headers = (
-            (b"x-content-type-options", b"nosniff"),
-            (b"referrer-policy", b"no-referrer"),
-            (b"cross-origin-resource-policy", policy),
-        )
+        self._app, self._headers = app, safe_headers(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

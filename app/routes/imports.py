@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
@@ -80,7 +81,10 @@ async def _import(
         if app.settings.import_processes:
             return respond(ANSWER.validate_json(await app.importing.run(task)))
         limits = ImportLimits.of(app.settings)
-        return respond(await run_in_threadpool(run_import, app.database, limits, task))
+        thread = CapacityLimiter(
+            1
+        )  # of its own: it may take minutes, and the pool's few are for what is quick
+        return respond(await to_thread.run_sync(run_import, app.database, limits, task, limiter=thread))
 
 
 @contextmanager

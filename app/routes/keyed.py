@@ -5,7 +5,8 @@ what there is to whom it is not due. Does not know the keys.
 """
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from inspect import iscoroutinefunction
 from typing import Any
 
 from fastapi import Request, Response, Security, params
@@ -33,6 +34,9 @@ TRAIN = Security(api_key, scopes=[Scope.TRAIN])
 COMPUTE = Security(api_key, scopes=[Scope.COMPUTE])
 ADMIN = Security(api_key, scopes=[Scope.ADMIN])
 
+# What a handler with one of these does in its thread is a write, and the database has one writer at a time.
+_WRITING = frozenset({Scope.WRITE, Scope.TRAIN, Scope.ADMIN})
+
 
 class KeyedRoute(APIRoute):
     """A route that asks for a key with the one scope that it, or its router, declares."""
@@ -48,11 +52,16 @@ class KeyedRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """Return what answers a request."""
         scope, handler = self.scope, self.get_admitted_handler()
+        takes_turns = scope in _WRITING and not iscoroutinefunction(self.endpoint)
 
         async def answer(request: Request) -> Response:
             key = await _admit(request)
             key.check_scope(scope)
-            return await handler(request)
+            if not takes_turns:
+                return await handler(request)
+            await request.body()  # before the turn: who sends slowly keeps nobody waiting
+            async with request.app.state.resources.writers.turn():
+                return await handler(request)
 
         return answer
 
@@ -68,14 +77,14 @@ def _scopes(dependency: params.Depends) -> list[str]:
 async def _admit(request: Request) -> Key:
     """Return the key of a request and note it there; raises `Unauthorized`."""
     admission = request.app.state.resources.admission
-    text = _sent(request)
+    text = sent_key(request.scope["headers"])
     key: Key = admission.admit_at_once(text) or await run_in_threadpool(admission.admit, text)
     request.scope["api_key"] = key
     return key
 
 
-def _sent(request: Request) -> str | None:
+def sent_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """Return the key that was sent: in one Authorization header and nowhere else."""
-    given = [value for name, value in request.scope["headers"] if name == b"authorization"]
+    given = [value for name, value in headers if name == b"authorization"]
     found = _BEARER.fullmatch(given[0].strip()) if len(given) == 1 else None
     return None if found is None else found[1].decode("ascii")

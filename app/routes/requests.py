@@ -5,8 +5,8 @@ computations must be smaller: what these send is read and written several times,
 """
 
 import asyncio
+import random
 import re
-import secrets
 import time
 from http import HTTPMethod, HTTPStatus
 
@@ -37,6 +37,11 @@ def request_id(request: Request) -> str:
     return str(request.scope.get("request_id", "-"))
 
 
+def name_request(given: str) -> str:
+    """Return a request's id: the one that came with it, where that is one, or a new one."""
+    return given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
+
+
 class RequestIds:
     """Names each request: ``X-Request-ID`` as the caller gave it, or a new one, comes back in the answer."""
 
@@ -48,8 +53,7 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        name = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        name = name_request(Headers(scope=scope).get("x-request-id", ""))
         scope["request_id"] = name
         bind_contextvars(request_id=name)  # each request has a task, so a context, of its own
 

@@ -32,7 +32,7 @@ from benchmarks.torture.states import check_sound, opened
 from tests.live import free_port
 
 KILLS = 1000
-SECONDS = 480.0
+SECONDS = 1500.0
 CATALOG = "/v1/catalogs/c"
 MOVIES = [f"m{number}" for number in range(12)]
 GROUPS, GROUP = 4, 20  # an import writes every answer of a group of users

@@ -1,16 +1,16 @@
 """Requests are begun as the settings allow: so many at once, and so many of a kind from one client."""
 
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fastapi.testclient import TestClient
 
-from app import catalogs
+from app.database import Database
+from app.keys import Scope, create_key
 from app.main import create_app
 from app.routes.admission import kind_of
 from app.settings import Settings
+from app.tokens import make_token
 from tests.routes.classroom import CLASS
 from tests.routes.refusals import check_problem
 
@@ -68,38 +68,26 @@ def test_kinds_are_counted_apart_and_refusals_too(limited: TestClient) -> None:
     assert {limited.get(path).status_code for path in ("/livez", "/metrics", "/")} == {200}
 
 
-def test_keys_are_counted_apart(limited: TestClient) -> None:
-    for key in ("one", "two"):
+def test_keys_are_counted_apart(limited: TestClient, database: Database) -> None:
+    with database.writing() as connection:
+        keys = [create_key(connection, "test", {Scope.READ}, None) for _ in range(2)]
+    for key in keys:
         headers = {"Authorization": f"Bearer {key}"}
         assert [limited.get("/v1/catalogs", headers=headers).status_code for _ in range(2)] == [200, 429]
-    assert limited.get("/v1/catalogs").status_code == 200
+    assert [limited.get("/v1/catalogs").status_code for _ in range(2)] == [401, 429]
+
+
+@pytest.mark.parametrize("there_are_keys", [False, True])
+def test_what_is_no_key_makes_nobody_another_client(
+    limited: TestClient, database: Database, *, there_are_keys: bool
+) -> None:
+    with database.writing() as connection:
+        if there_are_keys:
+            create_key(connection, "test", {Scope.READ}, None)
+    sent = ["Bearer one", "Bearer two", f"Bearer {make_token()}", "Basic three"]
+    found = [limited.get("/v1/catalogs", headers={"Authorization": each}).status_code for each in sent]
+    assert found == [401 if there_are_keys else 200, 429, 429, 429]
 
 
 def test_nothing_is_counted_by_default(client: TestClient) -> None:
     assert {client.get("/v1/catalogs").status_code for _ in range(50)} == {200}
-
-
-def test_what_is_more_than_can_be_begun_is_refused_and_what_was_begun_is_answered(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun, go_on, found = threading.Semaphore(0), threading.Event(), catalogs.list_catalogs
-
-    def wait(*arguments: object) -> object:
-        begun.release()
-        go_on.wait(30)
-        return found(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(catalogs, "list_catalogs", wait)
-    narrow = settings.model_copy(update={"requests_at_once": 2})
-    with TestClient(create_app(narrow)) as client, ThreadPoolExecutor(2) as others:
-        waiting = [others.submit(client.get, "/v1/catalogs") for _ in range(2)]
-        for _ in waiting:
-            begun.acquire(timeout=30)
-        refused = client.get("/v1/catalogs")
-        probed = [client.get(path).status_code for path in ("/livez", "/readyz", "/metrics")]
-        go_on.set()
-        answered = [each.result().status_code for each in waiting]
-        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-        assert refused.json()["type"] == "urn:likely:problem:overloaded"
-        assert (probed, answered) == ([200] * 3, [200] * 2)
-        assert client.get("/v1/catalogs").status_code == 200

@@ -5,6 +5,7 @@ from benchmarks.torture.defects.defect import Defect
 _HEADS = "tests/routes/test_heads.py"
 _CONNECTIONS = "tests/test_connections.py"
 _ADMISSION = "tests/routes/test_admission.py"
+_OVERLOAD = "tests/test_overload.py"
 _LOGS = "tests/test_logs.py"
 
 DEFECTS: tuple[Defect, ...] = (
@@ -58,11 +59,34 @@ DEFECTS: tuple[Defect, ...] = (
         (f"{_CONNECTIONS}::test_a_request_behind_a_body_with_trailers_has_its_own_headers",),
     ),
     Defect(
-        "the place of a request is never left",
-        "app/routes/admission.py",
-        "            if held:\n                self._places.leave()",
+        "any number of requests is begun",
+        "app/routes/entrance.py",
+        "if under_way - self.streams.taken < self.settings.requests_at_once:",
+        "if under_way:",
+        (f"{_OVERLOAD}::test_one_more_is_refused_and_what_was_begun_is_answered",),
+    ),
+    Defect(
+        "the body of a refused request is read as the next request's",
+        "app/routes/connections.py",
+        "        if not self._turned_away:\n            self._unread = 0\n            super().on_body(body)",
+        "        self._unread = 0\n        super().on_body(body)",
+        (f"{_OVERLOAD}::test_a_refused_body_is_read_past_and_the_connection_goes_on",),
+    ),
+    Defect(
+        "every refused request has the same name",
+        "app/routes/entrance.py",
+        'self._usual.replace(_NAME.encode(), b"%016x" % random.getrandbits(64))',
+        "self._usual",
+        (f"{_OVERLOAD}::test_every_refusal_has_a_name_of_its_own_and_is_counted",),
+    ),
+    Defect(
+        "a turn is never given back",
+        "app/admission.py",
+        "            self._free.release()",
         "            pass",
-        (f"{_ADMISSION}::test_what_is_more_than_can_be_begun_is_refused_and_what_was_begun_is_answered",),
+        (
+            "tests/test_admission.py::test_a_turn_that_does_not_come_is_not_waited_for_and_a_failure_gives_it_back",
+        ),
     ),
     Defect(
         "the place of a stream is never left",
@@ -74,8 +98,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a refusal does not say when to come back",
         "app/routes/admission.py",
-        'problem, {"Retry-After": str(seconds)})',
-        "problem)",
+        "answer(Request(scope), problem, headers)",
+        "answer(Request(scope), problem)",
         (_ADMISSION,),
     ),
     Defect(
@@ -88,8 +112,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "keys share the limit of their address",
         "app/routes/admission.py",
-        "if given is not None:",
-        "if given == b'':",
+        "if key is not None and key is not ANYBODY:",
+        "if key is ANYBODY:",
         (f"{_ADMISSION}::test_keys_are_counted_apart",),
     ),
     Defect(
