@@ -20,7 +20,7 @@ HEADER = "Idempotency-Key"
 
 @dataclass(frozen=True)
 class Asked:
-    """The key of a request, and the SHA-256 of all that it asks for."""
+    """What stands for a caller and the key that they chose, and the SHA-256 of all that they ask for."""
 
     key: str
     digest: bytes

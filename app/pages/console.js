@@ -98,7 +98,11 @@ byId("key").addEventListener("change", ({ target }) => {
 document.addEventListener("catalog", ({ detail }) => showFacts(detail));
 const begin = () => attempt(async () => {
   showTab(present());
-  remember({ catalog: await listCatalogs() });
+  try {
+    remember({ catalog: await listCatalogs() });
+  } catch (problem) {
+    if (problem.status !== 403 || present() !== "compute") throw problem; // who may only compute needs no catalogs
+  }
   await open();
 });
 onOtherState(begin);

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from app.database import Database
 from app.keys import Scope, create_key
 from tests.browser.catalogs import EVERYTHING, load_class_trained
-from tests.browser.views import Console
+from tests.browser.views import Console, number_in
 from tests.browser.watch import Watch
 from tests.live import Service, serving
 
@@ -31,6 +31,17 @@ def service(key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
         running.http.headers["Authorization"] = f"Bearer {key}"
         load_class_trained(running, "class")
         yield running
+
+
+@pytest.fixture(scope="module")
+def compute_key(service: Service, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Another key, which may compute and nothing else."""
+    assert service.http.get("/v1/catalogs").is_success
+    database = Database(f"sqlite:///{tmp_path_factory.getbasetemp()}/likely.db")
+    with database.writing() as connection:
+        text = create_key(connection, "browser", {Scope.COMPUTE}, None)
+    database.close()
+    return text
 
 
 def give(page: Page, text: str) -> None:
@@ -82,3 +93,17 @@ def test_another_tab_has_to_be_given_the_key_again(
     second.goto("/#catalog=class")
     expect(second.locator("#key")).to_be_visible()
     assert set(watch.take_refusals()) == {"401 GET /v1/catalogs?limit=100"}
+
+
+def test_who_may_only_compute_computes(visit: Callable[..., Page], watch: Watch, compute_key: str) -> None:
+    page = visit("/#tab=compute")
+    give(page, compute_key)
+    form = page.locator("#gradient")
+    form.locator('[data-pointer="/expression"]').fill("w**2")
+    form.locator('[data-pointer="/variables"]').fill('{"w": 3.0}')
+    form.locator(".run").click()
+    assert number_in(form.locator(".answer .value")) == 9
+    expect(page.locator("#alert")).to_be_empty()
+    assert set(watch.take_refusals()) == {"401 GET /v1/catalogs?limit=100", "403 GET /v1/catalogs?limit=100"}
+    page.locator("#tab-scores").click()
+    expect(page.locator("#nothing")).to_be_visible()

@@ -10,6 +10,7 @@ from httpx2 import Response
 from sqlalchemy import select, update
 
 from app.database import Database
+from app.keys import Scope, create_key
 from app.main import create_app
 from app.settings import Settings
 from app.tables import IdempotencyKey
@@ -53,6 +54,21 @@ def test_a_training_that_is_asked_for_again_is_the_same_training(
     check_same(first, train(client))
     assert contents(database) == before
     assert [one["id"] for one in client.get(f"{CLASS}/trainings").json()["items"]] == [first.json()["id"]]
+
+
+def test_callers_with_api_keys_of_their_own_choose_keys_of_their_own(
+    client: TestClient, database: Database
+) -> None:
+    with database.writing() as connection:
+        api_keys = [create_key(connection, "test", {Scope.TRAIN}, None) for _ in range(2)]
+    first, other, again = (
+        client.post(
+            f"{CLASS}/trainings", json=TRAINING, headers=key() | {"Authorization": f"Bearer {api_key}"}
+        )
+        for api_key in (*api_keys, api_keys[0])
+    )
+    assert first.json()["id"] != other.json()["id"]
+    check_same(first, again)
 
 
 @pytest.mark.parametrize(("what", "content"), [("movies", MOVIE), ("responses", ANSWERS)])
