@@ -23,7 +23,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 def store_two_catalogs(settings: Settings) -> None:
     """Make them; training 1 serves the class, training 2 the films."""
     database = Database.migrated(settings.database_url)
-    with TestClient(create_app(settings)) as client:
+    with TestClient(create_app(settings), base_url="http://localhost") as client:
         with database.writing() as connection:
             load_class(connection)
         client.put(FILMS, json={"dimensions": ["dark", "long"]})
