@@ -8,9 +8,10 @@ from app.errors import NotAcceptable
 def choose(accept: str | None, offered: Sequence[str]) -> str:
     """Return the offered media type that the header prefers, the first offered among equals.
 
-    Raises `NotAcceptable`. Source: RFC 9110, section 12.5.1; the most specific range that matches counts.
+    What is no range is as if it were not there. Raises `NotAcceptable`. Source: RFC 9110, section 12.5.1; the
+    most specific range that matches counts.
     """
-    ranges = [_parse(part) for part in (accept or "*/*").split(",") if part.strip()]
+    ranges = [_parse(part) for part in (accept or "").split(",") if "/" in part] or [("*/*", 1.0)]
     best = max(offered, key=lambda media: _quality(media, ranges))
     if _quality(best, ranges) <= 0:
         raise NotAcceptable(f"this comes as {', '.join(offered)}; ask for one of these with Accept")

@@ -162,7 +162,7 @@ class Measured:
 
         async def send_measured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                measure(message["status"])
+                measure(int(message["status"]))
             await send(message)
 
         try:

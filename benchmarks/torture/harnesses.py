@@ -24,6 +24,7 @@ HARNESSES: tuple[str, ...] = (
     "disconnects",
     "overload",
     "credentials",
+    "contract",
 )
 
 

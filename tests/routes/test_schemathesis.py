@@ -28,32 +28,10 @@ from app.main import create_app
 from app.settings import Settings
 from app.trainings import create_training
 from app.worker import Worker
+from tests.schemas import SAY_TOO_LITTLE, WHOLE_NUMBERS
 
 # Checks that an operation cannot pass, because its schema cannot say what is right.
-EXCLUDED: dict[str, list[CheckFunction]] = {
-    # The catalog says how many numbers a vector has.
-    "PUT /v1/catalogs/{catalog}/movies/{movie}": [positive_data_acceptance],
-    # Programs are in a language of their own.
-    "POST /v1/compute/tensor": [positive_data_acceptance],
-    "POST /v1/compute/tensor.txt": [positive_data_acceptance],
-    "POST /v1/compute/gradient": [positive_data_acceptance],
-    # One list says how long another one is.
-    "POST /v1/compute/neuron": [positive_data_acceptance],
-    "POST /v1/compute/neuron/losses": [positive_data_acceptance],
-    "POST /v1/compute/neuron/losses.{suffix}": [positive_data_acceptance],
-    "POST /v1/compute/mlp": [positive_data_acceptance],
-    "POST /v1/compute/mlp/losses": [positive_data_acceptance],
-    "POST /v1/compute/mlp/losses.{suffix}": [positive_data_acceptance],
-    "POST /v1/compute/mlp/fit": [positive_data_acceptance],
-    "POST /v1/compute/mlp/fit.{suffix}": [positive_data_acceptance],
-    # The catalog says which dimensions there are.
-    "GET /v1/catalogs/{catalog}/plots/heatmap": [positive_data_acceptance],
-    "GET /v1/catalogs/{catalog}/plots/heatmap.{suffix}": [positive_data_acceptance],
-    "GET /v1/catalogs/{catalog}/plots/scatter": [positive_data_acceptance],
-    "GET /v1/catalogs/{catalog}/plots/scatter.{suffix}": [positive_data_acceptance],
-}
-# JSON Schema takes 5.0 for a whole number, the service does not: these are sent as 5.
-WHOLE_NUMBERS = ("training", "seed", "epochs", "learned_dimensions", "max_steps", "last_n", "limit", "order")
+EXCLUDED: dict[str, list[CheckFunction]] = {name: [positive_data_acceptance] for name in SAY_TOO_LITTLE}
 
 
 NEURON = {"inputs": [2, -1, 3], "weights": [4, 2, -1]}
