@@ -46,13 +46,14 @@ from app.settings import Settings
 from app.supervision import end_with_parent
 from app.trained_models import TrainedModels
 
+# A request is matched with one after the other: what is asked most comes first.
 ROUTERS = [
+    scores.router,
+    responses.router,
     catalogs.router,
     imports.router,
     movies.router,
-    responses.router,
     users.router,
-    scores.router,
     trainings.router,
     losses.router,
     plots.router,
@@ -61,6 +62,19 @@ ROUTERS = [
     probes.router,
 ]
 
+# The order in which /docs shows them, from what is made first to what looks on.
+_TAGS = [
+    "catalogs",
+    "imports",
+    "movies",
+    "responses",
+    "users",
+    "scores",
+    "trainings",
+    "plots",
+    "compute",
+    "probes",
+]
 
 # Seconds: whoever waits until the service is ready is answered before these processes take both cores.
 _WARM_AFTER = 0.2
@@ -108,6 +122,7 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
         title="Likely",
         summary="Learns what each person likes and serves like-scores.",
         version="0.1.0",
+        openapi_tags=[{"name": tag} for tag in _TAGS],
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,

@@ -65,11 +65,17 @@ def true_lists(app: FastAPI) -> dict[str, str]:
 
 
 def _requests(app: FastAPI) -> str:
+    document = app.openapi()
+    tags = [tag["name"] for tag in document["tags"]]
+    found = [
+        (tags.index(operation["tags"][0]), method.upper(), path.removeprefix("/v1"), operation["description"])
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    ]
     rows = ["| request | what it does |", "|---|---|"]
-    for path, operations in app.openapi()["paths"].items():
-        for method, operation in operations.items():
-            first = operation["description"].split("\n\n")[0].replace("\n", " ")
-            rows.append(f"| `{method.upper()} {path.removeprefix('/v1')}` | {first} |")
+    for _, method, path, description in sorted(found, key=lambda each: each[0]):  # as /docs shows them
+        first = description.split("\n\n")[0].replace("\n", " ")
+        rows.append(f"| `{method} {path}` | {first} |")
     return "\n".join(rows) + "\n"
 
 
