@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hmac import compare_digest
-from ipaddress import ip_address
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 from sqlalchemy.sql.functions import coalesce
 
+from app.addresses import is_loopback
 from app.database import Database, now
 from app.errors import Forbidden, NotFound, Unauthorized
 from app.prepared import Prepared, PreparedReads
@@ -135,16 +135,6 @@ def revoke_key(connection: Connection, name: str) -> str:
     if revoked is None:
         raise NotFound(f"there is no key {hide(key)!r}; `likely keys list` shows those that there are")
     return key
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only programs on this machine reach an address."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_not_open(database: Database, host: str) -> None:

@@ -3,13 +3,14 @@
 Does not know who reads a setting. Command-line flags override these values.
 """
 
-import ipaddress
 import os
 import re
 from typing import Annotated
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.addresses import is_loopback
 
 _HOST = re.compile(r"\[[0-9a-f:.]+\]|[a-z0-9._-]+")
 _ORIGIN = re.compile(rf"https?://({_HOST.pattern})(:[0-9]{{1,5}})?")
@@ -145,20 +146,12 @@ class Settings(BaseSettings):
                 )
         return hosts
 
-    @property
-    def loopback(self) -> bool:
-        """Whether only this machine can reach the address listened on."""
-        try:
-            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
     def trusts(self) -> frozenset[str] | None:
         """Return the hosts that requests may name, None for any.
 
         On a loopback address only this machine's: a page elsewhere may let its own name lead here ("DNS
         rebinding"), and would otherwise be answered as if it came from here.
         """
-        if "*" in self.trusted_hosts or not (self.trusted_hosts or self.loopback):
+        if "*" in self.trusted_hosts or not (self.trusted_hosts or is_loopback(self.host)):
             return None
-        return frozenset(self.trusted_hosts or (*_THIS_MACHINE, self.host))
+        return frozenset(self.trusted_hosts or (*_THIS_MACHINE, self.host.lower()))

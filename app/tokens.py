@@ -18,7 +18,7 @@ _SECRET_BITS = 256
 _TOKEN = re.compile(rf"likely_([0-9A-Za-z]{{{_KEY}}})_[0-9A-Za-z]{{{_SECRET + _CHECKSUM}}}", re.ASCII)
 # Hidden is more than is admitted: also what is mistyped, cut short, or encoded for a URL.
 _LOOKS_SECRET = re.compile(
-    r"(likely(?:_|%5F)[0-9A-Za-z]{8})(?:_|%5F)[0-9A-Za-z]{16,}", re.ASCII | re.IGNORECASE
+    r"(likely(?:_|%5F)[0-9A-Za-z]{1,16})(?:_|%5F)[0-9A-Za-z]{16,}", re.ASCII | re.IGNORECASE
 )
 
 

@@ -4,7 +4,10 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
+import httpx2
 import pytest
 
 from app.cli import server_options
@@ -14,6 +17,7 @@ from tests.raw import Answer, ask, connect, read_answer
 
 PATIENCE = 0.5
 BODY = b'{"program": "1"}'
+LIVEZ = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HEAD = b"POST /v1/compute/tensor HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
@@ -168,6 +172,39 @@ def test_streams_are_counted_while_they_run(service: Service) -> None:
             assert service.http.get("/v1/catalogs").status_code == 200
         deadline = time.monotonic() + 10  # until the service notices who hung up
         while (status := open_stream(third)) == 503 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert status == 200
+
+
+def test_who_asks_and_asks_and_reads_nothing_is_let_go(service: Service) -> None:
+    for request_ in (b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n", LIVEZ):
+        with connect(service.url, timeout=10 * PATIENCE) as connection, pytest.raises(ConnectionError):
+            connection.sendall(request_ * 500_000)
+
+
+def test_a_few_requests_in_a_row_are_answered_in_their_order(service: Service) -> None:
+    paths = [b"/livez", b"/none", b"/livez", b"/none"] * 3
+    with connect(service.url) as connection:
+        connection.sendall(b"".join(LIVEZ.replace(b"/livez", path) for path in paths))
+        came = b""
+        while came.count(b"HTTP/1.1 ") < len(paths):
+            came += connection.recv(2**16)
+    assert re.findall(rb"HTTP/1.1 (\d+)", came) == [b"200", b"404"] * 6
+
+
+def test_who_does_not_read_keeps_no_place(tmp_path: Path) -> None:
+    environment = {"LIKELY_RECEIVE_SECONDS": str(PATIENCE), "LIKELY_REQUESTS_AT_ONCE": "2"}
+    asked = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 16
+    with serving(tmp_path, environment, "--no-worker") as service, ExitStack() as stack:
+        for _ in range(2):
+            deaf = stack.enter_context(socket.socket())
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            address = httpx2.URL(service.url)
+            deaf.connect((address.host, address.port))
+            deaf.sendall(asked)
+        deadline = time.monotonic() + 20 * PATIENCE
+        while (status := service.http.get("/v1/catalogs").status_code) == 503:
+            assert time.monotonic() < deadline
             time.sleep(0.05)
         assert status == 200
 

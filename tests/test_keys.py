@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from app import tokens
+from app.addresses import is_loopback
 from app.database import Database, now
 from app.errors import Forbidden, NotFound, Unauthorized
 from app.keys import (
@@ -16,7 +17,6 @@ from app.keys import (
     Scope,
     check_not_open,
     create_key,
-    is_loopback,
     list_keys,
     revoke_key,
 )
@@ -185,7 +185,7 @@ def test_a_service_that_others_reach_is_never_open(database: Database) -> None:
 @pytest.mark.parametrize(
     ("host", "only_here"),
     [
-        *((host, True) for host in ("127.0.0.1", "127.255.0.9", "::1", "localhost", "LOCALHOST")),
+        *((host, True) for host in ("127.0.0.1", "127.255.0.9", "::1", "[::1]", "localhost", "LOCALHOST")),
         *((host, False) for host in ("", "0.0.0.0", "::", "10.0.0.1", "localhost.example.org", "127.1", "*")),  # noqa: S104
         *((host, False) for host in ("128.0.0.1", "fe80::1", "127.0.0.1.example.org", "example.org")),
     ],

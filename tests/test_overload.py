@@ -96,12 +96,18 @@ def test_a_refused_body_is_read_past_and_the_connection_goes_on(full: Service) -
         assert read_answer(connection).status == 200
 
 
-def test_a_large_refused_body_is_not_read(full: Service) -> None:
-    with connect(full.url) as connection:
-        connection.sendall(PUT + b"Content-Length: %d\r\n\r\n" % 2**30)
+def test_a_large_refused_body_is_read_past_and_one_that_is_larger_than_any_is_not(full: Service) -> None:
+    large = PUT + b"Content-Length: %d\r\n\r\n" % 2**30
+    with connect(full.url) as connection:  # looks for the answer when all is sent, as most clients do
+        connection.sendall(large + b" " * 2**21)
         check_refused(read_answer(connection))
         with pytest.raises(ConnectionError):
             connection.sendall(b" " * 2**26)
+
+
+def test_who_reads_no_refusals_is_let_go(full: Service) -> None:
+    with connect(full.url) as connection, pytest.raises(ConnectionError):
+        connection.sendall((GET + b"\r\n") * 500_000)
 
 
 def test_a_refusal_names_the_request_as_its_caller_did(full: Service) -> None:

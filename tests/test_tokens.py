@@ -55,4 +55,6 @@ def test_a_key_is_hidden_wherever_it_stands_but_for_its_public_name() -> None:
         hidden = hide(where)
         assert text[16:32] not in hidden
         assert text[7:15] in hidden
+    for mistyped in (text[:9] + text[10:], text[:9] + "x" + text[9:]):
+        assert text[16:32] not in hide(mistyped)
     assert hide("the movie likely_not_a_key is likely") == "the movie likely_not_a_key is likely"

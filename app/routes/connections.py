@@ -1,4 +1,4 @@
-"""A connection before it has a request: uvicorn's, with an end to waiting, to reading and to beginning.
+"""A connection around its requests: uvicorn's, with an end to waiting, reading, writing and beginning.
 
 Does not know what is asked.
 """
@@ -13,7 +13,8 @@ from uvicorn.server import ServerState
 
 from app.routes.entrance import ENTRANCE, Entrance
 
-_BYTES = 64 * 2**10  # that may come without a head or a piece of a body being whole
+_BYTES = 64 * 2**10  # that may come without a head or a piece of a body being whole, or wait to be read
+_IN_A_ROW = 16  # requests that may wait for the answer to the one before
 
 
 class Connection(HttpToolsProtocol):
@@ -37,6 +38,7 @@ class Connection(HttpToolsProtocol):
         self._unread = 0
         self._after_head = False
         self._turned_away = False  # the request that comes in
+        self._unsent: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Wait for the first head."""
@@ -46,7 +48,19 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
         self._stop_waiting()
-        super().connection_lost(exc)
+        super().connection_lost(exc)  # which resumes writing
+
+    def pause_writing(self) -> None:
+        """Have more to send than the caller takes; who takes nothing for long is let go."""
+        super().pause_writing()
+        self._unsent = self.loop.call_later(self._entrance.settings.receive_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on sending."""
+        if self._unsent is not None:
+            self._unsent.cancel()
+            self._unsent = None
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless too much came that was neither a whole head nor of a body."""
@@ -54,11 +68,13 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing():
             return
-        if self._unread > _BYTES and self._turned_away:
-            self.transport.close()  # its body is not worth reading on
+        if self._turned_away:
+            # Who sends a body looks for the answer when it is sent: closing now would take the answer away.
+            if self._unread > self._entrance.settings.max_body_bytes:
+                self.transport.close()
         elif self._unread > _BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a head has at most {_BYTES:,} bytes")
-        elif self._timer is None and self.timeout_keep_alive_task is None and self._idle():
+        if self._timer is None and self.timeout_keep_alive_task is None and self._idle():
             self._wait()  # what came after an answer may be the beginning of the next head
 
     def on_message_begin(self) -> None:
@@ -75,11 +91,16 @@ class Connection(HttpToolsProtocol):
         """Have a head: from here on the application waits, and knows how long."""
         self._unread, self._after_head = 0, True
         self._stop_waiting()
-        self._turned_away = self._idle() and self._entrance.is_full(len(self.tasks), self.url)
-        if self._turned_away:
-            self._turn_away()
-        else:
+        idle = self._idle()
+        if len(self.pipeline) >= _IN_A_ROW and not idle:
+            self.transport.close()  # nobody asks so much at once who reads the answers
+        self._turned_away = self.transport.is_closing() or (
+            idle and self._entrance.is_full(len(self.tasks), self.url)
+        )
+        if not self._turned_away:
             super().on_headers_complete()
+        elif not self.transport.is_closing():
+            self._turn_away()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""
@@ -106,6 +127,8 @@ class Connection(HttpToolsProtocol):
         self.transport.write(self._entrance.turn_away(method, self.headers, keep_alive=keep_alive))
         if not keep_alive:
             self.transport.close()
+        elif self.transport.get_write_buffer_size() > _BYTES:
+            self.transport.abort()  # who reads none of the refusals
 
     def _wait(self) -> None:
         self._timer = self.loop.call_later(self._entrance.settings.receive_seconds, self.transport.close)

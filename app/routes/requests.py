@@ -87,7 +87,7 @@ class BodyLimits:
             return
         is_import = scope["method"] == "POST" and scope["path"].endswith(_IMPORTS)
         limit = self._settings.max_import_bytes if is_import else self._limit(scope)
-        is_json = not is_import and "json" in headers.get("content-type", "")
+        is_json = not is_import and "json" in headers.get("content-type", "").lower()
         parts: list[bytes] = []
         received, waited, whole = 0, 0.0, False
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from app.main import create_app
 from app.settings import Settings
-from tests.routes.refusals import JSON, check_problem
+from tests.routes.refusals import check_problem
 
 ANSWERS = {
     "/livez": 200,
@@ -87,6 +87,11 @@ def test_on_a_loopback_address_other_names_lead_nowhere(settings: Settings) -> N
         assert "evil" not in answered.text
 
 
+@pytest.mark.parametrize("host", ["LOCALHOST", "::1", "[::1]", "127.0.0.9"])
+def test_a_loopback_address_is_one_however_it_is_written(settings: Settings, host: str) -> None:
+    assert hosted(settings, host=host).get("/livez", headers={"Host": "evil.example.org"}).status_code == 421
+
+
 def test_elsewhere_every_name_is_answered_unless_some_are_set(settings: Settings) -> None:
     assert hosted(settings, host="0.0.0.0").get("/livez").status_code == 200  # noqa: S104 - not bound
     named = hosted(settings, "likely.example.org", host="0.0.0.0")  # noqa: S104 - likewise
@@ -115,7 +120,9 @@ def test_brackets_nest_as_deeply_as_is_allowed(settings: Settings, tmp_path: Pat
         for depth, status in ((8, 200), (9, 400), (1000, 400)):
             nested = "[" * depth + "1" + "]" * depth
             body = f'{{"program": "1", "variables": {{"x": {nested}}}}}'
-            answered = client.post("/v1/compute/tensor", content=body, headers=JSON)
-            assert answered.status_code == status
+            for media in ("application/json", "application/JSON", "Application/Problem+Json"):
+                headers = {"Content-Type": media}
+                answered = client.post("/v1/compute/tensor", content=body, headers=headers)
+                assert answered.status_code == status, media
         assert "nest too deeply" in check_problem(answered)["detail"]
         assert check_problem(answered)["type"] == "urn:likely:problem:malformed-json"

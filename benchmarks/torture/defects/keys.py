@@ -94,9 +94,9 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         "an address of the local network counts as this machine's own",
-        "app/keys.py",
-        "return ip_address(host).is_loopback",
-        "return ip_address(host).is_private",
+        "app/addresses.py",
+        "return ip_address(name).is_loopback",
+        "return ip_address(name).is_private",
         _KEPT,
     ),
     Defect(
