@@ -9,11 +9,15 @@ from typing import Self
 
 from app.errors import TooLarge
 from app.settings import Settings
+from models.trainer import Sizes
 
 _MOVIE = 512  # bytes: its id, its title, and two places in dicts
-_NUMBER = 32  # bytes: float32, and what models derive from it in float64
+_NUMBER = 48  # bytes: float32, and what models derive from it in float64
 _SCORE = 1024  # bytes: an object, its dict, its JSON
-_USER = 1024  # bytes: an id, and a taste with its factor
+_USER = 1024  # bytes: an id, and what is kept of a user in Python
+_TASTE_NUMBER = 8  # bytes: float32, and once more while it is written
+# Covariances are learned a batch of users at a time: numbers in its largest array, and bytes of all for each.
+_BATCH_NUMBERS, _BATCH_NUMBER = 4_000_000, 160
 _RESPONSE = (
     192  # bytes: four float64 as they are read, once more in one piece, sorted, and in a trainer's order
 )
@@ -43,9 +47,16 @@ class Memory:
                 f"{needed:,} bytes of memory; LIKELY_CATALOG_MEMORY_BYTES allows {self.catalog_bytes:,}"
             )
 
-    def check_training(self, movies: int, numbers: int, users: int, responses: int) -> None:
-        """Raise `TooLarge` when a training would take more; movies have so many numbers each."""
-        needed = movies * (_MOVIE + _NUMBER * numbers) + users * _USER + responses * _RESPONSE
+    def check_training(self, movies: int, dimensions: int, users: int, responses: int, sizes: Sizes) -> None:
+        """Raise `TooLarge` when a training would take more; ``sizes`` says what it keeps of each."""
+        needed = (
+            movies * (_MOVIE + _NUMBER * (dimensions + sizes.item))
+            + users * (_USER + _TASTE_NUMBER * (sizes.embedding + sizes.factor))
+            + responses * _RESPONSE
+        )
+        if sizes.factor:
+            square = sizes.embedding**2
+            needed += _BATCH_NUMBER * max(square, min(users * square, _BATCH_NUMBERS))
         if needed > self.training_bytes:
             raise TooLarge(
                 f"a training on {responses:,} responses of {users:,} users to {movies:,} movies takes about "

@@ -49,7 +49,9 @@ def messages(file: str) -> Iterator[tuple[bytes, bytes]]:
     expected = scan.select(pl.len()).collect().item()
     size = max(1, min(BATCH_ROWS, BATCH_CELLS // max(1, len(schema))))
     rows = 0
-    for frame in scan.select(columns_of(schema)).collect_batches(chunk_size=size, maintain_order=True):
+    chosen = scan.select(columns_of(schema))
+    for start in range(0, expected, size):  # `collect_batches` takes more memory the larger the file is
+        frame = chosen.slice(start, size).collect()
         rows += frame.height
         stream = io.BytesIO()
         frame.write_ipc_stream(stream)

@@ -31,13 +31,17 @@ class Prepared:
 
     def run(self, connection: Connection, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
         """Run it in the connection's transaction and return the rows that it finds or returns."""
-        found = _driver_of(connection).execute(self.sql, {**self._constants, **parameters})
+        found = _driver_of(connection).execute(self.sql, self.bound(parameters))
         rows: list[tuple[Any, ...]] = found.fetchall()
         return rows
 
     def run_each(self, connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
         """Run it for each of some rows of parameters."""
-        _driver_of(connection).executemany(self.sql, [{**self._constants, **row} for row in rows])
+        _driver_of(connection).executemany(self.sql, [self.bound(row) for row in rows])
+
+    def bound(self, parameters: Mapping[str, object]) -> Mapping[str, object]:
+        """Return all that it binds: these parameters, and what it holds itself."""
+        return {**self._constants, **parameters} if self._constants else parameters
 
 
 def _driver_of(connection: Connection) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
@@ -75,7 +79,9 @@ class PreparedReads:
             self._database.check_file()
             if self._connection is None:
                 self._connection = self._database.connect_without_waiting()
-            found: list[tuple[Any, ...]] = self._connection.execute(prepared.sql, parameters).fetchall()
+            found: list[tuple[Any, ...]] = self._connection.execute(
+                prepared.sql, prepared.bound(parameters)
+            ).fetchall()
         except (Unavailable, self._database.errors):
             return None
         else:

@@ -1,4 +1,4 @@
-"""Scores of many pairs whose users' tastes are all stored and current, by one statement.
+"""Scores of many pairs whose users' tastes are all stored and current, by two statements.
 
 Answers or returns None, and then `app.scores.score_pairs` is asked; see `app.ready_scores`. Ids that are
 found need no check of their own. Does not know HTTP.
@@ -6,6 +6,7 @@ found need no check of their own. Does not know HTTP.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,23 @@ from sqlalchemy import bindparam, func, select
 from torch import Tensor
 
 from app.database import Database
+from app.errors import TooLarge
 from app.prepared import Prepared, PreparedReads
 from app.relearning import to_tastes
-from app.scores import PairScores
+from app.scores import PairScores, check_tastes
 from app.tables import Catalog, Serving, User, UserEmbedding
 from app.trained_models import TrainedModels
 from models import scoring
 
 _MOST_USERS = 10_000
+_READERS = 4  # as many as threads answer requests
+
+_SERVING = Prepared(
+    select(Catalog.movies_version, Serving.training_id)
+    .select_from(Catalog)
+    .join(Serving, Serving.catalog_id == Catalog.id)
+    .where(Catalog.catalog == bindparam("catalog"))
+)
 
 _NAMED = func.json_each(bindparam("users")).table_valued("value")
 
@@ -50,11 +60,16 @@ class ReadyPairs:
     """The reads that say what the users' tastes are now."""
 
     def __init__(self, database: Database, models: TrainedModels) -> None:
-        self._reads, self._models = PreparedReads(database), models
+        self._models = models
+        self._readers = [PreparedReads(database) for _ in range(_READERS)]
+        self._free: SimpleQueue[PreparedReads] = SimpleQueue()
+        for reads in self._readers:
+            self._free.put(reads)
 
     def close(self) -> None:
-        """Close the connection to the database."""
-        self._reads.close()
+        """Close the connections to the database."""
+        for reads in self._readers:
+            reads.close()
 
     def score_pairs(
         self, catalog: str, users: Sequence[object], movies: Sequence[object]
@@ -63,22 +78,31 @@ class ReadyPairs:
 
         They may be anything that JSON knows; what is no id is found nowhere.
         """
+        reads = self._free.get()
         try:
-            return self._score(catalog, users, movies)
-        except (KeyError, TypeError):  # an id that nobody has; lists and objects, which a dictionary refuses
+            return self._score(reads, catalog, users, movies)
+        except (KeyError, TypeError, TooLarge):  # an id that nobody has; what a dictionary refuses; too many
             return None
+        finally:
+            self._free.put(reads)
 
-    def _score(self, catalog: str, users: Sequence[object], movies: Sequence[object]) -> PairScores | None:
+    def _score(
+        self, reads: PreparedReads, catalog: str, users: Sequence[object], movies: Sequence[object]
+    ) -> PairScores | None:
         asked = dict.fromkeys(users)
-        if not 0 < len(asked) <= _MOST_USERS:
+        serving = reads.row(_SERVING, {"catalog": catalog})
+        if serving is None or not 0 < len(asked) <= _MOST_USERS:
             return None
-        found = self._reads.rows(_CURRENT, {"catalog": catalog, "users": json.dumps(list(asked))})
-        if found is None or len(found) != len(asked):
-            return None
-        movies_version, training, *_ = found[0]
+        movies_version, training = serving
         trained = self._models.find(training, movies_version)
+        if trained is None:
+            return None
+        check_tastes(self._models, trained, len(asked))
+        found = reads.rows(_CURRENT, {"catalog": catalog, "users": json.dumps(list(asked))})
+        if found is None or len(found) != len(asked) or tuple(found[0][:2]) != tuple(serving):
+            return None
         tastes = to_tastes([row[3] for row in found], [row[4] for row in found])
-        if trained is None or tastes is None:
+        if tastes is None:
             return None
         places = _places(users, {row[2]: place for place, row in enumerate(found)})
         predicted = trained.model.predict_pairs(tastes, places, _places(movies, trained.movies.rows))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import inf
 
 import torch
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, literal_column, select
 from torch import Tensor
 
 from app.database import Database
@@ -27,6 +27,7 @@ from models.model import Taste
 
 _REMEMBERED_BYTES = 16 * 2**20
 _MOST_NAMED = 100
+_MOST_ANSWERED = 5_000  # movies that a user answered; likewise
 _MOST_NUMBERS = 1_000_000  # of a model's items; more take too long to be done between two requests
 
 _CURRENT = Prepared(
@@ -50,14 +51,16 @@ _CURRENT = Prepared(
     .where(Catalog.catalog == bindparam("catalog"))
 )
 
+_SOME = (
+    select(Response.movie_id)
+    .where(Response.user_id == bindparam("user_id"))
+    .limit(literal_column(str(_MOST_ANSWERED + 1)))
+    .subquery()
+)
 _ANSWERED = Prepared(
-    select(
-        User.version,
-        select(func.group_concat(Response.movie_id))
-        .where(Response.user_id == User.id)
-        .correlate(User)
-        .scalar_subquery(),
-    ).where(User.id == bindparam("user_id"))
+    select(User.version, select(func.group_concat(_SOME.c.movie_id)).scalar_subquery()).where(
+        User.id == bindparam("user_id")
+    )
 )
 
 
@@ -134,7 +137,7 @@ class ReadyScores:
         if row is None or row[0] != version or row[1] is None:  # somebody has just answered
             return None
         rows = [trained.movies.rows_by_key.get(int(key), -1) for key in row[1].split(",")]
-        if -1 in rows or not isinstance(embedding, bytes):
+        if len(rows) > _MOST_ANSWERED or -1 in rows or not isinstance(embedding, bytes):
             return None
         taste = to_taste(embedding, factor if isinstance(factor, bytes) else None)
         return _Person(stamp, taste, torch.tensor(rows))

@@ -129,9 +129,7 @@ def score_pairs(
     found = find_catalog(connection, catalog)
     trained = find_serving(connection, models, found)
     users = list(dict.fromkeys(user for user, _ in pairs))
-    stranger = trained.model.newcomer()
-    size = len(found.dimensions) if stranger is None else len(stranger.embedding)
-    models.memory.check_tastes(len(users), size, uncertain=trained.model.uncertain)
+    check_tastes(models, trained, len(users))
     known = read_tastes(connection, found, trained, users)
     _check_pairs(catalog, pairs, known, trained.movies)
     if not pairs:
@@ -144,6 +142,13 @@ def score_pairs(
         torch.tensor([trained.movies.rows[movie] for _, movie in pairs]),
     )
     return PairScores(trained.id, scoring.scores(predicted.logits).tolist())
+
+
+def check_tastes(models: TrainedModels, trained: TrainedModel, users: int) -> None:
+    """Raise `TooLarge` when the tastes of so many users do not fit into memory."""
+    stranger = trained.model.newcomer()
+    size = trained.movies.vectors.shape[1] if stranger is None else len(stranger.embedding)
+    models.memory.check_tastes(users, size, uncertain=trained.model.uncertain)
 
 
 def read_embedding(connection: Connection, models: TrainedModels, catalog: str, user: str) -> Embedding:

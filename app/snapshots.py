@@ -5,7 +5,7 @@ order in which they were stored does not matter. Does not know which trainer wil
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -18,6 +18,7 @@ from app import vectors
 from app.memory import Memory
 from app.tables import Catalog, Movie, Response, User
 from models.responses import Responses
+from models.trainer import Sizes
 
 _ROWS_AT_ONCE = 100_000
 
@@ -56,8 +57,10 @@ class Snapshot:
         return _digest([], self.timestamps)
 
 
-def read_snapshot(connection: Connection, catalog_id: int, memory: Memory) -> Snapshot:
-    """Read all responses of a catalog.
+def read_snapshot(
+    connection: Connection, catalog_id: int, memory: Memory, sizes_of: Callable[[int], Sizes]
+) -> Snapshot:
+    """Read all responses of a catalog; ``sizes_of`` says what a trainer keeps, given the dimensions.
 
     Raises `models.responses.BadResponsesError` when there are none, and `TooLarge`, before anything is read,
     when they would take more memory than there is for a training.
@@ -75,6 +78,7 @@ def read_snapshot(connection: Connection, catalog_id: int, memory: Memory) -> Sn
             .join(User, User.id == Response.user_id)
             .where(User.catalog_id == catalog_id),
         ),
+        sizes_of(len(dimensions)),
     )
     movies = _read_movies(connection, catalog_id)
     answered = select(Response.user_id).where(Response.user_id == User.id).exists()

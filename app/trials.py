@@ -22,7 +22,7 @@ from app.tables import Training
 from models.devices import DeviceName
 from models.holdout import Holdout
 from models.responses import BadResponsesError
-from models.trainer import DivergedError, Trainer
+from models.trainer import DivergedError, Sizes, Trainer
 from models.trainers import make_trainer
 from models.trial import Split, Trial, run_trial, try_item_means
 
@@ -108,13 +108,23 @@ def compare(
     try:
         with database.reading() as connection:
             found = find_catalog(connection, catalog)
-            snapshot = read_snapshot(connection, found.id, Memory.of(settings))
+            snapshot = read_snapshot(
+                connection, found.id, Memory.of(settings), lambda dimensions: _largest(trainers, dimensions)
+            )
         torch.set_num_threads(snapshot.responses.threads(settings.training_threads))
         split = Split.of(snapshot.responses, snapshot.timestamps, holdout, seed)
         tried = {str(name): run_trial(make_trainer(name, {}), split, seed, check) for name in trainers}
     except (BadResponsesError, DivergedError) as error:
         raise Conflict(str(error)) from error
     return {**tried, "the movie's mean": try_item_means(split, seed)}
+
+
+def _largest(trainers: Sequence[str], dimensions: int) -> Sizes:
+    """Return what the trainer that keeps most keeps."""
+    return max(
+        (make_trainer(str(name), {}).sizes(dimensions) for name in trainers),
+        key=lambda sizes: sizes.embedding + sizes.factor,
+    )
 
 
 def shown(trial: Trial) -> dict[str, Any]:

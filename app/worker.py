@@ -203,7 +203,9 @@ class Worker:
                     watch(step)
 
             with self._database.reading() as connection:
-                snapshot = read_snapshot(connection, lease.catalog_id, Memory.of(self._settings))
+                snapshot = read_snapshot(
+                    connection, lease.catalog_id, Memory.of(self._settings), trainer.sizes
+                )
                 champion = find_champion(connection, lease.catalog_id, trainer.device)
             threads = snapshot.responses.threads(self._settings.training_threads)
             torch.set_num_threads(threads)

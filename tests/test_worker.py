@@ -92,7 +92,7 @@ def test_a_training_larger_than_memory_allows_fails_before_anything_is_read(
     found = read(database, training)
     assert found.status == "failed"
     assert found.error == (
-        "a training on 9 responses of 3 users to 2,003 movies takes about 1,222,624 bytes of memory; "
+        "a training on 9 responses of 3 users to 2,003 movies takes about 1,318,840 bytes of memory; "
         "LIKELY_TRAINING_MEMORY_BYTES allows 1,048,576"
     )
 

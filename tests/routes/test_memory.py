@@ -13,6 +13,7 @@ from app.main import create_app
 from app.memory import Memory
 from app.settings import Settings
 from app.worker import Worker
+from models.trainers import make_trainer
 from tests.routes.classroom import CLASS, train
 from tests.routes.refusals import check_problem
 
@@ -81,3 +82,30 @@ def test_tastes_of_many_users_are_counted_with_their_covariances() -> None:
     memory.check_tastes(100_000, 400, uncertain=False)
     with pytest.raises(TooLarge, match="LIKELY_ANSWER_MEMORY_BYTES allows 536,870,912"):
         memory.check_tastes(100_000, 400, uncertain=True)
+
+
+def test_pairs_of_many_users_are_refused_whether_or_not_their_model_is_in_memory(database: Database) -> None:
+    settings = Settings(database_url=database.url.render_as_string(), answer_memory_bytes=2**20)
+    with TestClient(create_app(settings)) as client:
+        wide = "/v1/catalogs/wide"
+        client.put(wide, json={"dimensions": [f"d{number}" for number in range(100)]})
+        client.put(f"{wide}/movies/m", json={"vector": [1.0] * 100})
+        for user in range(30):
+            client.put(f"{wide}/users/{user}/responses/m", json={"response": user % 2})
+        worker = Worker(database, settings, name="test")
+        train(client, worker, wide, trainer="mixed_effects", options={"max_steps": 1})
+        pairs = [[str(user), "m"] for user in range(30)]
+        for _ in range(2):
+            said = refused(client.post(f"{wide}/scores", json={"pairs": pairs}))
+            assert "LIKELY_ANSWER_MEMORY_BYTES allows 1,048,576" in said
+            assert client.post(f"{wide}/scores", json={"pairs": pairs[:1]}).status_code == 200
+
+
+@pytest.mark.parametrize("users", [300, 100_000])
+def test_a_training_is_counted_with_what_it_keeps_of_a_user_and_learns_at_once(users: int) -> None:
+    wide, narrow = (make_trainer("mixed_effects", {}).sizes(dimensions) for dimensions in (200, 3))
+    kept = 4 * users * (wide.embedding + wide.factor)
+    Memory(training_bytes=2**40).check_training(100, 200, users, 900, wide)
+    with pytest.raises(TooLarge, match="LIKELY_TRAINING_MEMORY_BYTES"):
+        Memory(training_bytes=max(kept, 2**29)).check_training(100, 200, users, 900, wide)
+    Memory(training_bytes=2**30).check_training(100, 3, users, 900, narrow)

@@ -1,5 +1,7 @@
 """What is ready is answered in the short way: the same answers, and one statement a request."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -132,3 +134,62 @@ def test_pairs_that_are_ready_are_answered_as_all_else_is(
     assert short.status_code == ordinary.status_code
     assert found.pop("scores", []) == pytest.approx(right.pop("scores", []), rel=1e-12)
     assert {**found, "request_id": ""} == {**right, "request_id": ""}
+
+
+@pytest.mark.parametrize("trainer", ["gradient_descent", "mixed_effects"])
+def test_what_most_ask_for_goes_the_short_way(
+    client: TestClient,
+    worker: Worker,
+    class_catalog: str,
+    monkeypatch: pytest.MonkeyPatch,
+    trainer: str,
+) -> None:
+    path = f"/v1/catalogs/{class_catalog}"
+    client.put(f"{path}/movies/m3", json={"vector": [0.1, 0.2, 0.3]})
+    train(client, worker, path, trainer=trainer, options={})
+    client.get(f"{path}{USER}/scores")  # the model comes into memory
+    monkeypatch.setattr("app.scores.find_catalog", None)  # the ordinary way would fail
+    pairs = {"pairs": [["0", "m0"], ["1", "m2"]]}
+    for _ in range(2):
+        assert client.get(f"{path}{USER}/recommendations?limit=1").json()["scores"][0]["movie"] == "m3"
+        assert len(client.post(f"{path}/scores", json=pairs).json()["scores"]) == 2
+
+
+def test_pairs_that_come_together_all_go_the_short_way(
+    client: TestClient, trained: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.get(f"{trained}{USER}/scores")
+    monkeypatch.setattr("app.scores.find_catalog", None)
+    writing = threading.Barrier(4)
+    read = PreparedReads.rows
+
+    def together(self: PreparedReads, prepared: Prepared, parameters: dict[str, object]) -> Any:  # noqa: ANN401 - rows
+        if "users" in parameters:
+            writing.wait(30)
+        return read(self, prepared, parameters)
+
+    monkeypatch.setattr(PreparedReads, "rows", together)
+    with ThreadPoolExecutor(4) as callers:
+        asked = [
+            callers.submit(client.post, f"{trained}/scores", json={"pairs": [["0", "m0"]]}) for _ in range(4)
+        ]
+        assert [each.result().status_code for each in asked] == [200] * 4
+
+
+def test_who_answered_very_much_is_not_read_between_two_requests(
+    client: TestClient, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "/v1/catalogs/large"
+    client.put(path, json={"dimensions": ["a"]})
+    movies = "movie,a\n" + "".join(f"m{number},{number % 7}\n" for number in range(5_001))
+    answers = "user,movie,response\n" + "".join(f"much,m{number},1\n" for number in range(5_001))
+    answers += "".join(f"most,m{number},{number % 2}\n" for number in range(5_000))
+    for what, rows in (("movies", movies), ("responses", answers)):
+        added = client.post(f"{path}/{what}:import", content=rows, headers={"Content-Type": "text/csv"})
+        assert added.is_success, added.text
+    train(client, worker, path, options={"epochs": 1})
+    asked = "scores?movie=m1"
+    assert client.get(f"{path}/users/much/{asked}").json()["responses"] == 5_001
+    monkeypatch.setattr("app.scores.find_catalog", None)
+    assert client.get(f"{path}/users/most/{asked}").json()["responses"] == 5_000
+    assert client.get(f"{path}/users/much/{asked}").status_code == 500  # the ordinary way, which fails here
