@@ -18,18 +18,18 @@ class Places:
     """So many at once; one more is refused instead of waiting."""
 
     def __init__(self, most: int, things: str) -> None:
-        self._most, self._things = most, things
-        self.taken = 0
+        self.places, self._things = most, things
+        self.busy = self.waiting = 0
 
     def take(self) -> None:
         """Take a place, to be left by `leave`; raises `Overloaded`."""
-        if self.taken >= self._most:
-            raise Overloaded(f"{self._most} {self._things} are under way already; try again")
-        self.taken += 1
+        if self.busy >= self.places:
+            raise Overloaded(f"{self.places} {self._things} are under way already; try again")
+        self.busy += 1
 
     def leave(self) -> None:
         """Leave a place to somebody else."""
-        self.taken -= 1
+        self.busy -= 1
 
 
 class Turns:
@@ -37,18 +37,25 @@ class Turns:
 
     def __init__(self, most: int, seconds: float) -> None:
         self._free, self._seconds = asyncio.Semaphore(most), seconds
+        self.places = most
+        self.busy = self.waiting = 0
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait for a turn, and have it; raises `Busy` where none comes in time."""
+        self.waiting += 1
         try:
             async with asyncio.timeout(self._seconds):
                 await self._free.acquire()
         except TimeoutError as error:
             raise Busy(f"the database was busy for {self._seconds:g} seconds; try again") from error
+        finally:
+            self.waiting -= 1
+        self.busy += 1
         try:
             yield
         finally:
+            self.busy -= 1
             self._free.release()
 
 

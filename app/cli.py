@@ -99,7 +99,7 @@ def serve(
     with importing():
         import uvicorn
 
-        from app.supervision import Supervisor
+        from app.supervision import Supervisor, measuring_together
 
         if alone:
             import app.main  # noqa: F401 - uvicorn asks for it by its name
@@ -119,7 +119,8 @@ def serve(
         if alone:
             _run(server)
         else:
-            uvicorn.run(**options)
+            with measuring_together():
+                uvicorn.run(**options)
 
 
 def _run(server: "uvicorn.Server") -> None:

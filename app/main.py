@@ -8,6 +8,7 @@ import torch
 from anyio import to_thread
 from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
+from sqlalchemy import QueuePool
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -19,6 +20,7 @@ from app.importing.pool import make_import_pool
 from app.importing.tasks import ImportLimits
 from app.keys import check_not_open
 from app.logs import configure_logs
+from app.measurements import Connections, Threads
 from app.memory import Memory
 from app.resources import Resources
 from app.routes import (
@@ -79,6 +81,9 @@ _TAGS = [
 # Seconds: whoever waits until the service is ready is answered before these processes take both cores.
 _WARM_AFTER = 0.2
 
+# Another process that is asked for /metrics shows what this one saw at its last look.
+_LOOK_SECONDS = 1.0
+
 # More would compute no more at once, and keep the event loop waiting for Python's lock: it then refuses late.
 _THREADS = 4
 
@@ -100,14 +105,19 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Entrance]]:
         torch.set_num_threads(1)  # requests are small and many; they share the cores as they come
-        to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        threads = to_thread.current_default_thread_limiter()
+        threads.total_tokens = _THREADS
+        _watch(resources, Threads(threads))
         resources.database.migrate()
         check_not_open(resources.database, settings.host)
         resources.compute.open()
         resources.drawing.open()
         resources.importing.open()
         warming = asyncio.get_running_loop().call_later(_WARM_AFTER, _warm, resources) if warm else None
+        looking = asyncio.create_task(_look_regularly(resources)) if resources.measurements.shared else None
         yield {ENTRANCE: Entrance(settings, resources.streams, resources.measurements)}
+        if looking is not None:
+            looking.cancel()
         if warming is not None:
             warming.cancel()
         await resources.compute.close()
@@ -154,6 +164,29 @@ def create_app_from_environment() -> FastAPI:
     if settings.web_processes > 1:  # each is a child of `likely serve`, which may be killed
         end_with_parent()
     return create_app(settings, warm=True)
+
+
+def _watch(resources: Resources, threads: Threads) -> None:
+    """Let /metrics show how much of what there is so much of is taken."""
+    resources.measurements.watch(
+        {
+            "compute": resources.compute,
+            "drawing": resources.drawing,
+            "imports": resources.importing,
+            "threads": threads,
+            "writers": resources.writers,
+            "streams": resources.streams,
+        }
+    )
+    connections = resources.database.engine.pool
+    if isinstance(connections, QueuePool):
+        resources.measurements.watch({"connections": Connections(connections)})
+
+
+async def _look_regularly(resources: Resources) -> None:
+    while True:
+        resources.measurements.look()
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _warm(resources: Resources) -> None:

@@ -12,7 +12,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import structlog
@@ -38,6 +40,14 @@ def end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent watch", daemon=True).start()
+
+
+@contextmanager
+def measuring_together() -> Iterator[None]:
+    """Give the web processes that this one starts a folder, in which they put together what they measure."""
+    with TemporaryDirectory(prefix="likely-metrics-", ignore_cleanup_errors=True) as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # as app/measurements.py says
+        yield
 
 
 class Supervisor:

@@ -48,6 +48,7 @@ _SAID = {
     "docs/images/": "the console, as this page shows it: `python -m tests.browser.screenshots`",
     "docs/experiments.md": "what was tried, with its figures",
     "docs/mathematics.md": "what is computed",
+    "docs/operations.md": "running it: what to watch, size, upgrade, back up, and what to do when it fails",
     "migrations/script.py.mako": "what a new revision starts from",
     "pyproject.toml": "the distribution, its dependencies with reasons, all tools' settings",
 }

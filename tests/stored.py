@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from fastapi.testclient import TestClient
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
-from app.database import Database, find_driver
+from app.database import Database, find_driver, now
 from app.demo import load_class
 from app.main import create_app
 from app.settings import Settings
-from app.tables import Base
+from app.tables import Base, Catalog, Training
 from app.worker import Worker
 
 FILMS = "/v1/catalogs/films"
@@ -39,6 +39,26 @@ def store_two_catalogs(settings: Settings) -> None:
             assert client.post(f"/v1/catalogs/{catalog}/trainings", json=body).status_code == 202
             assert worker.run_next()
     database.close()
+
+
+def queue_running(
+    database: Database,
+    number: int,
+    silent_seconds: float = 0.0,
+    steps: tuple[int, int] = (1, 2),
+    loss: float = 0.5,
+) -> None:
+    """Add so many trainings that run somewhere, each in a catalog of its own, silent for so long."""
+    lease = Settings().lease_seconds
+    row = {"trainer": "gradient_descent", "options": {}, "seed": 1, "serve": True, "status": "running"}
+    progress = {"steps_done": steps[0], "steps_total": steps[1], "loss": loss}
+    times = {"created_at": now(), "started_at": now(), "lease_until": now() + lease - silent_seconds}
+    with database.writing() as connection:
+        for _ in range(number):
+            name = f"running-{connection.scalar(select(func.count()).select_from(Catalog))}"
+            catalog = insert(Catalog).values(catalog=name, title=name, dimensions=["a"], created_at=now())
+            key = connection.scalar(catalog.returning(Catalog.id))
+            connection.execute(insert(Training).values(catalog_id=key, **row, **progress, **times))
 
 
 def change(path: Path, statement: str, *parameters: object) -> None:

@@ -52,6 +52,30 @@ def test_turns_come_in_the_order_of_those_who_wait_and_never_more_at_once() -> N
     assert (order, most) == (list(range(10)), 2)
 
 
+def test_turns_and_places_say_how_many_are_taken_and_who_waits() -> None:
+    places, turns = Places(3, "things"), Turns(1, 30)
+    places.take()
+    assert (places.places, places.busy, places.waiting) == (3, 1, 0)
+
+    async def look() -> None:
+        async with turns.turn():
+            others = [asyncio.create_task(_take(turns)) for _ in range(2)]
+            await asyncio.sleep(0)
+            assert (turns.places, turns.busy, turns.waiting) == (1, 1, 2)
+            others[0].cancel()
+            await asyncio.sleep(0)
+            assert (turns.busy, turns.waiting) == (1, 1)
+        await others[1]
+        assert (turns.busy, turns.waiting) == (0, 0)
+
+    asyncio.run(look())
+
+
+async def _take(turns: Turns) -> None:
+    async with turns.turn():
+        pass
+
+
 def test_a_turn_that_does_not_come_is_not_waited_for_and_a_failure_gives_it_back() -> None:
     async def wait() -> None:
         turns = Turns(1, 0.02)

@@ -84,12 +84,15 @@ def test_a_task_whose_caller_hangs_up_is_killed() -> None:
     async def story(pool: ComputePool) -> None:
         assert await pool.run(program("1 + 1")) == b"2\n"
         (worker,) = processes()
-        computing = asyncio.create_task(pool.run(ENDLESS))
+        computing, other = (asyncio.create_task(pool.run(ENDLESS)) for _ in range(2))
         await asyncio.sleep(0.2)
+        assert (pool.places, pool.busy, pool.waiting) == (1, 1, 1)
+        other.cancel()
         computing.cancel()
         with suppress(asyncio.CancelledError):
             await computing
         await asyncio.sleep(0)
+        assert (pool.busy, pool.waiting) == (0, 0)
         assert await pool.run(program("2 + 2")) == b"4\n"  # of a process that takes a second to start
         assert worker not in processes()
 

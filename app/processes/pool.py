@@ -37,9 +37,9 @@ class ProcessPool(Generic[Task]):
 
     def __init__(self, program: Program, processes: int, waiting: int, seconds: float) -> None:
         self._program, self._seconds = program, seconds
-        self._processes, self._most_waiting = processes, waiting
+        self.places, self._most_waiting = processes, waiting
         self._free: asyncio.Queue[_Worker] = asyncio.Queue()
-        self._waiting = 0
+        self.busy = self.waiting = 0
         self._starting: set[asyncio.Task[None]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._open = self._started = False
@@ -52,7 +52,7 @@ class ProcessPool(Generic[Task]):
         """Start the processes, if they are not yet; returns at once."""
         if not self._started:
             self._started = True
-            for _ in range(self._processes):
+            for _ in range(self.places):
                 self._add()
 
     async def run(self, task: Task, progress: Callable[[bytes], None] = _ignore) -> bytes:
@@ -93,9 +93,11 @@ class ProcessPool(Generic[Task]):
     async def _taken(self) -> AsyncIterator["_Worker"]:
         """Lend a process; one that comes back in the middle of a task is killed and replaced."""
         worker = await self._next()
+        self.busy += 1
         try:
             yield worker
         finally:
+            self.busy -= 1
             if worker.idle and self._open:
                 self._free.put_nowait(worker)
             else:
@@ -103,18 +105,18 @@ class ProcessPool(Generic[Task]):
                 self._add()
 
     async def _next(self) -> "_Worker":
-        if self._processes == 0:
+        if self.places == 0:
             raise SwitchedOff(self._program.off)
         if not self._open:
             raise Overloaded("the service is about to stop")
         self.warm()
-        if self._waiting >= self._most_waiting and self._free.empty():
-            raise Overloaded(f"{self._waiting} {self._program.task}s are waiting already; try again")
-        self._waiting += 1
+        if self.waiting >= self._most_waiting and self._free.empty():
+            raise Overloaded(f"{self.waiting} {self._program.task}s are waiting already; try again")
+        self.waiting += 1
         try:
             return await self._free.get()
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
 
     def _add(self) -> None:
         if not self._open:

@@ -38,7 +38,7 @@ class Entrance:
 
     def is_full(self, under_way: int, url: bytes) -> bool:
         """Return whether one more request than these would be more than can be answered soon."""
-        if under_way - self.streams.taken < self.settings.requests_at_once:
+        if under_way - self.streams.busy < self.settings.requests_at_once:
             return False
         return url.partition(b"?")[0] not in _PROBES
 

@@ -1,9 +1,12 @@
 """/livez, /readyz, /metrics: what a supervisor and a dashboard ask. Never behind authentication."""
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
 
+from app.readings import read_readings
+from app.resources import Resources
 from app.routes.parameters import FromApp
 
 router = APIRouter(tags=["probes"])
@@ -36,8 +39,11 @@ def read_readiness(app: FromApp) -> Ready:
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-def read_metrics(app: FromApp) -> Response:
-    """Show counts and durations of requests, and the queue, as Prometheus text."""
-    with app.database.reading() as connection:
-        app.measurements.count_trainings(connection)
-    return Response(generate_latest(app.measurements.registry), media_type=CONTENT_TYPE_LATEST)
+async def read_metrics(app: FromApp) -> Response:
+    """Show counts and durations of requests, pools and the queue, as Prometheus text."""
+    app.measurements.look()
+    return Response(await run_in_threadpool(_show, app), media_type=CONTENT_TYPE_LATEST)
+
+
+def _show(app: Resources) -> bytes:
+    return app.measurements.show(read_readings(app.database, app.settings.lease_seconds))

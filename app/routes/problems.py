@@ -95,7 +95,8 @@ def _describe_problems(app: FastAPI) -> None:
 
 
 def answer(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """Return the response that words a problem."""
+    """Return the response that words a problem, and count it if it is a refusal."""
+    request.app.state.resources.measurements.count_refusal(problem.type)
     content = {
         "type": _TYPES + problem.type,
         "title": problem.status.phrase,

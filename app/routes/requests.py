@@ -29,6 +29,13 @@ _COMPUTATIONS = "/v1/compute/"
 _LARGE = 2**20
 _SLOWEST = 16 * 2**10  # bytes a second
 _CLOSE = {"Connection": "close"}
+BEGAN = "began"  # in a request's scope: when it came, by `time.perf_counter`
+_SCORES = {
+    "list_scores": "scores",
+    "list_recommendations": "recommendations",
+    "score_pairs": "pairs",
+    "preview_scores": "preview",
+}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -151,6 +158,7 @@ class Measured:
             await self._app(scope, receive, send)
             return
         started, measured = time.perf_counter(), False
+        scope[BEGAN] = started
 
         def measure(status: int) -> None:
             nonlocal measured
@@ -158,6 +166,9 @@ class Measured:
             route, method, seconds = route_of(scope), method_of(scope), time.perf_counter() - started
             self._measurements.requests.labels(method, route, status).inc()
             self._measurements.seconds.labels(method, route).observe(seconds)
+            kind = _SCORES.get(getattr(scope.get("route"), "name", ""))
+            if kind is not None and status == HTTPStatus.OK:
+                self._measurements.scores.labels(kind).observe(seconds)
             self._log.debug("request", method=method, route=route, status=status, seconds=round(seconds, 6))
 
         async def send_measured(message: Message) -> None:

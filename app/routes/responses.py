@@ -4,6 +4,7 @@ A response that is put plainly has a short way, as `app.routes.ready` has for sc
 millisecond to look at its parameters one by one, to go through its layers and to write what comes back.
 """
 
+import time
 from http import HTTPStatus
 from typing import Annotated
 
@@ -13,10 +14,10 @@ from starlette.concurrency import run_in_threadpool
 
 from app import responses
 from app.names import Id
-from app.resources import Resources
 from app.responses import ResponseRow, StoredResponse
 from app.routes.keyed import READ, WRITE, Handler, KeyedRoute
 from app.routes.parameters import After, Body, CatalogId, FromApp, Limit, MovieId, Page, UserId, page
+from app.routes.requests import BEGAN
 from app.tables import ID_LENGTH
 
 
@@ -34,9 +35,9 @@ class AnswerRoute(KeyedRoute):
                 request.headers.get("content-type") == "application/json"
                 and not request.scope["query_string"]
             ):
-                app, path, body = request.app.state.resources, request.path_params, await request.body()
+                path, body = request.path_params, await request.body()
                 ids = [path[name] for name in ("catalog", "user", "movie")]
-                stored = await run_in_threadpool(_put_plainly, app, ids, body)
+                stored = await run_in_threadpool(_put_plainly, request, ids, body)
                 if stored is not None:
                     return stored
             return await ordinary(request)
@@ -71,10 +72,15 @@ class ResponseBody(Body):
     responses={200: {"model": StoredResponse}},
 )
 def put_response(
-    app: FromApp, catalog: CatalogId, user: UserId, movie: MovieId, body: ResponseBody, response: Response
+    request: Request,
+    catalog: CatalogId,
+    user: UserId,
+    movie: MovieId,
+    body: ResponseBody,
+    response: Response,
 ) -> StoredResponse:
     """Store a response (201) or replace it (200), and relearn the user; the next score reflects it."""
-    stored, response.status_code = _put(app, [catalog, user, movie], body)
+    stored, response.status_code = _put(request, [catalog, user, movie], body)
     return stored
 
 
@@ -108,21 +114,23 @@ def list_responses(
 _IDS, _BODY, _STORED = TypeAdapter(list[Id]), TypeAdapter(ResponseBody), TypeAdapter(StoredResponse)
 
 
-def _put_plainly(app: Resources, ids: list[str], body: bytes) -> Response | None:
+def _put_plainly(request: Request, ids: list[str], body: bytes) -> Response | None:
     """Put a response as the handler does, or return None when something is wrong with the request."""
     try:
         asked = _BODY.validate_json(body)
         _IDS.validate_python(ids)
     except ValidationError:
         return None
-    stored, status = _put(app, ids, asked)
+    stored, status = _put(request, ids, asked)
     return Response(_STORED.dump_json(stored), status, media_type="application/json")
 
 
-def _put(app: Resources, ids: list[str], body: ResponseBody) -> tuple[StoredResponse, HTTPStatus]:
-    catalog, user, movie = ids
+def _put(request: Request, ids: list[str], body: ResponseBody) -> tuple[StoredResponse, HTTPStatus]:
+    app, (catalog, user, movie) = request.app.state.resources, ids
     with app.database.writing() as connection:
         stored, new = responses.put_response(
             connection, app.models, catalog, user, movie, body.response, body.timestamp
         )
+    if stored.training is not None:  # from here on whoever reads, in any process, reads its embedding
+        app.measurements.freshness.observe(time.perf_counter() - request.scope[BEGAN])
     return stored, HTTPStatus.CREATED if new else HTTPStatus.OK

@@ -61,7 +61,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "any number of requests is begun",
         "app/routes/entrance.py",
-        "if under_way - self.streams.taken < self.settings.requests_at_once:",
+        "if under_way - self.streams.busy < self.settings.requests_at_once:",
         "if under_way:",
         (f"{_OVERLOAD}::test_one_more_is_refused_and_what_was_begun_is_answered",),
     ),
