@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 
 from app.errors import Busy, Overloaded
+from app.spans import span
 
 _CLIENTS = 100_000
 
@@ -45,8 +46,9 @@ class Turns:
         """Wait for a turn, and have it; raises `Busy` where none comes in time."""
         self.waiting += 1
         try:
-            async with asyncio.timeout(self._seconds):
-                await self._free.acquire()
+            with span("wait for a turn"):
+                async with asyncio.timeout(self._seconds):
+                    await self._free.acquire()
         except TimeoutError as error:
             raise Busy(f"the database was busy for {self._seconds:g} seconds; try again") from error
         finally:

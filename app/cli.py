@@ -26,7 +26,10 @@ from app.key_commands import commands as keys
 from app.keys import OpenToAllError, check_not_open
 from app.logs import configure_logs
 from app.settings import Settings
+from app.spans import trace_by
 from app.tokens import hide
+from app.traced_database import TracedDatabase
+from app.tracing import Tracing, TracingUnusableError, is_wanted
 from app.training_commands import evaluate, train
 
 if TYPE_CHECKING:
@@ -48,6 +51,8 @@ cli.command()(restore)
 cli.command()(verify)
 
 _errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+_START_SECONDS = 30
 
 CatalogOption = Annotated[str, typer.Option(help="the catalog to work on")]
 
@@ -72,7 +77,7 @@ def main() -> None:
         _say(error.detail)
         for place in error.places[:10]:
             _say(f"  line {place.line}: {place.detail}" if place.line else f"  {place.detail}")
-    except (DatabaseUnusableError, OpenToAllError) as error:
+    except (DatabaseUnusableError, OpenToAllError, TracingUnusableError) as error:
         _say(str(error))
     except SQLAlchemyError as error:
         _say(f"the database cannot be used: {str(getattr(error, 'orig', error)).splitlines()[0]}")
@@ -95,6 +100,7 @@ def serve(
     flags = {"HOST": host, "PORT": port, "WEB_PROCESSES": web_processes}
     os.environ.update({f"LIKELY_{name}": str(value) for name, value in flags.items() if value is not None})
     settings = Settings()
+    is_wanted(os.environ)  # web processes trace; what stands in the way is said here, once
     alone = settings.web_processes == 1  # else uvicorn starts the processes, and does not say when they serve
     with importing():
         import uvicorn
@@ -140,6 +146,8 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "log_level": settings.log_level,
         "log_config": None,  # its lines go where all do: see app/logs.py
         "access_log": False,  # paths hold ids; `Measured` says what was asked for
+        # one answers when it has imported all; in 5 s, as uvicorn has it, a busy machine never gets there
+        "timeout_worker_healthcheck": _START_SECONDS,
         "timeout_graceful_shutdown": settings.shutdown_seconds,
         "server_header": False,
         "http": "app.routes.connections:Connection",
@@ -163,7 +171,9 @@ def worker(
     settings = Settings()
     configure_logs(settings.log_level)
     signature = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    database = Database(settings.database_url, settings.busy_seconds)
+    tracing = Tracing.of_environment()
+    kind = Database if tracing is None else TracedDatabase
+    database = kind(settings.database_url, settings.busy_seconds)
     database.check_several_writers(allowed=settings.allow_affected_sqlite)
     database.migrate()
     running = Worker(database, settings, signature)
@@ -171,7 +181,12 @@ def worker(
         signal.signal(stopping, lambda *_: running.stop.set())
     if until_stdin_closes:
         threading.Thread(target=_stop_at_end_of_stdin, args=(running.stop,), daemon=True).start()
+    if tracing is None:
+        running.run()
+        return
+    trace_by(tracing.open)
     running.run()
+    tracing.close()
 
 
 def _stop_at_end_of_stdin(stop: threading.Event) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import torch
 from anyio import to_thread
 from fastapi import Depends, FastAPI
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from sqlalchemy import QueuePool
 from starlette.middleware import Middleware
@@ -44,8 +45,11 @@ from app.routes.heads import EXPOSED, AnswerHeads, RequestHeads
 from app.routes.parameters import refuse_unknown_parameters
 from app.routes.problems import RESPONSES, Bugs, handle_problems
 from app.routes.requests import BodyLimits, Measured, RequestIds
+from app.routes.traced import Traced
 from app.settings import Settings
 from app.supervision import end_with_parent
+from app.traced_database import TracedDatabase
+from app.tracing import Tracing
 from app.trained_models import TrainedModels
 
 # A request is matched with one after the other: what is asked most comes first.
@@ -81,6 +85,9 @@ _TAGS = [
 # Seconds: whoever waits until the service is ready is answered before these processes take both cores.
 _WARM_AFTER = 0.2
 
+# FastAPI's own names paths in spans and sends what exceptions say; `app.tracing` does neither.
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+
 # Another process that is asked for /metrics shows what this one saw at its last look.
 _LOOK_SECONDS = 1.0
 
@@ -88,14 +95,16 @@ _LOOK_SECONDS = 1.0
 _THREADS = 4
 
 
-def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
+def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | None = None) -> FastAPI:
     """Return the application for these settings; a new database is migrated when it starts.
 
-    ``warm`` starts the processes that compute and draw soon after it, not when a request needs one.
+    ``warm`` starts the processes that compute and draw soon after it, not when a request needs one;
+    ``tracing`` gets a span of each request.
     """
+    kind = Database if tracing is None else TracedDatabase
     resources = Resources(
         settings,
-        Database(settings.database_url, settings.busy_seconds),
+        kind(settings.database_url, settings.busy_seconds),
         make_compute_pool(settings.compute_processes, settings.compute_waiting, ComputeLimits.of(settings)),
         make_drawing_pool(settings.drawing_processes, settings.drawing_waiting, settings.drawing_seconds),
         make_import_pool(settings.import_processes, settings.import_seconds, ImportLimits.of(settings)),
@@ -127,6 +136,8 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
         resources.ready.close()
         resources.ready_pairs.close()
         resources.database.close()
+        if tracing is not None:
+            tracing.close()
 
     app = FastAPIOffline(
         title="Likely",
@@ -136,10 +147,12 @@ def create_app(settings: Settings, *, warm: bool = False) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
         responses=RESPONSES,
         generate_unique_id_function=lambda route: route.name,
         middleware=[
             Middleware(RequestIds),
+            *([] if tracing is None else [Middleware(Traced, tracing=tracing)]),
             Middleware(Measured, measurements=resources.measurements),
             Middleware(AnswerHeads, settings=settings),
             *_cross_origin(settings),
@@ -163,7 +176,7 @@ def create_app_from_environment() -> FastAPI:
     configure_logs(settings.log_level)
     if settings.web_processes > 1:  # each is a child of `likely serve`, which may be killed
         end_with_parent()
-    return create_app(settings, warm=True)
+    return create_app(settings, warm=True, tracing=Tracing.of_environment())
 
 
 def _watch(resources: Resources, threads: Threads) -> None:

@@ -25,6 +25,7 @@ from app.publishing import Publication
 from app.relearning import keep_if_current, relearn_behind
 from app.settings import Settings
 from app.snapshots import Snapshot, read_snapshot
+from app.spans import span
 from app.tables import Catalog
 from app.trained_models import TrainedModels
 from app.trials import find_champion, judge
@@ -126,7 +127,8 @@ class Worker:
         if lease is None:
             return False
         log.info("training started", training=lease.training, trainer=lease.trainer)
-        with self._surviving("training", lambda error: self._fail(lease, f"internal error: {error}")):
+        traced = span("training", root=True, trainer=lease.trainer)
+        with traced, self._surviving("training", lambda error: self._fail(lease, f"internal error: {error}")):
             try:
                 self._train(lease, watch)
             except LeaseLostError:
@@ -209,13 +211,16 @@ class Worker:
                 champion = find_champion(connection, lease.catalog_id, trainer.device)
             threads = snapshot.responses.threads(self._settings.training_threads)
             torch.set_num_threads(threads)
-            verdict = judge(lease, trainer, snapshot, champion, reporter.check)
-            learned = trainer.fit(snapshot.responses, lease.seed, report)
+            with span("judge"):
+                verdict = judge(lease, trainer, snapshot, champion, reporter.check)
+            with span("fit"):
+                learned = trainer.fit(snapshot.responses, lease.seed, report)
             by_time = lease.holdout is not None and lease.holdout["by"] == "time"
             provenance = describe(snapshot, learned, threads, timestamps=by_time)
             publication = Publication(self._models, snapshot, learned, trainer, reporter.check)
             metrics = {**_counts(snapshot), "status": learned.status}
-            publication.publish(self._database, lease, reporter.unwritten, metrics, provenance, verdict)
+            with span("publish"):
+                publication.publish(self._database, lease, reporter.unwritten, metrics, provenance, verdict)
         log.info("training succeeded", training=lease.training)
 
     def _fail(self, lease: Lease, error: str) -> None:

@@ -18,6 +18,7 @@ from app.errors import OverBudget, Overloaded, SwitchedOff
 from app.processes.frames import HEAD_BYTES, Frame, Kind, read_head
 from app.processes.program import Program
 from app.processes.refusals import refusal_of
+from app.spans import span
 
 log = structlog.get_logger()
 
@@ -66,9 +67,10 @@ class ProcessPool(Generic[Task]):
         while True:
             async with self._taken() as worker:
                 try:
-                    async with asyncio.timeout(self._seconds):
-                        await worker.take(task)
-                        return await worker.answer(progress)
+                    with span("pool", pool=program.name):
+                        async with asyncio.timeout(self._seconds):
+                            await worker.take(task)
+                            return await worker.answer(progress)
                 except TimeoutError as error:
                     raise OverBudget(
                         f"this took longer than the {self._seconds:g} seconds that a {program.task} has; "
@@ -114,7 +116,8 @@ class ProcessPool(Generic[Task]):
             raise Overloaded(f"{self.waiting} {self._program.task}s are waiting already; try again")
         self.waiting += 1
         try:
-            return await self._free.get()
+            with span("wait for a process", pool=self._program.name):
+                return await self._free.get()
         finally:
             self.waiting -= 1
 

@@ -18,6 +18,7 @@ from app.ready_pairs import ReadyPairs
 from app.ready_scores import ReadyScores
 from app.routes.keyed import Handler, KeyedRoute
 from app.scores import PairScores, UserScores
+from app.spans import span
 
 Asked = list[tuple[str, str]]
 Short = Callable[[ReadyScores, str, str, Asked], UserScores | None]
@@ -42,7 +43,8 @@ class ReadyRoute(KeyedRoute):
         async def answer(request: Request) -> Response:
             path, query = request.path_params, request.scope["query_string"]
             asked = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-            found = short(request.app.state.resources.ready, path["catalog"], path["user"], asked)
+            with span("ready scores"):
+                found = short(request.app.state.resources.ready, path["catalog"], path["user"], asked)
             if found is None:
                 return await ordinary(request)
             return Response(_SCORES.dump_json(found, exclude_none=True), media_type="application/json")
@@ -56,7 +58,9 @@ def _answer_pairs_first(ordinary: Handler) -> Handler:
     async def answer(request: Request) -> Response:
         if request.headers.get("content-type") == "application/json" and not request.scope["query_string"]:
             ready, catalog = request.app.state.resources.ready_pairs, request.path_params["catalog"]
-            content = await run_in_threadpool(_score_pairs, ready, catalog, await request.body())
+            body = await request.body()
+            with span("ready pairs"):
+                content = await run_in_threadpool(_score_pairs, ready, catalog, body)
             if content is not None:
                 return Response(content, media_type="application/json")
         return await ordinary(request)

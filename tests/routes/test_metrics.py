@@ -182,7 +182,7 @@ def web_pids(service: Service) -> list[int]:
     return [pid for pid in children_of(service.process.pid) if "spawn_main" in command_of(pid)]
 
 
-@pytest.mark.timeout(300)  # each process that starts imports torch, on a busy machine
+@pytest.mark.timeout(600)  # each process that starts imports torch, on a busy machine
 def test_two_web_processes_are_one_service_whichever_is_asked_and_whichever_dies(tmp_path: Path) -> None:
     with serving(tmp_path, {"TMPDIR": str(tmp_path)}, "--web-processes", "2", "--no-worker") as service:
         _wait_for(service, "likely_web_processes", 2)
