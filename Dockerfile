@@ -3,6 +3,9 @@ FROM python:3.12-slim AS build
 # PyTorch's own index of builds without CUDA: hundreds of megabytes instead of several thousand
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
+# what comes beside the service, separated by commas: pyproject.toml has the names
+ARG EXTRAS=otel
+
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 
@@ -23,7 +26,7 @@ COPY pyproject.toml README.md ./
 COPY app app
 COPY migrations migrations
 COPY models models
-RUN pip install -c constraints.txt .
+RUN pip install -c constraints.txt ".[$EXTRAS]"
 
 
 FROM python:3.12-slim
@@ -34,21 +37,23 @@ RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin 
 
 COPY --from=build /opt/likely /opt/likely
 
+# TMPDIR: imports wait in a file, and web processes measure together in a folder; the root file system may be read-only
 ENV PATH=/opt/likely/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    TMPDIR=/data \
     LIKELY_DATABASE_URL=sqlite:////data/likely.db \
     LIKELY_HOST=0.0.0.0
 
 # 0.0.0.0 is reached by others, so there has to be a key before it serves; once, on the same volume:
 #   docker run --rm -v likely:/data likely likely keys create --scope admin --label me
+# and then: docker run --read-only -v likely:/data -p 8000:8000 likely
 
 USER 10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8000
 
-# http.client asks no proxy, whatever the container's environment says
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import http.client, os, sys; probe = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('LIKELY_PORT', '8000')), timeout=4); probe.request('GET', '/readyz'); sys.exit(probe.getresponse().status != 200)"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-m", "app.health"]
 
 CMD ["likely", "serve"]

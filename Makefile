@@ -25,7 +25,7 @@ PIP := .venv/bin/python -m pip -qq --disable-pip-version-check
 WHOLE := $(shell test "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" && .venv/bin/python -c 'import pip' 2>/dev/null && echo yes)
 
 .DELETE_ON_ERROR:
-.PHONY: help run test browser lint format setup readme migration constraints bench bench-accuracy torture audit clean always
+.PHONY: help run test browser lint format setup readme migration constraints bench bench-accuracy torture audit image clean always
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -145,6 +145,9 @@ torture: $(READY_DEV) ## try to break every promise at full length (hours), into
 
 audit: $(READY_DEV) ## ask whether a pinned dependency has a known vulnerability, as far as the index answers
 	@.venv/bin/python -m tests.audit
+
+image: $(READY_DEV) ## execute the Dockerfile without a container engine, installations too (minutes)
+	@TORCH_INDEX="$(TORCH_INDEX)" .venv/bin/python -m tests.image
 
 clean: ## remove .venv and every cache, never a database
 	@rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist ./*.egg-info

@@ -5,6 +5,7 @@ Does not know who reads a setting. Command-line flags override these values.
 
 import os
 import re
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator
@@ -88,6 +89,9 @@ class Settings(BaseSettings):
     shutdown_seconds: int = Field(3, ge=0, description="how long open requests may finish after SIGTERM")
     lease_seconds: float = Field(
         5.0, ge=0.5, description="a worker silent for this long has lost its training"
+    )
+    heartbeat_file: Path | None = Field(
+        None, description="a file that a worker touches every few seconds while it is well"
     )
     poll_seconds: float = Field(0.1, gt=0, le=10, description="how often workers and event streams look")
     training_attempts: int = Field(

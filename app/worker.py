@@ -7,7 +7,7 @@ the training was cancelled. Does not know HTTP, nor how a trainer learns.
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Self
 
 import structlog
@@ -83,6 +83,7 @@ class Reporter:
         renew_after = min(0.5, self._settings.lease_seconds / 4)
         renewed = 0.0
         while not self._done.wait(min(self._settings.poll_seconds, renew_after)):
+            _beat(self._settings)
             steps = list(self._unwritten)
             if not steps and time.monotonic() - renewed < renew_after:
                 continue
@@ -110,6 +111,7 @@ class Worker:
     def run(self) -> None:
         """Run trainings as they come; return soon after ``stop`` is set."""
         while not self.stop.is_set():
+            _beat(self._settings)
             try:
                 if self.run_next() or self.relearn_some():
                     continue
@@ -235,6 +237,13 @@ class Worker:
             log.info("training was cancelled or taken over", training=lease.training)
         except Unavailable:
             log.warning("training waits until its lease ends", training=lease.training)
+
+
+def _beat(settings: Settings) -> None:
+    """Let whoever looks at the file see that the worker is well; a full disk ends no training."""
+    if settings.heartbeat_file is not None:
+        with suppress(OSError):
+            settings.heartbeat_file.touch()
 
 
 def _not_behind(catalog_id: int) -> Update:

@@ -37,6 +37,7 @@ _SAID = {
     "app/pages/index.html": "the page: its header, tabs, panels and forms, still without data",
     "benchmarks/speed/requests.lua": "what wrk asks: the lines of a file, around and around",
     "benchmarks/accuracy/environments/": "pins of the peers that need an environment of their own",
+    "compose.yaml": "PostgreSQL, two web services and a worker",
     "constraints.txt": "the exact version of every package",
     "docs/accuracy.md": "how good the scores are, beside other libraries",
     "docs/architecture.md": "how the pieces fit",
@@ -87,7 +88,7 @@ def _settings() -> str:
             "cores less one"
             if field.default_factory
             else f"`{field.default}`"
-            if field.default != ()
+            if field.default not in ((), None)
             else "none"
         )
         rows.append(f"| `LIKELY_{name.upper()}` | {default} | {field.description} |")
