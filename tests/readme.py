@@ -39,6 +39,8 @@ _SAID = {
     "benchmarks/accuracy/environments/": "pins of the peers that need an environment of their own",
     "compose.yaml": "PostgreSQL, two web services and a worker",
     "constraints.txt": "the exact version of every package",
+    "deploy/alerts.yaml": "what Prometheus alerts on",
+    "deploy/grafana.json": "a dashboard for Grafana",
     "docs/accuracy.md": "how good the scores are, beside other libraries",
     "docs/architecture.md": "how the pieces fit",
     "docs/promises.md": "what the service promises, and which test tries to break it",
@@ -53,7 +55,7 @@ _SAID = {
     "migrations/script.py.mako": "what a new revision starts from",
     "pyproject.toml": "the distribution, its dependencies with reasons, all tools' settings",
 }
-_ORDER = ["models/", "app/", "migrations/", "tests/", "benchmarks/", "docs/", ".ci/"]
+_ORDER = ["models/", "app/", "migrations/", "tests/", "benchmarks/", "deploy/", "docs/", ".ci/"]
 
 
 def shown_lists() -> dict[str, str]:
