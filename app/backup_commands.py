@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from app.database import find_path, parse_url
+from app.database import parse_url
 from app.errors import NotFound
 from app.logs import configure_logs
 from app.settings import Settings
+from app.sqlite import find_path
 
 
 def backup(

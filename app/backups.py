@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from app.database import find_driver
 from app.database_files import PRIVATE, beside, sync_folder
 from app.errors import Conflict, NotFound, Unavailable
+from app.sqlite import find_driver
 from app.verification import Report, verify_file
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}

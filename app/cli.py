@@ -19,8 +19,8 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.backup_commands import backup, restore, verify
-from app.database import Database, DatabaseUnusableError
-from app.errors import Problem
+from app.database import Database
+from app.errors import DatabaseUnusableError, Problem
 from app.garbage import importing
 from app.key_commands import commands as keys
 from app.keys import OpenToAllError, check_not_open

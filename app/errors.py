@@ -47,6 +47,13 @@ def pointer(*parts: str | int) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
+class DatabaseUnusableError(Exception):
+    """The database cannot be opened; the message is one sentence for the person who starts the service.
+
+    No caller meets it, so it is no problem.
+    """
+
+
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
     """A mistake with an HTTP status, a stable type and a sentence that says what would be right."""
 

@@ -76,7 +76,7 @@ class PreparedReads:
         if not self._taken.acquire(blocking=False):
             return None
         try:
-            self._database.check_file()
+            self._database.check_place()
             if self._connection is None:
                 self._connection = self._database.connect_without_waiting()
             found: list[tuple[Any, ...]] = self._connection.execute(

@@ -15,8 +15,9 @@ from sqlalchemy import Connection, Select, func, or_, select
 from sqlalchemy.exc import DatabaseError
 
 from app import vectors
-from app.database import find_revisions, read_file
+from app.database import find_revisions
 from app.kept_trainings import CatalogDigests, KeptTraining, verify_training
+from app.sqlite import read_file
 from app.tables import Catalog, Movie, Response, Serving, Training, User, UserEmbedding
 
 _NAMED = 20  # of each kind of fault; the others are counted

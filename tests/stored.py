@@ -6,10 +6,11 @@ from typing import Any
 from fastapi.testclient import TestClient
 from sqlalchemy import func, insert, select
 
-from app.database import Database, find_driver, now
+from app.database import Database, now
 from app.demo import load_class
 from app.main import create_app
 from app.settings import Settings
+from app.sqlite import find_driver
 from app.tables import Base, Catalog, Training
 from app.worker import Worker
 

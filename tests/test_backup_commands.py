@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from app.database import find_driver
+from app.sqlite import find_driver
 from tests.command_line import Run
 from tests.live import serving
 from tests.stored import change

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from app.backups import back_up, restore
-from app.database import Database, find_driver, read_file
+from app.database import Database
 from app.errors import Conflict, NotFound, Unavailable
 from app.logs import configure_logs
 from app.responses import put_response
 from app.settings import Settings
+from app.sqlite import find_driver, read_file
 from app.trained_models import TrainedModels
 from app.verification import verify_file
 from tests.routes.storage import read_tables

@@ -6,7 +6,7 @@ import pysqlite3.dbapi2
 import pytest
 from fastapi.testclient import TestClient
 
-from app import database
+from app import sqlite
 from app.sqlite_versions import may_write_together
 from tests.command_line import Run
 
@@ -22,7 +22,7 @@ def test_an_affected_version_may_not(version: str) -> None:
 
 
 def test_the_version_that_comes_with_likely_may() -> None:
-    assert may_write_together(database.find_driver().sqlite_version)
+    assert may_write_together(sqlite.find_driver().sqlite_version)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def affected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let SQLite call itself 3.51.2, and note what would start."""
     started: list[str] = []
     old = SimpleNamespace(**{**vars(pysqlite3.dbapi2), "sqlite_version": "3.51.2"})
-    monkeypatch.setattr(database, "find_driver", lambda: old)
+    monkeypatch.setattr(sqlite, "find_driver", lambda: old)
 
     class Supervisor:
         def __init__(self, *_: object) -> None:

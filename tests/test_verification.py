@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from app.database import Database, read_file
+from app.database import Database
 from app.movies import delete_movie
 from app.settings import Settings
+from app.sqlite import read_file
 from app.users import delete_user
 from app.verification import verify_file
 from tests.stored import change, store_two_catalogs

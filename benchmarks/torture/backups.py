@@ -21,8 +21,9 @@ import httpx2
 from sqlalchemy import Connection
 
 from app.backups import back_up, restore
-from app.database import MIGRATIONS, Database, find_revisions, read_file
+from app.database import MIGRATIONS, Database, find_revisions
 from app.settings import Settings
+from app.sqlite import read_file
 from app.verification import verify_file
 from benchmarks.torture.figures import Figure
 from tests.live import Service, serving

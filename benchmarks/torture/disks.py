@@ -25,8 +25,8 @@ from tempfile import TemporaryDirectory
 
 import httpx2
 
-from app.database import find_driver
 from app.settings import Settings
+from app.sqlite import find_driver
 from app.verification import verify_file
 from benchmarks.torture.figures import Figure
 from benchmarks.torture.ledger import Ledger

@@ -12,7 +12,7 @@ from random import Random
 import httpx2
 from sqlalchemy import func, select
 
-from app.database import read_file
+from app.sqlite import read_file
 from app.tables import Movie, Response, User
 from tests.live import Service
 
