@@ -25,7 +25,7 @@ PIP := .venv/bin/python -m pip -qq --disable-pip-version-check
 WHOLE := $(shell test "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" && .venv/bin/python -c 'import pip' 2>/dev/null && echo yes)
 
 .DELETE_ON_ERROR:
-.PHONY: help run test browser lint format setup readme migration constraints bench bench-accuracy torture audit image clean always
+.PHONY: help run test browser postgresql lint format setup readme migration constraints bench bench-accuracy torture audit image clean always
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -36,11 +36,15 @@ run: $(READY) ## set up what is missing, train the class example and serve it
 	@.venv/bin/likely demo
 	@exec .venv/bin/likely serve $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)")
 
-test: browser lint ## everything that must pass: lint, then the tests
+test: browser postgresql lint ## everything that must pass: lint, then the tests, and again on PostgreSQL
 	@.venv/bin/python -m pytest -n $(JOBS) --dist loadfile
+	@TEST_DATABASE=postgresql .venv/bin/python -m pytest -n $(JOBS) --dist loadfile
 
 browser: $(READY_DEV) ## see that a Chromium is here to test the console in; on Debian root gets one
 	@.venv/bin/python -m tests.chromium
+
+postgresql: $(READY_DEV) ## see that PostgreSQL's programs are here, or TEST_DATABASE_URL names a server
+	@.venv/bin/python -m tests.databases
 
 lint: $(READY_DEV) ## format, lint, types and the import contract, checked only
 	@.venv/bin/ruff format --check .

@@ -1,12 +1,16 @@
-"""`likely backup`, `likely restore`, `likely verify`: the database as a file. Does not know how."""
+"""`likely backup`, `likely restore`, `likely verify`: the database as a file. Does not know how.
+
+PostgreSQL has programs of its own for what is a file with SQLite; to verify is to read, and works on both.
+"""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy import URL
 
-from app.database import parse_url
-from app.errors import NotFound
+from app.database import Database, is_file, parse_url
+from app.errors import Conflict, NotFound
 from app.logs import configure_logs
 from app.settings import Settings
 from app.sqlite import find_path
@@ -19,7 +23,7 @@ def backup(
     from app.backups import back_up
     from app.terminal import out
 
-    report = back_up(_database(), file)
+    report = back_up(_find_file("write its files with pg_dump"), file)
     out.print(f"wrote {file}: {file.stat().st_size:,} bytes", markup=False, soft_wrap=True)
     out.print(f"verified: {report.summary}", markup=False, soft_wrap=True)
 
@@ -35,7 +39,7 @@ def restore(
     from app import backups
     from app.terminal import out
 
-    target = _database()
+    target = _find_file("bring back what pg_dump wrote with pg_restore")
     report = backups.restore(file, target, replace=replace)
     out.print(f"restored {target} from {file}", markup=False, soft_wrap=True)
     out.print(f"verified: {report.summary}", markup=False, soft_wrap=True)
@@ -46,18 +50,24 @@ def verify(
 ) -> None:
     """Look for faults in the database or in a backup; exit status 1 if there are any."""
     from app.terminal import out
-    from app.verification import verify_file
+    from app.verification import verify_database, verify_file
 
-    path = file or _database()
-    if not path.is_file():
-        raise NotFound(f"there is no file {path}")
-    report = verify_file(path)
+    url = _read_url()
+    if file is None and not is_file(url):
+        name = url.render_as_string(hide_password=True)
+        report = verify_database(Database(url.render_as_string(hide_password=False)))
+    else:
+        path = file or find_path(url)
+        if not path.is_file():
+            raise NotFound(f"there is no file {path}")
+        name = str(path)
+        report = verify_file(path)
     for line in report.checked:
         out.print(f"checked {line}", markup=False, soft_wrap=True)
     for line in report.faults:
         out.print(f"fault: {line}", markup=False, soft_wrap=True)
     out.print(
-        f"{path} has {len(report.faults) or 'no'} fault{'' if len(report.faults) == 1 else 's'}",
+        f"{name} has {len(report.faults) or 'no'} fault{'' if len(report.faults) == 1 else 's'}",
         markup=False,
         soft_wrap=True,
     )
@@ -65,7 +75,14 @@ def verify(
         raise typer.Exit(1)
 
 
-def _database() -> Path:
+def _find_file(otherwise: str) -> Path:
+    url = _read_url()
+    if not is_file(url):
+        raise Conflict(f"the database is in PostgreSQL, and this is for SQLite's files: {otherwise}")
+    return find_path(url)
+
+
+def _read_url() -> URL:
     settings = Settings()
     configure_logs("error")
-    return find_path(parse_url(settings.database_url))
+    return parse_url(settings.database_url)

@@ -116,7 +116,7 @@ def serve(
         database.check_several_writers(allowed=settings.allow_affected_sqlite)
     database.migrate()
     check_not_open(database, settings.host)
-    _errors.print(f"likely: {database.version} keeps {settings.database_url}", markup=False)
+    _errors.print(f"likely: {database.version} keeps {database.url.render_as_string()}", markup=False)
     # Leaves through the supervisor's exit, also when the signal comes before or after uvicorn handles it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     options = server_options(settings) | {"app": "app.main:create_app_from_environment", "factory": True}
@@ -202,7 +202,9 @@ def migrate() -> None:
 
     settings = Settings()
     database = Database.migrated(settings.database_url, settings.busy_seconds)
-    out.print(f"{settings.database_url} is up to date ({database.version})", markup=False, soft_wrap=True)
+    out.print(
+        f"{database.url.render_as_string()} is up to date ({database.version})", markup=False, soft_wrap=True
+    )
 
 
 @cli.command()

@@ -1,13 +1,14 @@
 """The database: two kinds of transaction, migrations, and errors worded as problems.
 
-What is SQLite's is in `app.sqlite`. Does not know the tables; `migrations` creates them.
+What is SQLite's is in `app.sqlite`, what is PostgreSQL's in `app.postgresql`: two classes with one
+interface. Does not know the tables; `migrations` creates them.
 """
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import URL, Connection, Engine, Float, inspect, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, TimeoutError  # noqa: A004 - its name
@@ -18,7 +19,11 @@ from sqlalchemy.sql.functions import FunctionElement
 from app.errors import Busy, DatabaseUnusableError
 from app.sqlite import SQLite, check_url
 
+if TYPE_CHECKING:
+    from app.postgresql import PostgreSQL
+
 _WAITING_WRITERS = 20
+_DRIVERS = {"sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg"}
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
@@ -35,13 +40,19 @@ def _sqlite_now(_element: now, _compiler: SQLCompiler, **_: Any) -> str:  # noqa
     return "((julianday('now') - 2440587.5) * 86400.0)"
 
 
+@compiles(now, "postgresql")
+def _postgresql_now(_element: now, _compiler: SQLCompiler, **_: Any) -> str:  # noqa: ANN401 - likewise
+    # Not the transaction's own clock, which stands while it waits for the writers before it.
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
+
+
 class Database:
     """One database: an engine, and the two kinds of transaction that the application uses."""
 
     def __init__(self, url: str, busy_seconds: float = 30.0) -> None:
         self.url = parse_url(url)
         self._busy_seconds = busy_seconds
-        self._kept = SQLite(self.url, busy_seconds)
+        self._kept = _open(self.url, busy_seconds)
         # Writers of this process queue here and are woken at once, whatever the database would do with them.
         self._write_lock = threading.Lock()
         # Those of requests wait elsewhere, in turns; here come imports in threads of the web process.
@@ -168,6 +179,10 @@ class Database:
         """
         return self._kept.connect_without_waiting()
 
+    def is_lost(self, connection: Any) -> bool:  # noqa: ANN401 - a DBAPI connection has no type
+        """Return whether a connection of the driver's own has ended, and another is needed."""
+        return self._kept.is_lost(connection)
+
     @property
     def errors(self) -> type[Exception]:
         """What the driver's own connections raise."""
@@ -175,7 +190,7 @@ class Database:
 
     def close(self) -> None:
         """Close every pooled connection."""
-        self._kept.engine.dispose()
+        self._kept.close()
 
 
 def forget_pages(connection: Connection) -> None:
@@ -204,12 +219,26 @@ def parse_url(url: str) -> URL:
         parsed = make_url(url)
     except ArgumentError as error:
         raise DatabaseUnusableError(
-            f"{url!r} is no database URL; sqlite:///likely.db would be one"
+            f"{url!r} is no database URL; sqlite:///likely.db would be one, or postgresql://user@host/likely"
         ) from error
-    if parsed.drivername not in {"sqlite", "sqlite+pysqlite"}:
+    if parsed.drivername not in _DRIVERS:
         raise DatabaseUnusableError(
-            f"this version keeps its data in SQLite only, not in {parsed.drivername}: "
-            "use a URL like sqlite:///likely.db"
+            f"data is kept in SQLite or PostgreSQL, not in {parsed.drivername}: "
+            "use a URL like sqlite:///likely.db or postgresql://user@host/likely"
         )
-    check_url(parsed)
+    if is_file(parsed):
+        check_url(parsed)
     return parsed
+
+
+def is_file(url: URL) -> bool:
+    """Return whether a URL names a file, as SQLite's do."""
+    return url.get_backend_name() == "sqlite"
+
+
+def _open(url: URL, busy_seconds: float) -> "SQLite | PostgreSQL":
+    if is_file(url):
+        return SQLite(url, busy_seconds)
+    from app.postgresql import PostgreSQL  # brings its driver along
+
+    return PostgreSQL(url, busy_seconds)

@@ -5,14 +5,14 @@ how files are written; `import_files` reads them.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import polars as pl
-from sqlalchemy import Connection, func, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert  # its ON CONFLICT is SQLite's too
 
 from app.catalogs import CatalogRow, find_catalog, mark_behind
 from app.database import now
@@ -22,13 +22,10 @@ from app.import_formats import Format, Imported
 from app.import_keys import IDS_AT_ONCE, UserKeys, movie_keys, present_movies
 from app.import_rules import MOST_BAD_ROWS, Batch, shown
 from app.movies import move_answerers, move_movies
-from app.tables import Movie, Response, User
+from app.response_rows import response_rows
+from app.tables import Movie, User
 
 Progress = Callable[[int], None]
-
-# Rows come in the file's order and go to two trees in the order of their keys. A page that is not in the
-# cache is written and read again for almost every row; SQLite's own 2 MB hold too few.
-_CACHE_KIB = 49_152
 
 
 class Importer(Protocol):
@@ -150,22 +147,17 @@ def store_responses(connection: Connection, catalog: CatalogRow, intake: Intake)
     users = UserKeys(connection, catalog)
     answered: set[int] = set()
     clock = connection.scalar(select(now()))
-    before = _count_responses(connection)
-    statement = _response_upsert(connection)
-    with _roomy_cache(connection):
+    with response_rows(connection) as rows:
         for frame in intake.frames():
             keyed = frame.join(movies, on="movie", how="left", maintain_order="left")
             intake.refuse(_unknown_movies(keyed, catalog))
             if intake.bad:
                 continue  # the rest is read only to name what else is bad
             keyed = users.join(keyed).sort("user_id", "movie_id", maintain_order=True)
-            columns = keyed.select("user_id", "movie_id", "response", pl.col("timestamp").fill_null(clock))
-            if keyed.height:
-                values = zip(*(column.to_list() for column in columns), strict=True)
-                connection.exec_driver_sql(statement, list(values))
+            rows.add(keyed.select("user_id", "movie_id", "response", pl.col("timestamp").fill_null(clock)))
             answered.update(keyed["user_id"].unique().to_list())
+        created = rows.created()
     _move_users(connection, catalog, answered)
-    created = _count_responses(connection) - before
     return Imported(intake.rows, created, intake.rows - created)
 
 
@@ -175,35 +167,6 @@ def _unknown_movies(keyed: pl.DataFrame, catalog: CatalogRow) -> list[Place]:
         Place(f"there is no movie {shown(movie)} in catalog {catalog.catalog!r}", line=line)
         for line, movie in unknown.select("line", "movie").iter_rows()
     ]
-
-
-def _response_upsert(connection: Connection) -> str:
-    """Return SQL that takes user_id, movie_id, response and timestamp by position.
-
-    Rows go to the driver as they are: SQLAlchemy's own handling of each would take longer than the storing.
-    """
-    statement = upsert(Response)
-    statement = statement.on_conflict_do_update(
-        index_elements=[Response.user_id, Response.movie_id],
-        set_={"response": statement.excluded.response, "timestamp": statement.excluded.timestamp},
-    )
-    return str(statement.compile(dialect=connection.dialect))
-
-
-@contextmanager
-def _roomy_cache(connection: Connection) -> Iterator[None]:
-    """Give SQLite more memory for pages within the block."""
-    before = connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
-    connection.exec_driver_sql(f"PRAGMA cache_size = {-_CACHE_KIB}")
-    try:
-        yield
-    finally:
-        connection.exec_driver_sql(f"PRAGMA cache_size = {before}")
-
-
-def _count_responses(connection: Connection) -> int:
-    # Of all catalogs: only the difference matters, and no join is needed.
-    return connection.scalar(select(func.count()).select_from(Response)) or 0
 
 
 def _move_users(connection: Connection, catalog: CatalogRow, answered: set[int]) -> None:

@@ -188,7 +188,7 @@ class Admission:
 
     def _read(self, prepared: Prepared, parameters: Mapping[str, object]) -> Rows:
         with self._database.reading() as connection:
-            return [tuple(row) for row in connection.exec_driver_sql(prepared.sql, dict(parameters))]
+            return prepared.run(connection, parameters)
 
     def _admit(self, text: str | None, read: Read) -> Key:
         if self._may_be_open and self._is_open(read):
@@ -222,7 +222,7 @@ class Admission:
         for stored, scopes, revoked, left in rows:
             if not compare_digest(stored, digest) or revoked or (left is not None and left <= 0):
                 continue
-            key = Key(name, frozenset(json.loads(scopes)))
+            key = Key(name, frozenset(json.loads(scopes) if isinstance(scopes, str) else scopes))
             seconds = REMEMBERED_SECONDS if left is None else min(REMEMBERED_SECONDS, left)
             if len(self._admitted) >= _MOST_REMEMBERED:
                 self._admitted.clear()

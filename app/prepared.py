@@ -1,6 +1,6 @@
 """Statements compiled once and run by the driver itself, in a transaction or as reads that never wait.
 
-SQLAlchemy takes a tenth of a millisecond to run a statement that SQLite answers in a hundredth. Does not
+SQLAlchemy takes a tenth of a millisecond to run a statement that a database answers in a hundredth. Does not
 know what is read or written.
 """
 
@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Executable
-from sqlalchemy.dialects.sqlite import dialect
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.expression import ClauseElement
 
 from app.database import Database
@@ -17,7 +18,7 @@ from app.errors import Unavailable
 
 
 class Prepared:
-    """A statement in SQLite's own words; its parameters are the names that it binds.
+    """A statement in each database's own words; its parameters are the names that it binds.
 
     An INSERT binds the names of its columns too, which ``columns`` lists.
     """
@@ -25,23 +26,38 @@ class Prepared:
     def __init__(self, statement: Executable, columns: Sequence[str] = ()) -> None:
         if not isinstance(statement, ClauseElement):
             raise TypeError("there is nothing to compile")
-        compiled = statement.compile(dialect=dialect(paramstyle="named"), column_keys=list(columns) or None)
-        self.sql = str(compiled)
-        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+        self._statement, self._columns = statement, list(columns) or None
+        self._worded: dict[str, tuple[str, dict[str, object]]] = {}
 
     def run(self, connection: Connection, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
         """Run it in the connection's transaction and return the rows that it finds or returns."""
-        found = _driver_of(connection).execute(self.sql, self.bound(parameters))
-        rows: list[tuple[Any, ...]] = found.fetchall()
+        return self.run_in(_driver_of(connection), connection.dialect, parameters)
+
+    def run_in(
+        self,
+        driver: Any,  # noqa: ANN401 - a DBAPI connection has no type
+        dialect: Dialect,
+        parameters: Mapping[str, object],
+    ) -> list[tuple[Any, ...]]:
+        """Run it on a connection of the driver's own and return the rows that it finds or returns."""
+        sql, constants = self._words(dialect)
+        found = driver.execute(sql, {**constants, **parameters})
+        rows: list[tuple[Any, ...]] = [] if found.description is None else found.fetchall()
         return rows
 
     def run_each(self, connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
         """Run it for each of some rows of parameters."""
-        _driver_of(connection).executemany(self.sql, [self.bound(row) for row in rows])
+        sql, constants = self._words(connection.dialect)
+        _driver_of(connection).cursor().executemany(sql, [{**constants, **row} for row in rows])
 
-    def bound(self, parameters: Mapping[str, object]) -> Mapping[str, object]:
-        """Return all that it binds: these parameters, and what it holds itself."""
-        return {**self._constants, **parameters} if self._constants else parameters
+    def _words(self, dialect: Dialect) -> tuple[str, dict[str, object]]:
+        """Return the text for a database, and the values in it that are always the same."""
+        if dialect.name not in self._worded:
+            named = sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect
+            compiled = self._statement.compile(dialect=named, column_keys=self._columns)
+            constants = {name: value for name, value in compiled.params.items() if value is not None}
+            self._worded[dialect.name] = str(compiled), constants
+        return self._worded[dialect.name]
 
 
 def _driver_of(connection: Connection) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
@@ -79,10 +95,10 @@ class PreparedReads:
             self._database.check_place()
             if self._connection is None:
                 self._connection = self._database.connect_without_waiting()
-            found: list[tuple[Any, ...]] = self._connection.execute(
-                prepared.sql, prepared.bound(parameters)
-            ).fetchall()
+            found = prepared.run_in(self._connection, self._database.engine.dialect, parameters)
         except (Unavailable, self._database.errors):
+            if self._connection is not None and self._database.is_lost(self._connection):
+                self._connection = None
             return None
         else:
             return found

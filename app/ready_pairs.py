@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import String, bindparam, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from torch import Tensor
 
 from app.database import Database
@@ -33,7 +36,25 @@ _SERVING = Prepared(
     .where(Catalog.catalog == bindparam("catalog"))
 )
 
-_NAMED = func.json_each(bindparam("users")).table_valued("value")
+
+class _Each(FunctionElement[str]):
+    """The texts in a JSON array, a row each, in the column ``value``."""
+
+    name = "each"
+    inherit_cache = True
+
+
+@compiles(_Each, "sqlite")
+def _each_in_sqlite(element: _Each, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401 - SQLAlchemy's hook
+    return f"json_each({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(_Each, "postgresql")
+def _each_in_postgresql(element: _Each, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401 - likewise
+    return f"json_array_elements_text(CAST({compiler.process(element.clauses, **kw)} AS JSON))"
+
+
+_NAMED = _Each(bindparam("users", type_=String())).table_valued("value")
 
 _CURRENT = Prepared(
     select(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import inf
 
 import torch
-from sqlalchemy import bindparam, func, literal_column, select
+from sqlalchemy import String, bindparam, cast, func, literal_column, select
 from torch import Tensor
 
 from app.database import Database
@@ -58,9 +58,10 @@ _SOME = (
     .subquery()
 )
 _ANSWERED = Prepared(
-    select(User.version, select(func.group_concat(_SOME.c.movie_id)).scalar_subquery()).where(
-        User.id == bindparam("user_id")
-    )
+    select(
+        User.version,
+        select(func.aggregate_strings(cast(_SOME.c.movie_id, String), ",")).scalar_subquery(),
+    ).where(User.id == bindparam("user_id"))
 )
 
 

@@ -13,7 +13,7 @@ from itertools import islice
 import numpy as np
 import torch
 from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is SQLite's too
 
 from app import vectors
 from app.catalogs import CatalogRow

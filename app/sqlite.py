@@ -119,6 +119,14 @@ class SQLite:
         connection.execute("PRAGMA busy_timeout = 0")
         return connection
 
+    def is_lost(self, connection: Any) -> bool:  # noqa: ANN401, ARG002 - a DBAPI connection has no type
+        """Return that it has not: nothing lies between here and a file."""
+        return False
+
+    def close(self) -> None:
+        """Close every connection that nobody has."""
+        self.engine.dispose()
+
     def worded(self, error: BaseException | None) -> Unavailable | None:
         """Return the problem that an error of the driver is, None for one that is a bug of ours.
 

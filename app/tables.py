@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -34,6 +35,15 @@ NAMING_CONVENTION = {
 }
 
 
+# Keys are counted on for every row that an import brings, also one that is there already.
+Key = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def text(length: int) -> String:
+    """Return the type of texts that are listed in the order of their code points, whatever the database's."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
 class Base(DeclarativeBase):
     """The metadata that Alembic compares the database with."""
 
@@ -51,9 +61,9 @@ class Catalog(Base):
     __tablename__ = "catalogs"
     __table_args__ = ({"sqlite_autoincrement": True},)
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    catalog: Mapped[str] = mapped_column(String(ID_LENGTH), unique=True)
-    title: Mapped[str] = mapped_column(String(TITLE_LENGTH))
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    catalog: Mapped[str] = mapped_column(text(ID_LENGTH), unique=True)
+    title: Mapped[str] = mapped_column(text(TITLE_LENGTH))
     dimensions: Mapped[list[str]]
     movies_version: Mapped[int] = mapped_column(default=0)  # moves with every change of a movie
     embeddings_behind: Mapped[bool] = mapped_column(default=False)  # some may wait to be relearned
@@ -66,10 +76,10 @@ class Movie(Base):
     __tablename__ = "movies"
     __table_args__ = (UniqueConstraint("catalog_id", "movie"), {"sqlite_autoincrement": True})
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
     catalog_id: Mapped[int] = mapped_column(_cascade("catalogs.id"))
-    movie: Mapped[str] = mapped_column(String(ID_LENGTH))
-    title: Mapped[str] = mapped_column(String(TITLE_LENGTH))
+    movie: Mapped[str] = mapped_column(text(ID_LENGTH))
+    title: Mapped[str] = mapped_column(text(TITLE_LENGTH))
     vector: Mapped[bytes] = mapped_column(LargeBinary)
 
 
@@ -79,9 +89,9 @@ class User(Base):
     __tablename__ = "users"
     __table_args__ = (UniqueConstraint("catalog_id", "user"), {"sqlite_autoincrement": True})
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
     catalog_id: Mapped[int] = mapped_column(_cascade("catalogs.id"))
-    user: Mapped[str] = mapped_column(String(ID_LENGTH))
+    user: Mapped[str] = mapped_column(text(ID_LENGTH))
     version: Mapped[int] = mapped_column(default=0)
 
 
@@ -110,7 +120,7 @@ class Training(Base):
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
     catalog_id: Mapped[int] = mapped_column(_cascade("catalogs.id"), index=True)
     trainer: Mapped[str] = mapped_column(String(40))
     options: Mapped[dict[str, Any]]
@@ -149,9 +159,9 @@ class ApiKey(Base):
     __tablename__ = "api_keys"
     __table_args__ = ({"sqlite_autoincrement": True},)
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
     key: Mapped[str] = mapped_column(String(8), unique=True)
-    label: Mapped[str] = mapped_column(String(TITLE_LENGTH))
+    label: Mapped[str] = mapped_column(text(TITLE_LENGTH))
     digest: Mapped[bytes] = mapped_column(LargeBinary(32))
     scopes: Mapped[list[str]]
     created_at: Mapped[float]

@@ -1,4 +1,4 @@
-"""Whether a database file is whole: its pages, what its rows refer to, its numbers, the trainings' digests.
+"""Whether a database is whole: its pages, what its rows refer to, its numbers, the trainings' digests.
 
 Reads one state, changes nothing, and neither migrates nor needs the service to stand still. A digest of a
 training is taken again where its provenance says that what it was taken of is still there: `state` always;
@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import Connection, Select, func, inspect, or_, select
 from sqlalchemy.exc import DatabaseError
 
 from app import vectors
-from app.database import find_revisions
+from app.database import Database, find_revisions
 from app.kept_trainings import CatalogDigests, KeptTraining, verify_training
 from app.sqlite import read_file
 from app.tables import Catalog, Movie, Response, Serving, Training, User, UserEmbedding
@@ -58,12 +58,27 @@ def verify_file(path: Path) -> Report:
     return report
 
 
+def verify_database(database: Database) -> Report:
+    """Look through a database that is no file; its pages and references are its server's to look after."""
+    report = Report()
+    try:
+        with database.reading() as connection:
+            _verify_revision(connection, report)
+    except (DatabaseError, ValueError, OverflowError) as error:
+        report.faults.append(f"it cannot be read to its end: {getattr(error, 'orig', error)}")
+    return report
+
+
 def _verify(connection: Connection, report: Report) -> None:
     pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
     report.add(f"{pages:,} pages", _check_pages(connection))
     if report.faults:  # what else is in them is no use to anybody
         return
     report.add("references between tables", _check_references(connection))
+    _verify_revision(connection, report)
+
+
+def _verify_revision(connection: Connection, report: Report) -> None:
     known, newest = find_revisions()
     revision = _read_revision(connection)
     if revision is None or revision not in known:
@@ -92,8 +107,7 @@ def _check_references(connection: Connection) -> Iterator[str]:
 
 
 def _read_revision(connection: Connection) -> str | None:
-    there = "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
-    if connection.exec_driver_sql(there).first() is None:
+    if not inspect(connection).has_table("alembic_version"):
         return None
     found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
     return None if found is None else str(found)

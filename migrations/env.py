@@ -10,24 +10,41 @@ from app.tables import Base
 
 
 def migrate(connection: Connection) -> None:
-    """Run the revisions in one transaction, with foreign keys unenforced and checked at its end.
+    """Run the revisions in one transaction that alone writes."""
+    connection.commit()
+    if connection.dialect.name == "sqlite":
+        _migrate_sqlite(connection)
+    else:
+        from app.postgresql import lock_writers
+
+        _configure(connection)
+        with connection.begin():
+            lock_writers(connection)
+            context.run_migrations()
+
+
+def _configure(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=True,
+        compare_type=True,
+        transactional_ddl=True,
+    )
+
+
+def _migrate_sqlite(connection: Connection) -> None:
+    """Run the revisions with foreign keys unenforced and checked at its end.
 
     SQLite changes a table by making a new one and dropping the old. With foreign keys enforced, that drop
     would delete the rows that refer to the table. The switch works only outside a transaction.
     """
-    connection.commit()
     raw = connection.connection.driver_connection
     assert raw is not None  # noqa: S101 - a connected Connection has one
     raw.execute("PRAGMA foreign_keys = OFF")
     try:
         writing = connection.execution_options(begin="IMMEDIATE")
-        context.configure(
-            connection=writing,
-            target_metadata=Base.metadata,
-            render_as_batch=True,
-            compare_type=True,
-            transactional_ddl=True,
-        )
+        _configure(writing)
         with writing.begin():
             context.run_migrations()
             broken = writing.exec_driver_sql("PRAGMA foreign_key_check").all()

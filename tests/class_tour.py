@@ -19,6 +19,7 @@ from pathlib import Path
 from tests import console
 from tests.checkout import ROOT
 from tests.console import Command
+from tests.databases import url_for
 from tests.live import serving
 
 TOUR = ROOT / "docs" / "class-tour.md"
@@ -54,7 +55,7 @@ def lecture(folder: Path) -> Iterator[Lecture]:
     subprocess.run(
         [sys.executable, "-m", "app.cli", "demo"],
         cwd=ROOT,
-        env={**os.environ, "LIKELY_DATABASE_URL": f"sqlite:///{folder}/likely.db"},
+        env={**os.environ, "LIKELY_DATABASE_URL": url_for(folder)},
         stdout=subprocess.DEVNULL,
         check=True,
     )

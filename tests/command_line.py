@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
+from tests.databases import url_for
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def make_run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setenv("COLUMNS", "100")
 
     def run(*arguments: str, **environment: str) -> Done:
-        settings = {"LIKELY_DATABASE_URL": f"sqlite:///{folder}/likely.db", **environment}
+        settings = {"LIKELY_DATABASE_URL": url_for(folder), **environment}
         with monkeypatch.context() as patch:
             for name, value in settings.items():
                 patch.setenv(name, value)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.worker import Worker
 from tests.command_line import Run, make_run
+from tests.databases import POSTGRESQL, url_for
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))  # as a service does
 
@@ -30,12 +32,35 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item._id = item._id.with_params(item.operation_label)  # noqa: SLF001
 
 
+# Who asks for one of these keeps something in a database.
+_KEEPING = {"settings", "likely", "unmigrated"}
+
+# Requests that are answered, or refused, before anything is asked of a database, and what takes long besides.
+_ELSEWHERE = re.compile(
+    r"browser/|routes/test_(compute|console|cors|heads|openapi|schemathesis|plots|bad_|admission)"
+    r"|test_(connections|overload|compute|readme|makefile|class_tour|logs|plots|drawing|accuracy|speed)"
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL run again what keeps something in a database, but what is about SQLite's files."""
+    if not POSTGRESQL:
+        return
+    chosen = [
+        item
+        for item in items
+        if not item.get_closest_marker("sqlite")
+        and not _ELSEWHERE.search(item.nodeid)
+        and (item.get_closest_marker("databases") or _KEEPING & set(getattr(item, "fixturenames", ())))
+    ]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings for a database of this test's own; quick to look, quick to give up."""
-    return Settings(
-        database_url=f"sqlite:///{tmp_path}/likely.db", poll_seconds=0.01, busy_seconds=5, import_processes=0
-    )
+    return Settings(database_url=url_for(tmp_path), poll_seconds=0.01, busy_seconds=5, import_processes=0)
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx2
 
+from tests.databases import url_for
+
 STARTED_WITHIN = 60.0
 
 
@@ -83,7 +85,7 @@ def serving(folder: Path, environment: Mapping[str, str] | None = None, *flags: 
             [sys.executable, "-m", "app.cli", "serve", "--port", str(port), *flags],
             env={
                 **os.environ,
-                "LIKELY_DATABASE_URL": f"sqlite:///{folder}/likely.db",
+                "LIKELY_DATABASE_URL": url_for(folder),
                 "LIKELY_COMPUTE_PROCESSES": "0",
                 "LIKELY_DRAWING_PROCESSES": "0",
                 **(environment or {}),

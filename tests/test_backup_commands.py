@@ -3,10 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from app.sqlite import find_driver
 from tests.command_line import Run
 from tests.live import serving
 from tests.stored import change
+
+pytestmark = pytest.mark.sqlite
 
 
 def test_a_backup_is_written_verified_and_restored(likely: Run, tmp_path: Path) -> None:

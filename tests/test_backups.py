@@ -19,6 +19,8 @@ from app.verification import verify_file
 from tests.routes.storage import read_tables
 from tests.stored import change, store_two_catalogs
 
+pytestmark = pytest.mark.sqlite
+
 
 @pytest.fixture(scope="module")
 def backup(tmp_path_factory: pytest.TempPathFactory) -> Path:

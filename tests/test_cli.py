@@ -15,6 +15,7 @@ from app.tokens import make_token, read_token
 from app.trained_models import TrainedModels
 from app.trainings import create_training
 from tests.command_line import Run
+from tests.databases import url_for
 
 DESCENT = ("--trainer", "gradient_descent")
 
@@ -38,7 +39,7 @@ def test_the_demo_leaves_a_catalog_called_class_as_it_is(likely: Run) -> None:
 
 def test_a_training_is_not_stuck_behind_one_that_nobody_runs(likely: Run, tmp_path: Path) -> None:
     likely("demo")
-    database = Database(f"sqlite:///{tmp_path}/likely.db")
+    database = Database(url_for(tmp_path))
     with database.writing() as connection:
         create_training(connection, "class", "gradient_descent", {"epochs": 3}, 1, serve=True)
     database.close()
@@ -121,7 +122,7 @@ def test_a_port_in_use_is_said_so(tmp_path: Path) -> None:
         listener.listen()
         done = subprocess.run(
             [sys.executable, "-m", "app.cli", "serve", "--port", str(listener.getsockname()[1])],
-            env={**os.environ, "LIKELY_DATABASE_URL": f"sqlite:///{tmp_path}/likely.db"},
+            env={**os.environ, "LIKELY_DATABASE_URL": url_for(tmp_path)},
             capture_output=True,
             text=True,
             check=False,
@@ -189,7 +190,7 @@ def test_help_lists_the_commands(likely: Run) -> None:
 
 def test_a_database_of_another_version_is_said_so(likely: Run, tmp_path: Path) -> None:
     likely("migrate")
-    database = Database(f"sqlite:///{tmp_path}/likely.db")
+    database = Database(url_for(tmp_path))
     with database.engine.connect() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
         connection.commit()
@@ -202,7 +203,7 @@ def test_a_database_of_another_version_is_said_so(likely: Run, tmp_path: Path) -
 
 def test_the_demo_works_when_somebody_took_all_answers_back(likely: Run, tmp_path: Path) -> None:
     likely("demo")
-    database = Database(f"sqlite:///{tmp_path}/likely.db")
+    database = Database(url_for(tmp_path))
     for movie in ("m0", "m1", "m2"):
         with database.writing() as connection:
             delete_response(connection, TrainedModels(), "class", "0", movie)

@@ -19,12 +19,14 @@ def catalogs(database: Database) -> int:
         return connection.scalar(select(func.count()).select_from(Catalog)) or 0
 
 
+@pytest.mark.sqlite
 def test_the_sqlite_that_runs_is_free_of_the_wal_bug(database: Database) -> None:
     name, _, version = database.version.partition(" ")
     assert name == "SQLite"
     assert tuple(int(part) for part in version.split(".")) >= (3, 51, 3)
 
 
+@pytest.mark.sqlite
 def test_every_connection_is_durable_and_checks_foreign_keys(database: Database) -> None:
     with database.reading() as connection:
         pragmas = {
@@ -89,6 +91,7 @@ def test_a_writer_that_waits_too_long_is_told_so(database: Database) -> None:
     impatient.close()
 
 
+@pytest.mark.sqlite
 def test_only_the_write_lock_is_looked_for_and_all_else_is_waited_for(database: Database) -> None:
     """A writer looks for the lock often instead of sleeping inside SQLite; its commit must still wait."""
     with database.writing() as connection:
@@ -104,6 +107,7 @@ def test_a_database_that_is_up_to_date_is_opened_while_another_writes(database: 
     opened.close()
 
 
+@pytest.mark.sqlite
 def test_the_databases_clock_counts_seconds_since_1970(database: Database) -> None:
     with database.reading() as connection:
         first, sqlite = connection.execute(select(now(), func.unixepoch("subsec"))).one()
@@ -117,7 +121,7 @@ def test_the_databases_clock_counts_seconds_since_1970(database: Database) -> No
         ("sqlite://", "share a file"),
         ("sqlite:///:memory:", "share a file"),
         ("sqlite:////does/not/exist/likely.db", "folder /does/not/exist does not exist"),
-        ("postgresql://localhost/likely", "SQLite only"),
+        ("mysql://localhost/likely", "SQLite or PostgreSQL, not in mysql"),
     ],
 )
 def test_a_database_that_cannot_be_used_is_refused_in_one_sentence(url: str, reason: str) -> None:
@@ -125,6 +129,7 @@ def test_a_database_that_cannot_be_used_is_refused_in_one_sentence(url: str, rea
         Database(url)
 
 
+@pytest.mark.sqlite
 def test_a_path_with_odd_characters_works(tmp_path: Path) -> None:
     folder = tmp_path / "a folder with 100% of it's spaces"
     folder.mkdir()
@@ -134,6 +139,7 @@ def test_a_path_with_odd_characters_works(tmp_path: Path) -> None:
     database.close()
 
 
+@pytest.mark.sqlite
 def test_a_database_file_that_was_removed_takes_no_more_writes(database: Database) -> None:
     file = Path(database.url.database or "")
     file.rename(file.with_suffix(".moved"))
@@ -143,6 +149,7 @@ def test_a_database_file_that_was_removed_takes_no_more_writes(database: Databas
         database.check()
 
 
+@pytest.mark.sqlite
 def test_a_database_file_that_was_overwritten_is_not_ready(database: Database) -> None:
     with database.writing() as connection:
         connection.execute(insert(Catalog).values(A_CATALOG))

@@ -18,6 +18,7 @@ import pytest
 
 from app.database import Database
 from app.demo import load_class
+from tests.databases import url_for
 from tests.live import Service, command_of, serving, stop
 
 TRAININGS = "/v1/catalogs/class/trainings"
@@ -26,7 +27,7 @@ TRAININGS = "/v1/catalogs/class/trainings"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the class catalog in likely.db."""
-    database = Database(f"sqlite:///{tmp_path}/likely.db")
+    database = Database(url_for(tmp_path))
     database.migrate()
     with database.writing() as connection:
         load_class(connection)
@@ -61,7 +62,7 @@ def steps(folder: Path, training: int) -> list[tuple[Any, ...]]:
 
 
 def _query(folder: Path, query: str, training: int) -> list[tuple[Any, ...]]:
-    database = Database(f"sqlite:///{folder}/likely.db")
+    database = Database(url_for(folder))
     with database.reading() as connection:
         rows = [tuple(row) for row in connection.exec_driver_sql(query, (training,))]
     database.close()
@@ -202,7 +203,7 @@ def _answers(url: str) -> bool:
 def _start_worker(folder: Path) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
-        "LIKELY_DATABASE_URL": f"sqlite:///{folder}/likely.db",
+        "LIKELY_DATABASE_URL": url_for(folder),
         "LIKELY_LEASE_SECONDS": "0.5",
     }
     return subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], env=environment)

@@ -159,6 +159,7 @@ def test_without_a_browser_make_test_ends_before_anything_is_tested(checkout: Ch
     assert checkout.log()[-1] == "-m tests.chromium"
     tested = checkout.make("-n", "test").stdout
     assert tested.index("tests.chromium") < tested.index("ruff") < tested.index("pytest")
+    assert tested.index("tests.databases") < tested.index("ruff"), "nor without PostgreSQL"
 
 
 def test_the_torch_index_serves_torch_and_nothing_else(checkout: Checkout) -> None:
@@ -256,6 +257,7 @@ def _ci(folder: Path, **programs: str) -> subprocess.CompletedProcess[str]:
         "python3": "",
         "chromium": "",
         "strace": "",
+        "initdb": "",
         "apt-get": 'echo "apt-get $*"',
         **programs,
     }.items():

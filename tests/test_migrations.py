@@ -13,11 +13,12 @@ from app.database import MIGRATIONS, Database, newest_revision
 from app.demo import load_class
 from app.tables import Base, Catalog
 from app.trainings import create_training
+from tests.databases import url_for
 
 
 @pytest.fixture
 def unmigrated(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/empty.db")
+    database = Database(url_for(tmp_path, "empty.db"))
     yield database
     database.close()
 
@@ -95,6 +96,7 @@ def test_tables_that_are_up_to_date_are_not_migrated(
     assert not upgrades
 
 
+@pytest.mark.sqlite
 def test_foreign_keys_are_enforced_again_after_a_migration(unmigrated: Database) -> None:
     unmigrated.migrate()
     with unmigrated.engine.connect() as connection:

@@ -10,6 +10,8 @@ from app import sqlite
 from app.sqlite_versions import may_write_together
 from tests.command_line import Run
 
+pytestmark = pytest.mark.sqlite
+
 
 @pytest.mark.parametrize("version", ["3.44.6", "3.44.9", "3.50.7", "3.51.3", "3.51.10", "3.53.4", "4.0.0"])
 def test_a_repaired_version_may_have_several_writers(version: str) -> None:

@@ -15,6 +15,8 @@ from app.users import delete_user
 from app.verification import verify_file
 from tests.stored import change, store_two_catalogs
 
+pytestmark = pytest.mark.sqlite
+
 NAN = np.full(3, np.nan, dtype="<f4").tobytes()
 
 

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from app.tables import Key, text
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -13,9 +15,9 @@ def upgrade() -> None:
     """Go one revision forward."""
     op.create_table(
         "catalogs",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("catalog", sa.String(length=128), nullable=False),
-        sa.Column("title", sa.String(length=500), nullable=False),
+        sa.Column("id", Key, nullable=False),
+        sa.Column("catalog", text(128), nullable=False),
+        sa.Column("title", text(500), nullable=False),
         sa.Column("dimensions", sa.JSON(), nullable=False),
         sa.Column("movies_version", sa.Integer(), nullable=False),
         sa.Column("embeddings_behind", sa.Boolean(), nullable=False),
@@ -26,10 +28,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "movies",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("catalog_id", sa.Integer(), nullable=False),
-        sa.Column("movie", sa.String(length=128), nullable=False),
-        sa.Column("title", sa.String(length=500), nullable=False),
+        sa.Column("id", Key, nullable=False),
+        sa.Column("catalog_id", Key, nullable=False),
+        sa.Column("movie", text(128), nullable=False),
+        sa.Column("title", text(500), nullable=False),
         sa.Column("vector", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
             ["catalog_id"], ["catalogs.id"], name=op.f("fk_movies_catalog_id_catalogs"), ondelete="CASCADE"
@@ -40,8 +42,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "trainings",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("catalog_id", sa.Integer(), nullable=False),
+        sa.Column("id", Key, nullable=False),
+        sa.Column("catalog_id", Key, nullable=False),
         sa.Column("trainer", sa.String(length=40), nullable=False),
         sa.Column("options", sa.JSON(), nullable=False),
         sa.Column("seed", sa.BigInteger(), nullable=False),
@@ -69,9 +71,9 @@ def upgrade() -> None:
     op.create_index(op.f("ix_trainings_status_lease_until"), "trainings", ["status", "lease_until"])
     op.create_table(
         "users",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("catalog_id", sa.Integer(), nullable=False),
-        sa.Column("user", sa.String(length=128), nullable=False),
+        sa.Column("id", Key, nullable=False),
+        sa.Column("catalog_id", Key, nullable=False),
+        sa.Column("user", text(128), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["catalog_id"], ["catalogs.id"], name=op.f("fk_users_catalog_id_catalogs"), ondelete="CASCADE"
@@ -82,8 +84,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "responses",
-        sa.Column("user_id", sa.Integer(), nullable=False),
-        sa.Column("movie_id", sa.Integer(), nullable=False),
+        sa.Column("user_id", Key, nullable=False),
+        sa.Column("movie_id", Key, nullable=False),
         sa.Column("response", sa.Double(), nullable=False),
         sa.Column("timestamp", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -98,8 +100,8 @@ def upgrade() -> None:
     op.create_index(op.f("ix_responses_movie_id"), "responses", ["movie_id"])
     op.create_table(
         "servings",
-        sa.Column("catalog_id", sa.Integer(), nullable=False),
-        sa.Column("training_id", sa.Integer(), nullable=False),
+        sa.Column("catalog_id", Key, nullable=False),
+        sa.Column("training_id", Key, nullable=False),
         sa.ForeignKeyConstraint(
             ["catalog_id"], ["catalogs.id"], name=op.f("fk_servings_catalog_id_catalogs"), ondelete="CASCADE"
         ),
@@ -114,7 +116,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_servings_training_id"), "servings", ["training_id"])
     op.create_table(
         "training_steps",
-        sa.Column("training_id", sa.Integer(), nullable=False),
+        sa.Column("training_id", Key, nullable=False),
         sa.Column("step", sa.Integer(), nullable=False),
         sa.Column("loss", sa.Double(), nullable=False),
         sa.Column("data_loss", sa.Double(), nullable=False),
@@ -130,8 +132,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "user_embeddings",
-        sa.Column("training_id", sa.Integer(), nullable=False),
-        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("training_id", Key, nullable=False),
+        sa.Column("user_id", Key, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("embedding", sa.LargeBinary(), nullable=False),
         sa.Column("squared_norm", sa.Double(), nullable=False),

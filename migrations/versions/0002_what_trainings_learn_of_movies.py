@@ -6,6 +6,8 @@ Columns come and go in place: to copy a table, as Alembic's batches do, would de
 import sqlalchemy as sa
 from alembic import op
 
+from app.tables import Key
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -16,8 +18,8 @@ def upgrade() -> None:
     """Go one revision forward."""
     op.create_table(
         "movie_embeddings",
-        sa.Column("training_id", sa.Integer(), nullable=False),
-        sa.Column("movie_id", sa.Integer(), nullable=False),
+        sa.Column("training_id", Key, nullable=False),
+        sa.Column("movie_id", Key, nullable=False),
         sa.Column("embedding", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
             ["movie_id"], ["movies.id"], name=op.f("fk_movie_embeddings_movie_id_movies"), ondelete="CASCADE"
@@ -34,7 +36,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_movie_embeddings_movie_id"), "movie_embeddings", ["movie_id"])
     op.create_table(
         "training_states",
-        sa.Column("training_id", sa.Integer(), nullable=False),
+        sa.Column("training_id", Key, nullable=False),
         sa.Column("state", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
             ["training_id"],

@@ -6,6 +6,8 @@ Going back forgets them all, and a service that is reached from its own machine 
 import sqlalchemy as sa
 from alembic import op
 
+from app.tables import Key, text
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -16,9 +18,9 @@ def upgrade() -> None:
     """Go one revision forward."""
     op.create_table(
         "api_keys",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", Key, nullable=False),
         sa.Column("key", sa.String(length=8), nullable=False),
-        sa.Column("label", sa.String(length=500), nullable=False),
+        sa.Column("label", text(500), nullable=False),
         sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
         sa.Column("scopes", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),

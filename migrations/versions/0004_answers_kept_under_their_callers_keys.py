@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from app.tables import Key
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -14,7 +16,7 @@ def upgrade() -> None:
     op.create_table(
         "idempotency_keys",
         sa.Column("key", sa.String(length=128), nullable=False),
-        sa.Column("catalog_id", sa.Integer(), nullable=False),
+        sa.Column("catalog_id", Key, nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("status", sa.Integer(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),

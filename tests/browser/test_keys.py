@@ -11,13 +11,14 @@ from app.keys import Scope, create_key
 from tests.browser.catalogs import EVERYTHING, load_class_trained
 from tests.browser.views import Console, number_in
 from tests.browser.watch import Watch
+from tests.databases import url_for
 from tests.live import Service, serving
 
 
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A key of the service below, which may do everything."""
-    database = Database.migrated(f"sqlite:///{tmp_path_factory.getbasetemp()}/likely.db")
+    database = Database.migrated(url_for(tmp_path_factory.getbasetemp()))
     with database.writing() as connection:
         text = create_key(connection, "browser", {Scope.ADMIN}, None)
     database.close()

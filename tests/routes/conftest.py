@@ -10,6 +10,7 @@ from app.demo import load_class
 from app.main import create_app
 from app.settings import Settings
 from app.worker import Worker
+from tests.databases import url_for
 from tests.routes.classroom import CLASS, train
 from tests.routes.refusals import Refusing
 
@@ -26,7 +27,7 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refusing]:
     """One service with the class catalog, trained, for all tests of refusals: they must store nothing."""
     folder = tmp_path_factory.mktemp("refusing")
     settings = Settings(
-        database_url=f"sqlite:///{folder}/likely.db",
+        database_url=url_for(folder),
         max_body_bytes=1_000_000,
         compute_body_bytes=1_000_000,
     )

@@ -7,6 +7,7 @@ from fastapi.testclient import TestClient
 
 from app.main import create_app
 from app.settings import Settings
+from tests.databases import url_for
 from tests.routes.computations import computed, refused
 
 TENSOR, GRADIENT = "/v1/compute/tensor", "/v1/compute/gradient"
@@ -16,7 +17,7 @@ TENSOR, GRADIENT = "/v1/compute/tensor", "/v1/compute/gradient"
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A client of a service with every limit of computations set very low."""
     settings = Settings(
-        database_url=f"sqlite:///{tmp_path_factory.mktemp('narrow')}/likely.db",
+        database_url=url_for(tmp_path_factory.mktemp("narrow")),
         compute_processes=1,
         compute_program_bytes=60,
         compute_nesting=5,

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from app.main import create_app
 from app.settings import Settings
+from tests.databases import url_for
 from tests.routes.refusals import check_problem
 
 ANSWERS = {
@@ -115,7 +116,7 @@ def test_what_is_no_host_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch
 
 
 def test_brackets_nest_as_deeply_as_is_allowed(settings: Settings, tmp_path: Path) -> None:
-    narrow = settings.model_copy(update={"max_json_depth": 10, "database_url": f"sqlite:///{tmp_path}/a.db"})
+    narrow = settings.model_copy(update={"max_json_depth": 10, "database_url": url_for(tmp_path, "a.db")})
     with TestClient(create_app(narrow)) as client:
         for depth, status in ((8, 200), (9, 400), (1000, 400)):
             nested = "[" * depth + "1" + "]" * depth

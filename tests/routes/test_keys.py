@@ -18,6 +18,7 @@ from app.routes.keyed import READ, WRITE, KeyedRoute
 from app.settings import Settings
 from app.tokens import make_token
 from benchmarks.torture.credentials import needed
+from tests.databases import url_for
 from tests.live import serving
 from tests.routes.refusals import check_problem
 
@@ -136,7 +137,7 @@ def test_no_key_is_in_a_log_an_answer_or_a_metric_wherever_it_was_sent(
     tmp_path: Path,
 ) -> None:
     """At the most talkative level, of the service and of the server."""
-    database = Database.migrated(f"sqlite:///{tmp_path}/likely.db")
+    database = Database.migrated(url_for(tmp_path))
     with database.writing() as connection:
         keys = [create_key(connection, "test", {Scope(scope)}, None) for scope in ("admin", "read")]
     database.close()

@@ -27,6 +27,7 @@ def test_the_service_says_that_it_lives(client: TestClient) -> None:
     assert client.get("/livez").json() == {"status": "alive"}
 
 
+@pytest.mark.sqlite
 def test_readiness_names_the_sqlite_that_runs(client: TestClient) -> None:
     ready = client.get("/readyz")
     assert ready.status_code == 200

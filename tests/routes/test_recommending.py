@@ -12,6 +12,7 @@ from app.database import Database
 from app.main import create_app
 from app.settings import Settings
 from app.worker import Worker
+from tests.databases import url_for
 from tests.routes.classroom import answer, train
 from tests.routes.refusals import check_problem
 
@@ -49,7 +50,7 @@ def films(client: TestClient, worker: Worker) -> str:
 @pytest.fixture(scope="module")
 def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """One service with the films, trained by mixed_effects, for all tests that only read."""
-    settings = Settings(database_url=f"sqlite:///{tmp_path_factory.mktemp('films')}/likely.db")
+    settings = Settings(database_url=url_for(tmp_path_factory.mktemp("films")))
     database = Database(settings.database_url)
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         load(client)

@@ -28,6 +28,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.trainings import create_training
 from app.worker import Worker
+from tests.databases import url_for
 from tests.schemas import SAY_TOO_LITTLE, WHOLE_NUMBERS
 
 # Checks that an operation cannot pass, because its schema cannot say what is right.
@@ -93,7 +94,7 @@ class Service:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     # Bodies that break a rule are often large; here they are to be refused for that rule.
     configured = Settings(
-        database_url=f"sqlite:///{tmp_path_factory.mktemp('schemathesis')}/likely.db",
+        database_url=url_for(tmp_path_factory.mktemp("schemathesis")),
         compute_body_bytes=4 * 2**20,
     )
     database = Database(configured.database_url)

@@ -19,6 +19,8 @@ from app.settings import Settings
 from app.worker import Worker
 from tests.routes.classroom import CLASS, train
 
+pytestmark = pytest.mark.sqlite
+
 RESPONSES = f"{CLASS}/responses:import"
 CSV = {"content-type": "text/csv"}
 
