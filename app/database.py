@@ -6,7 +6,7 @@ interface. Does not know the tables; `migrations` creates them.
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -99,6 +99,20 @@ class Database:
         with self._write_turn(), self._answering(), self._kept.writing() as connection:
             yield connection
             connection.commit()
+
+    @contextmanager
+    def writing_fenced(self) -> Iterator[Connection]:
+        """Open a transaction for writes that the rows themselves guard, as leases do with their tokens.
+
+        It waits for no other writer but one of the same rows, where the database can do that: else a long
+        import would keep a worker from renewing its lease. Raises as `writing`.
+        """
+        with self._fenced_turn(), self._answering(), self._kept.writing_fenced() as connection:
+            yield connection
+            connection.commit()
+
+    def _fenced_turn(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._kept.rows_have_locks else self._write_turn()
 
     @contextmanager
     def _write_turn(self) -> Iterator[None]:

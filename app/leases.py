@@ -42,8 +42,11 @@ def _free(training: type[Training]) -> Any:  # noqa: ANN401 - SQLAlchemy's condi
     return or_(training.status == "queued", expired)
 
 
-def find_claimable(connection: Connection, only: int | None = None) -> int | None:
+def find_claimable(connection: Connection, only: int | None = None, *, claimed: bool = False) -> int | None:
     """Return the oldest training that waits for a worker, or None.
+
+    With ``claimed`` its row is locked until the transaction ends, and one that somebody else has locked is
+    passed over, so that two workers claim two trainings and none waits. SQLite has one lock for all.
 
     The trainings of one catalog run one after the other, so that the newest is the one that serves.
     """
@@ -60,6 +63,8 @@ def find_claimable(connection: Connection, only: int | None = None) -> int | Non
     statement = select(Training.id).where(_free(Training), ~earlier).order_by(Training.id).limit(1)
     if only is not None:
         statement = statement.where(Training.id == only)
+    if claimed:
+        statement = statement.with_for_update(skip_locked=True)
     return connection.scalar(statement)
 
 
@@ -71,7 +76,7 @@ def claim(
     A training that is taken up again starts over, so the steps reported before are forgotten. One on which
     ``attempts`` workers died fails instead.
     """
-    training = find_claimable(connection, only)
+    training = find_claimable(connection, only, claimed=True)
     if training is None:
         return None
     row = connection.execute(

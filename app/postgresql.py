@@ -38,6 +38,8 @@ _SILENCE = {
 class PostgreSQL:
     """A database in a server."""
 
+    rows_have_locks = True
+
     def __init__(self, url: URL, busy_seconds: float) -> None:
         self._busy_seconds = busy_seconds
         self.engine = _create_engine(url, busy_seconds)
@@ -75,6 +77,12 @@ class PostgreSQL:
         """Open a transaction that holds the writers' lock; the caller commits. Raises `Busy`."""
         with self.engine.connect() as connection:
             lock_writers(connection)
+            yield connection
+
+    @contextmanager
+    def writing_fenced(self) -> Iterator[Connection]:
+        """Open a transaction that holds only the locks of the rows that it writes; the caller commits."""
+        with self.engine.connect() as connection:
             yield connection
 
     @contextmanager

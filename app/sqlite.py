@@ -7,7 +7,7 @@ into a writer. Does not know the tables.
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,6 +27,8 @@ _CONNECTIONS = 32  # one for each thread of the web's pool, for imports that wai
 
 class SQLite:
     """A database in a file."""
+
+    rows_have_locks = False
 
     def __init__(self, url: URL, busy_seconds: float) -> None:
         check_url(url)
@@ -74,6 +76,10 @@ class SQLite:
         with self.engine.execution_options(begin="IMMEDIATE").connect() as connection:
             self._begin(connection)
             yield connection
+
+    def writing_fenced(self) -> AbstractContextManager[Connection]:
+        """Open a transaction as `writing` does: here there is one lock for everything."""
+        return self.writing()
 
     def _begin(self, connection: Connection) -> None:
         """Take the write lock from the writers of other processes, looking for it often.

@@ -99,7 +99,7 @@ class Supervisor:
 
     def _expire_leases(self) -> None:
         try:
-            with self._database.writing() as connection:
+            with self._database.writing_fenced() as connection:
                 leases.expire(connection, self._name)
         except Unavailable:
             log.warning("the dead worker's training waits until its lease ends")

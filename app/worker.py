@@ -88,7 +88,7 @@ class Reporter:
             if not steps and time.monotonic() - renewed < renew_after:
                 continue
             try:
-                with self._database.writing() as connection:
+                with self._database.writing_fenced() as connection:
                     leases.report(connection, self._lease, steps, self._settings.lease_seconds)
             except LeaseLostError:
                 self._lost.set()
@@ -188,7 +188,7 @@ class Worker:
         with self._database.reading() as connection:
             if leases.find_claimable(connection, only) is None:
                 return None
-        with self._database.writing() as connection:
+        with self._database.writing_fenced() as connection:
             return leases.claim(
                 connection,
                 self._name,
@@ -231,7 +231,7 @@ class Worker:
 
     def _under(self, lease: Lease, write: Callable[..., None]) -> None:
         try:
-            with self._database.writing() as connection:
+            with self._database.writing_fenced() as connection:
                 write(connection, lease)
         except LeaseLostError:
             log.info("training was cancelled or taken over", training=lease.training)
