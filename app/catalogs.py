@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
+from app.changes import announce
 from app.database import now
 from app.errors import BadInput, Conflict, NotFound, Place
 from app.names import in_path
@@ -117,6 +118,7 @@ def delete_catalog(connection: Connection, catalog: str) -> None:
 def mark_behind(connection: Connection, catalog_id: int) -> None:
     """Say that embeddings of this catalog wait to be relearned; workers look for them when idle."""
     connection.execute(update(Catalog).where(Catalog.id == catalog_id).values(embeddings_behind=True))
+    announce(connection)
 
 
 def _check_dimensions(dimensions: Sequence[str]) -> None:

@@ -193,6 +193,15 @@ class Database:
         """
         return self._kept.connect_without_waiting()
 
+    @property
+    def sends_news(self) -> bool:
+        """Whether the database can tell a process what another one did."""
+        return self._kept.sends_news
+
+    def listen(self, channel: str) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
+        """Return a connection of the driver's own that hears what is sent on a channel; close it."""
+        return self._kept.listen(channel)
+
     def is_lost(self, connection: Any) -> bool:  # noqa: ANN401 - a DBAPI connection has no type
         """Return whether a connection of the driver's own has ended, and another is needed."""
         return self._kept.is_lost(connection)

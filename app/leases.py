@@ -13,6 +13,7 @@ from sqlalchemy import Connection, and_, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is SQLite's too
 from sqlalchemy.orm import aliased
 
+from app.changes import announce
 from app.database import now
 from app.tables import Training, TrainingStep
 from models.trainer import Step
@@ -173,3 +174,5 @@ def _write(connection: Connection, lease: Lease, values: Mapping[str, Any]) -> N
     )
     if written.rowcount == 0:
         raise LeaseLostError(f"training {lease.training} is no longer this worker's")
+    if values.keys() - {"lease_until"}:  # to hold it longer is no news
+        announce(connection)

@@ -39,6 +39,7 @@ class PostgreSQL:
     """A database in a server."""
 
     rows_have_locks = True
+    sends_news = True
 
     def __init__(self, url: URL, busy_seconds: float) -> None:
         self._busy_seconds = busy_seconds
@@ -122,17 +123,27 @@ class PostgreSQL:
 
     def _connect(self) -> None:
         try:
-            pooled = self.engine.raw_connection()
-            connection: Any = pooled.dbapi_connection
-            pooled.detach()
-            connection.autocommit = True
-            connection.read_only = True
+            connection = self._connect_apart()
             connection.execute("SET lock_timeout = 1")  # ms; only migrations lock readers out
             self._spare.append(connection)
         except (psycopg.Error, SQLAlchemyError):
             pass  # whoever asks next tries again, and whoever waits is told why
         finally:
             self._connecting.release()
+
+    def listen(self, channel: str) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
+        """Return a connection that hears what is sent on a channel."""
+        connection = self._connect_apart()
+        connection.execute(f'LISTEN "{channel}"')
+        return connection
+
+    def _connect_apart(self) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
+        """Return a connection that is none of the pool's and begins no transactions."""
+        pooled = self.engine.raw_connection()
+        connection: Any = pooled.dbapi_connection
+        pooled.detach()
+        connection.autocommit = True
+        return connection
 
     def is_lost(self, connection: Any) -> bool:  # noqa: ANN401 - a DBAPI connection has no type
         """Return whether a connection of the driver's own has ended."""

@@ -6,6 +6,7 @@ Does not know who uses it.
 from dataclasses import dataclass, field
 
 from app.admission import Places, Turns
+from app.changes import Changes
 from app.compute.pool import ComputePool
 from app.database import Database
 from app.drawing.pool import DrawingPool
@@ -31,6 +32,7 @@ class Resources:
     importing: ImportPool
     models: TrainedModels = field(default_factory=TrainedModels)
     measurements: Measurements = field(default_factory=Measurements)
+    changes: Changes = field(init=False)
     streams: Places = field(init=False)
     writers: Turns = field(init=False)
     admission: Admission = field(init=False)
@@ -38,6 +40,7 @@ class Resources:
     ready_pairs: ReadyPairs = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "changes", Changes(self.database))
         object.__setattr__(self, "streams", Places(self.settings.streams, "event streams"))
         object.__setattr__(self, "writers", Turns(_WRITERS, self.settings.busy_seconds))
         object.__setattr__(self, "admission", Admission(self.database, self.settings.host))

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from app.catalogs import find_catalog, mark_behind
+from app.changes import announce
 from app.database import now
 from app.errors import BadInput, Conflict, NotFound, Place
 from app.measures import METRICS, PROVENANCE, Metrics, Provenance
@@ -101,6 +102,7 @@ def create_training(
         )
         .returning(Training.id)
     ).scalar_one()
+    announce(connection)
     return read_training(connection, catalog, training)
 
 
@@ -140,6 +142,7 @@ def cancel_training(connection: Connection, catalog: str, training: int) -> Trai
         .where(Training.id == training)
         .values(status="cancelled", ended_at=now(), lease_until=None)
     )
+    announce(connection)
     return read_training(connection, catalog, training)
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Update, select, update
 
 from app import leases
 from app.catalogs import CatalogRow, find_catalog_by_key
+from app.changes import Changes
 from app.database import Database
 from app.errors import TooLarge, Unavailable
 from app.leases import Lease, LeaseLostError
@@ -37,6 +38,7 @@ from models.trainers import make_trainer
 log = structlog.get_logger()
 
 _RELEARNED_AT_ONCE = 50
+_NOTICES_SECONDS = 0.1  # that it is to stop
 _WAITS_SECONDS = 1.0  # for a database that cannot be used, which may take long
 
 
@@ -110,15 +112,33 @@ class Worker:
 
     def run(self) -> None:
         """Run trainings as they come; return soon after ``stop`` is set."""
-        while not self.stop.is_set():
-            _beat(self._settings)
-            try:
-                if self.run_next() or self.relearn_some():
-                    continue
-            except Unavailable as error:
-                log.warning("the worker waits for the database", error=error.detail)
-                self.stop.wait(_WAITS_SECONDS)
+        changes = Changes(self._database)
+        changes.open()
+        try:
+            while not self.stop.is_set():
+                heard = changes.heard
+                _beat(self._settings)
+                try:
+                    if self.run_next() or self.relearn_some():
+                        continue
+                except Unavailable as error:
+                    log.warning("the worker waits for the database", error=error.detail)
+                    self.stop.wait(_WAITS_SECONDS)
+                self._rest(changes, heard)
+        finally:
+            changes.close()
+
+    def _rest(self, changes: Changes, heard: int) -> None:
+        """Wait until it is time to look again, there is news, or the worker is to stop."""
+        if not self._database.sends_news:
             self.stop.wait(self._settings.poll_seconds)
+            return
+        until = time.monotonic() + self._settings.poll_seconds
+        while not self.stop.is_set() and changes.heard == heard:
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            changes.wait(heard, min(left, _NOTICES_SECONDS))
 
     def run_next(self, only: int | None = None, watch: Callable[[Step], None] | None = None) -> bool:
         """Run the next training in the queue, or the one given; return whether there was one.

@@ -44,14 +44,16 @@ _ELSEWHERE = re.compile(
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """On PostgreSQL run again what keeps something in a database, but what is about SQLite's files."""
-    if not POSTGRESQL:
-        return
     chosen = [
         item
         for item in items
-        if not item.get_closest_marker("sqlite")
-        and not _ELSEWHERE.search(item.nodeid)
-        and (item.get_closest_marker("databases") or _KEEPING & set(getattr(item, "fixturenames", ())))
+        if not item.get_closest_marker("sqlite" if POSTGRESQL else "postgresql")
+        and (not POSTGRESQL or not _ELSEWHERE.search(item.nodeid))
+        and (
+            not POSTGRESQL
+            or item.get_closest_marker("databases")
+            or _KEEPING & set(getattr(item, "fixturenames", ()))
+        )
     ]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = chosen

@@ -5,9 +5,8 @@ import pytest
 from app import leases
 from app.database import Database
 from app.trainings import create_training
-from tests.databases import POSTGRESQL
 
-pytestmark = pytest.mark.skipif(not POSTGRESQL, reason="SQLite has one lock for everything")
+pytestmark = pytest.mark.postgresql
 
 
 @pytest.fixture

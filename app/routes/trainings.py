@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-import anyio
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -208,6 +207,7 @@ async def stream_events(
     """
     sent = last_event_id
     while True:
+        heard = app.changes.heard
         news = await run_in_threadpool(_read_news, app, catalog, training, sent)
         for loss in news.losses:
             yield ServerSentEvent(raw_data=_LOSS.dump_json(loss).decode(), event="step", id=str(loss.step))
@@ -216,7 +216,7 @@ async def stream_events(
             yield ServerSentEvent(raw_data=_TRAINING.dump_json(news.training).decode(), event=news.ended)
             return
         if len(news.losses) < _STEPS_AT_ONCE:
-            await anyio.sleep(app.settings.poll_seconds)
+            await app.changes.wait_beside(heard, app.settings.poll_seconds)
 
 
 @dataclass(frozen=True)
