@@ -19,6 +19,7 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.backup_commands import backup, restore, verify
+from app.copy_commands import copy
 from app.database import Database
 from app.errors import DatabaseUnusableError, Problem
 from app.garbage import importing
@@ -49,6 +50,7 @@ cli.command()(evaluate)
 cli.command()(backup)
 cli.command()(restore)
 cli.command()(verify)
+cli.command()(copy)
 
 _errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 

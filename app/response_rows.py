@@ -11,11 +11,8 @@ import polars as pl
 from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from app.sqlite import roomy_cache
 from app.tables import Response
-
-# Rows come in the file's order and go to two trees in the order of their keys. A page that is not in the
-# cache is written and read again for almost every row; SQLite's own 2 MB hold too few.
-_CACHE_KIB = 49_152
 
 _MAKE_INCOMING = """
 CREATE TEMPORARY TABLE incoming_responses (
@@ -49,7 +46,7 @@ class ResponseRows(Protocol):
 def response_rows(connection: Connection) -> Iterator[ResponseRows]:
     """Open what takes an import's rows into the connection's transaction."""
     if connection.dialect.name == "sqlite":
-        with _roomy_cache(connection):
+        with roomy_cache(connection):
             yield _InSQLite(connection)
     else:
         yield _InPostgreSQL(connection)
@@ -96,14 +93,3 @@ class _InPostgreSQL:
 def _count(connection: Connection) -> int:
     # Of all catalogs: only the difference matters, and no join is needed.
     return connection.scalar(select(func.count()).select_from(Response)) or 0
-
-
-@contextmanager
-def _roomy_cache(connection: Connection) -> Iterator[None]:
-    """Give SQLite more memory for pages within the block."""
-    before = connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
-    connection.exec_driver_sql(f"PRAGMA cache_size = {-_CACHE_KIB}")
-    try:
-        yield
-    finally:
-        connection.exec_driver_sql(f"PRAGMA cache_size = {before}")

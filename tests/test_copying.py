@@ -1,0 +1,83 @@
+"""`likely copy`: everything arrives, both ways, and a copy that was interrupted leaves nothing."""
+
+from pathlib import Path
+
+import pytest
+from app.copying import copy_database, count_rows
+from sqlalchemy import insert, select
+
+from app.database import Database
+from app.errors import Conflict
+from app.settings import Settings
+from app.tables import Base, Movie
+from tests.command_line import Run
+from tests.databases import url_for
+from tests.stored import counts, store_two_catalogs
+
+
+def everything(database: Database) -> dict[str, list[tuple[object, ...]]]:
+    with database.reading() as connection:
+        return {
+            table.name: [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key))]
+            for table in Base.metadata.sorted_tables
+        }
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Database:
+    return Database.migrated(f"sqlite:///{tmp_path}/copied.db")
+
+
+def next_movie(database: Database) -> int:
+    with database.writing() as connection:
+        row = {"catalog_id": 1, "movie": "next", "title": "next", "vector": b""}
+        return connection.execute(insert(Movie).values(row).returning(Movie.id)).scalar_one()
+
+
+def test_a_copy_there_and_back_has_everything(tmp_path: Path, settings: Settings, sqlite: Database) -> None:
+    store_two_catalogs(settings)
+    with Database(settings.database_url).writing() as connection:  # the last key goes, and stays used
+        connection.execute(Movie.__table__.delete().where(Movie.movie == "f5"))
+    source = Database(settings.database_url)
+    before = everything(source)
+    done: list[int] = []
+    copied = copy_database(source, sqlite, lambda _what, rows: done.append(rows))
+    assert everything(sqlite) == before
+    assert {one.table: one.rows for one in copied} == counts(source)
+    assert sum(done) == 2 * count_rows(source)
+    back = Database.migrated(url_for(tmp_path, "back.db"))
+    assert copy_database(sqlite, back, lambda *_: None) == copied
+    assert everything(back) == before
+    assert next_movie(source) == next_movie(sqlite) == next_movie(back)
+    for database in (source, sqlite, back):
+        database.close()
+
+
+def test_an_interrupted_copy_leaves_nothing_and_is_begun_again(settings: Settings, sqlite: Database) -> None:
+    store_two_catalogs(settings)
+    source = Database(settings.database_url)
+
+    def interrupt(what: str, _rows: int) -> None:
+        if what == "comparing responses":
+            raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            copy_database(source, sqlite, interrupt)
+        assert count_rows(sqlite) == 0
+    copy_database(source, sqlite, lambda *_: None)
+    assert everything(sqlite) == everything(source)
+    with pytest.raises(Conflict, match="has catalogs already"):
+        copy_database(source, sqlite, lambda *_: None)
+    source.close()
+    sqlite.close()
+
+
+def test_the_command_says_what_it_copied(likely: Run, tmp_path: Path) -> None:
+    assert likely("demo").status == 0
+    done = likely("copy", url_for(tmp_path), f"sqlite:///{tmp_path}/other.db")
+    assert done.status == 0, done.err
+    assert "responses: 9 rows, sha256 " in done.out
+    again = likely("copy", url_for(tmp_path), f"sqlite:///{tmp_path}/other.db")
+    assert (again.status, again.out) == (1, "")
+    assert "copy into an empty database" in again.err
