@@ -5,6 +5,7 @@ interface. Does not know the tables; `migrations` creates them.
 """
 
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -42,8 +43,8 @@ def _sqlite_now(_element: now, _compiler: SQLCompiler, **_: Any) -> str:  # noqa
 
 @compiles(now, "postgresql")
 def _postgresql_now(_element: now, _compiler: SQLCompiler, **_: Any) -> str:  # noqa: ANN401 - likewise
-    # Not the transaction's own clock, which stands while it waits for the writers before it.
-    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
+    # One time a statement, as SQLite has it; the transaction's own stands while it waits for other writers.
+    return "CAST(EXTRACT(EPOCH FROM statement_timestamp()) AS DOUBLE PRECISION)"
 
 
 class Database:
@@ -53,6 +54,7 @@ class Database:
         self.url = parse_url(url)
         self._busy_seconds = busy_seconds
         self._kept = _open(self.url, busy_seconds)
+        weakref.finalize(self, self._kept.close)  # a command ends without closing what it opened
         # Writers of this process queue here and are woken at once, whatever the database would do with them.
         self._write_lock = threading.Lock()
         # Those of requests wait elsewhere, in turns; here come imports in threads of the web process.

@@ -6,9 +6,10 @@ Does not know what is stored under the keys, and reads no file.
 from collections.abc import Sequence
 
 import polars as pl
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from app.catalogs import CatalogRow
+from app.import_rows import add_users
 from app.tables import Movie, User
 
 # SQLite takes 32,766 values in one statement.
@@ -52,8 +53,7 @@ class UserKeys:
         """Return the frame with a column user_id; who is new is stored first."""
         new = frame.select("user").unique(maintain_order=True).join(self._keys, on="user", how="anti")
         if new.height:
-            rows = [{"catalog_id": self._catalog.id, "user": user} for user in new["user"]]
-            self._connection.execute(insert(User), rows)
+            add_users(self._connection, self._catalog.id, new["user"].to_list())
             self._read()
         return frame.join(self._keys, on="user", how="left", maintain_order="left")
 

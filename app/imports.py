@@ -12,7 +12,6 @@ from typing import Protocol
 
 import polars as pl
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert  # its ON CONFLICT is SQLite's too
 
 from app.catalogs import CatalogRow, find_catalog, mark_behind
 from app.database import now
@@ -20,10 +19,10 @@ from app.errors import BadRows, Place, TooLarge
 from app.import_files import read_movies, read_responses
 from app.import_formats import Format, Imported
 from app.import_keys import IDS_AT_ONCE, UserKeys, movie_keys, present_movies
+from app.import_rows import movie_storing, response_rows
 from app.import_rules import MOST_BAD_ROWS, Batch, shown
 from app.movies import move_answerers, move_movies
-from app.response_rows import response_rows
-from app.tables import Movie, User
+from app.tables import User
 
 Progress = Callable[[int], None]
 
@@ -116,11 +115,7 @@ class Intake:
 
 def store_movies(connection: Connection, catalog: CatalogRow, intake: Intake) -> Imported:
     """Store frames of movies; see `import_movies`."""
-    statement = upsert(Movie).values(catalog_id=catalog.id)
-    statement = statement.on_conflict_do_update(
-        index_elements=[Movie.catalog_id, Movie.movie],
-        set_={"title": statement.excluded.title, "vector": statement.excluded.vector},
-    )
+    store = movie_storing(connection, catalog.id)
     created = 0
     changed: list[int] = []
     for frame in intake.frames():
@@ -132,8 +127,7 @@ def store_movies(connection: Connection, catalog: CatalogRow, intake: Intake) ->
             key, vector = present.get(row["movie"], (0, row["vector"]))
             if vector != row["vector"]:
                 changed.append(key)
-        if rows:
-            connection.execute(statement, rows)
+        store(rows)
     for start in range(0, len(changed), IDS_AT_ONCE):
         move_answerers(connection, catalog.id, changed[start : start + IDS_AT_ONCE])
     if intake.rows:

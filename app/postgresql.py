@@ -18,7 +18,11 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from app.errors import Busy, DatabaseUnusableError, StorageFull, Unavailable
 
 # "Likely", in ASCII. PostgreSQL keeps such locks by database, so two services in one server do not meet.
-_WRITERS = text(f"SELECT pg_advisory_xact_lock({0x4C696B656C79})")
+# A process that is frozen while it has the lock loses it, and its transaction, after a minute.
+_WRITERS = text(
+    "SELECT set_config('idle_in_transaction_session_timeout', '60s', true), "
+    f"pg_advisory_xact_lock({0x4C696B656C79})"
+)
 _CONNECTIONS = 32  # one for each thread of the web's pool, for imports that wait, and a few
 _OLDEST = 130000  # 13, the oldest that is still maintained
 _WAITS = (errors.LockNotAvailable, errors.SerializationFailure, errors.DeadlockDetected)
@@ -49,6 +53,7 @@ class PostgreSQL:
         )
         self._spare: list[Any] = []
         self._connecting = threading.Lock()
+        self._reached = True  # until something is lost a server is expected to answer at once
 
     @property
     def version(self) -> str:
@@ -111,22 +116,32 @@ class PostgreSQL:
             yield connection
 
     def connect_without_waiting(self) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
-        """Return a connection that is there already; raises one of `errors` while one is being made.
+        """Return a connection; raises one of `errors` where to make one can take long.
 
-        To make one can take seconds where the server is far away or gone, so a thread does.
+        That is after one was lost: until a thread has made another.
         """
         if self._spare:
             return self._spare.pop()
+        if self._reached:
+            return self._connect_ready()
         if self._connecting.acquire(blocking=False):
-            threading.Thread(target=self._connect, name="connecting", daemon=True).start()
+            threading.Thread(target=self._connect_again, name="connecting", daemon=True).start()
         raise psycopg.OperationalError("a connection is being made")
 
-    def _connect(self) -> None:
+    def _connect_ready(self) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
         try:
             connection = self._connect_apart()
             connection.execute("SET lock_timeout = 1")  # ms; only migrations lock readers out
-            self._spare.append(connection)
-        except (psycopg.Error, SQLAlchemyError):
+        except SQLAlchemyError as error:
+            self._reached = False
+            raise psycopg.OperationalError("no connection can be made") from error
+        return connection
+
+    def _connect_again(self) -> None:
+        try:
+            self._spare.append(self._connect_ready())
+            self._reached = True
+        except psycopg.Error:
             pass  # whoever asks next tries again, and whoever waits is told why
         finally:
             self._connecting.release()
@@ -147,6 +162,7 @@ class PostgreSQL:
 
     def is_lost(self, connection: Any) -> bool:  # noqa: ANN401 - a DBAPI connection has no type
         """Return whether a connection of the driver's own has ended."""
+        self._reached = self._reached and not connection.closed
         return bool(connection.closed)
 
     def close(self) -> None:

@@ -54,7 +54,9 @@ class Prepared:
         """Return the text for a database, and the values in it that are always the same."""
         if dialect.name not in self._worded:
             named = sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect
-            compiled = self._statement.compile(dialect=named, column_keys=self._columns)
+            compiled = self._statement.compile(
+                dialect=named, column_keys=self._columns, compile_kwargs={"render_postcompile": True}
+            )
             constants = {name: value for name, value in compiled.params.items() if value is not None}
             self._worded[dialect.name] = str(compiled), constants
         return self._worded[dialect.name]

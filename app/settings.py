@@ -23,7 +23,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LIKELY_", extra="ignore", frozen=True)
 
-    database_url: str = Field("sqlite:///likely.db", description="where everything is kept")
+    database_url: str = Field(
+        "sqlite:///likely.db",
+        description="where everything is kept: a SQLite file, or `postgresql://user@host/database`",
+    )
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on")
     web_processes: int = Field(1, ge=1, le=64, description="web processes that `likely serve` starts")

@@ -13,6 +13,8 @@ from app.settings import Settings
 from app.terminal import run_training
 from app.trained_models import TrainedModels
 
+pytestmark = pytest.mark.sqlite  # its driver tells of each statement; the statements are the same
+
 
 @pytest.fixture
 def statements(database: Database) -> Iterator[list[str]]:

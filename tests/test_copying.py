@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from app.copying import copy_database, count_rows
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
+from app.copying import copy_database, count_rows
 from app.database import Database
 from app.errors import Conflict
 from app.settings import Settings
@@ -37,7 +37,7 @@ def next_movie(database: Database) -> int:
 def test_a_copy_there_and_back_has_everything(tmp_path: Path, settings: Settings, sqlite: Database) -> None:
     store_two_catalogs(settings)
     with Database(settings.database_url).writing() as connection:  # the last key goes, and stays used
-        connection.execute(Movie.__table__.delete().where(Movie.movie == "f5"))
+        connection.execute(delete(Movie).where(Movie.movie == "f5"))
     source = Database(settings.database_url)
     before = everything(source)
     done: list[int] = []

@@ -1,24 +1,42 @@
-"""Where the rows of an import's responses go: one by one into SQLite, in bulk into PostgreSQL.
+"""Where the rows of an import go: one by one into SQLite, by COPY into PostgreSQL.
 
-A later row replaces an earlier one of the same user and movie. Knows rows by the database's keys, no file.
+A later row replaces an earlier one of the same key. Knows rows by the database's keys, and no file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import polars as pl
-from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert  # its ON CONFLICT is SQLite's too
 
 from app.sqlite import roomy_cache
-from app.tables import Response
+from app.tables import Movie, Response, User
+
+MovieRow = dict[str, Any]  # movie, title, vector
 
 _MAKE_INCOMING = """
 CREATE TEMPORARY TABLE incoming_responses (
     place BIGINT, user_id BIGINT, movie_id BIGINT, response DOUBLE PRECISION, timestamp DOUBLE PRECISION
 ) ON COMMIT DROP
 """
+_MAKE_MOVIES = """
+CREATE TEMPORARY TABLE incoming_movies (
+    movie VARCHAR, title VARCHAR, vector BYTEA, place SERIAL
+) ON COMMIT DROP
+"""
+_COPY_MOVIES = "COPY incoming_movies (movie, title, vector) FROM STDIN"
+_STORE_MOVIES = text("""
+INSERT INTO movies (catalog_id, movie, title, vector)
+SELECT :catalog, movie, title, vector FROM incoming_movies ORDER BY place
+ON CONFLICT (catalog_id, movie) DO UPDATE SET title = excluded.title, vector = excluded.vector
+""")
+_STORE_USERS = text("""
+INSERT INTO users (catalog_id, "user", version)
+SELECT :catalog, new."user", 0
+FROM unnest(CAST(:users AS VARCHAR[])) WITH ORDINALITY AS new ("user", place) ORDER BY place
+""")
 _COPY = "COPY incoming_responses FROM STDIN (FORMAT csv)"
 _STORE = """
 WITH stored AS (
@@ -30,6 +48,41 @@ WITH stored AS (
 )
 SELECT count(*) FILTER (WHERE created) FROM stored
 """
+
+
+def add_users(connection: Connection, catalog_id: int, users: Sequence[str]) -> None:
+    """Store new users, in this order."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_STORE_USERS, {"catalog": catalog_id, "users": list(users)})
+    else:
+        connection.execute(insert(User), [{"catalog_id": catalog_id, "user": user} for user in users])
+
+
+def movie_storing(connection: Connection, catalog_id: int) -> Callable[[Sequence[MovieRow]], None]:
+    """Return what stores movies, or replaces them; each stands once in the rows that it is given."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(_MAKE_MOVIES)
+        driver: Any = connection.connection.driver_connection
+
+        def copy_in(rows: Sequence[MovieRow]) -> None:
+            connection.exec_driver_sql("TRUNCATE incoming_movies")
+            with driver.cursor().copy(_COPY_MOVIES) as copy:
+                for row in rows:
+                    copy.write_row((row["movie"], row["title"], row["vector"]))
+            connection.execute(_STORE_MOVIES, {"catalog": catalog_id})
+
+        return copy_in
+    statement = upsert(Movie).values(catalog_id=catalog_id)
+    statement = statement.on_conflict_do_update(
+        index_elements=[Movie.catalog_id, Movie.movie],
+        set_={"title": statement.excluded.title, "vector": statement.excluded.vector},
+    )
+
+    def store(rows: Sequence[MovieRow]) -> None:
+        if rows:
+            connection.execute(statement, rows)
+
+    return store
 
 
 class ResponseRows(Protocol):
