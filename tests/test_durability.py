@@ -15,18 +15,21 @@ from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import text
 
 from app.database import Database
 from app.demo import load_class
 from tests.databases import url_for
 from tests.live import Service, command_of, serving, stop
 
+pytestmark = pytest.mark.databases
+
 TRAININGS = "/v1/catalogs/class/trainings"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with the class catalog in likely.db."""
+    """A folder with the class catalog in a database."""
     database = Database(url_for(tmp_path))
     database.migrate()
     with database.writing() as connection:
@@ -52,19 +55,19 @@ def start(service: Service, **body: Any) -> str:  # noqa: ANN401 - a JSON body
 
 
 def embeddings(folder: Path, training: int) -> list[tuple[Any, ...]]:
-    query = "SELECT user_id, version, embedding FROM user_embeddings WHERE training_id = ? ORDER BY user_id"
+    query = "SELECT user_id, version, embedding FROM user_embeddings WHERE training_id = :id ORDER BY user_id"
     return _query(folder, query, training)
 
 
 def steps(folder: Path, training: int) -> list[tuple[Any, ...]]:
-    query = "SELECT step, loss, data_loss, penalty FROM training_steps WHERE training_id = ? ORDER BY step"
+    query = "SELECT step, loss, data_loss, penalty FROM training_steps WHERE training_id = :id ORDER BY step"
     return _query(folder, query, training)
 
 
 def _query(folder: Path, query: str, training: int) -> list[tuple[Any, ...]]:
     database = Database(url_for(folder))
     with database.reading() as connection:
-        rows = [tuple(row) for row in connection.exec_driver_sql(query, (training,))]
+        rows = [tuple(row) for row in connection.execute(text(query), {"id": training})]
     database.close()
     return rows
 
@@ -133,7 +136,7 @@ def test_an_orderly_stop_gives_the_training_back(folder: Path) -> None:
         assert service.process.returncode == 0, said
         assert "Error" not in said
         assert "Traceback" not in said
-    [row] = _query(folder, "SELECT status, attempts FROM trainings WHERE id = ?", 1)
+    [row] = _query(folder, "SELECT status, attempts FROM trainings WHERE id = :id", 1)
     assert row == ("queued", 0)
 
 
