@@ -54,13 +54,15 @@ _CURRENT = Prepared(
 _SOME = (
     select(Response.movie_id)
     .where(Response.user_id == bindparam("user_id"))
-    .limit(literal_column(str(_MOST_ANSWERED + 1)))
+    .limit(_MOST_ANSWERED + 1)
     .subquery()
 )
 _ANSWERED = Prepared(
     select(
         User.version,
-        select(func.aggregate_strings(cast(_SOME.c.movie_id, String), ",")).scalar_subquery(),
+        select(
+            func.aggregate_strings(cast(_SOME.c.movie_id, String), literal_column("','"))
+        ).scalar_subquery(),
     ).where(User.id == bindparam("user_id"))
 )
 
