@@ -37,20 +37,16 @@ class Changes:
         self._heard = 0
         self._waking: set[Wake] = set()
         self._closed = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def open(self) -> None:
         """Begin to listen, where there is something to hear."""
         if self._database.sends_news:
-            self._thread = threading.Thread(target=self._listen, name="changes", daemon=True)
-            self._thread.start()
+            threading.Thread(target=self._listen, name="changes", daemon=True).start()
 
     def close(self) -> None:
-        """Stop listening, and let go of who waits."""
+        """Stop listening soon, and let go of who waits."""
         self._closed.set()
         self._hear()
-        if self._thread is not None:
-            self._thread.join()
 
     @property
     def heard(self) -> int:

@@ -5,6 +5,7 @@ know what is read or written.
 """
 
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,9 +55,7 @@ class Prepared:
         """Return the text for a database, and the values in it that are always the same."""
         if dialect.name not in self._worded:
             named = sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect
-            compiled = self._statement.compile(
-                dialect=named, column_keys=self._columns, compile_kwargs={"render_postcompile": True}
-            )
+            compiled = self._statement.compile(dialect=named, column_keys=self._columns)
             constants = {name: value for name, value in compiled.params.items() if value is not None}
             self._worded[dialect.name] = str(compiled), constants
         return self._worded[dialect.name]
@@ -97,6 +96,7 @@ class PreparedReads:
             self._database.check_place()
             if self._connection is None:
                 self._connection = self._database.connect_without_waiting()
+                weakref.finalize(self, self._connection.close)
             found = prepared.run_in(self._connection, self._database.engine.dialect, parameters)
         except (Unavailable, self._database.errors):
             if self._connection is not None and self._database.is_lost(self._connection):

@@ -53,6 +53,7 @@ def revoke(database: Database, text: str) -> None:
         revoke_key(connection, text)
 
 
+@pytest.mark.sqlite  # looks into its files
 def test_of_a_key_only_its_digest_is_kept(database: Database, tmp_path: Path) -> None:
     text = make(database, Scope.READ, days=2)
     with database.reading() as connection:
