@@ -82,9 +82,7 @@ def test_the_image_is_built_apart_pinned_and_runs_as_nobody_special() -> None:
     assert build[0].rest.endswith(" AS build")
     assert not [one for one in final if "pip" in one.rest or "apt-get" in one.rest]
     assert all("-c constraints.txt" in one.rest for one in build if "pip install" in one.rest)
-    assert next(one.rest for one in build if one.word == "ARG") == (
-        "TORCH_INDEX=https://download.pytorch.org/whl/cpu"
-    )
+    assert next(one.rest for one in build if one.word == "ARG").endswith("/whl/cpu")
     [user] = [one.rest for one in final if one.word == "USER"]
     assert int(user) >= 1000
     [volume] = [one.rest for one in final if one.word == "VOLUME"]
