@@ -228,7 +228,7 @@ class IdempotencyKey(Base):
 
     __tablename__ = "idempotency_keys"
 
-    key: Mapped[str] = mapped_column(String(128), primary_key=True)
+    key: Mapped[str] = mapped_column(text(128), primary_key=True)
     catalog_id: Mapped[int] = mapped_column(_cascade("catalogs.id"), index=True)
     digest: Mapped[bytes] = mapped_column(LargeBinary)
     status: Mapped[int]
