@@ -126,7 +126,7 @@ def test_what_waits_too_long_in_line_is_refused_at_once() -> None:
         first = asyncio.create_task(pool.run(program("1 + 1")))
         second = asyncio.create_task(pool.run(program("2 + 2")))
         await asyncio.sleep(0)
-        with pytest.raises(Overloaded, match="2 computations are waiting"):
+        with pytest.raises(Overloaded, match="2 others wait for a computation already"):
             await pool.run(program("3 + 3"))
         assert [await first, await second] == [b"2\n", b"4\n"]
         assert await pool.run(program("3 + 3")) == b"6\n"

@@ -2,6 +2,7 @@
 
 from app.compute.limits import ComputeLimits
 from app.compute.tasks import Task
+from app.errors import OverBudget
 from app.processes.pool import ProcessPool
 from app.processes.program import Program
 
@@ -14,8 +15,8 @@ def make_compute_pool(processes: int, waiting: int, limits: ComputeLimits) -> Co
         module="app.compute.worker",
         argument=limits.model_dump_json(),
         name="compute",
-        task="computation",
-        advice="ask for less: fewer epochs, smaller tensors",
+        task="a computation",
+        lost=lambda cause: OverBudget(f"{cause}; ask for less: fewer epochs, smaller tensors"),
         off="computing is switched off here: LIKELY_COMPUTE_PROCESSES is 0",
     )
     return ProcessPool(program, processes, waiting, limits.seconds)

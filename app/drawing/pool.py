@@ -1,6 +1,7 @@
 """The pool of the processes that draw. Does not know what they draw."""
 
 from app.drawing.tasks import DrawTask
+from app.errors import OverBudget
 from app.processes.pool import ProcessPool
 from app.processes.program import Program
 
@@ -13,8 +14,8 @@ def make_drawing_pool(processes: int, waiting: int, seconds: float) -> DrawingPo
         module="app.drawing.worker",
         argument="",
         name="drawing",
-        task="picture",
-        advice="ask for less: fewer users and movies",
+        task="a picture",
+        lost=lambda cause: OverBudget(f"{cause}; ask for less: fewer users and movies"),
         off="drawing is switched off here: LIKELY_DRAWING_PROCESSES is 0; text/plain (.txt) needs none",
     )
     return ProcessPool(program, processes, waiting, seconds)

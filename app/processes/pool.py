@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 import structlog
 from pydantic import BaseModel
 
-from app.errors import OverBudget, Overloaded, SwitchedOff
+from app.errors import Overloaded, SwitchedOff
 from app.processes.frames import HEAD_BYTES, Frame, Kind, read_head
 from app.processes.program import Program
 from app.processes.refusals import refusal_of
@@ -25,6 +25,7 @@ log = structlog.get_logger()
 Task = TypeVar("Task", bound=BaseModel)
 
 _RESTART_SECONDS = 1.0
+_START_SECONDS = 120.0  # it takes two; a machine that is very busy does not refuse its first task
 # torch is told once it is there; NumPy's library starts its threads when it is imported.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -34,10 +35,16 @@ def _ignore(_progress: bytes) -> None:
 
 
 class ProcessPool(Generic[Task]):
-    """Processes of one program beside one web process; belongs to the event loop that first uses it."""
+    """Processes of one program beside one web process; belongs to the event loop that first uses it.
 
-    def __init__(self, program: Program, processes: int, waiting: int, seconds: float) -> None:
-        self._program, self._seconds = program, seconds
+    At most ``waiting`` tasks wait for a process, each ``patience`` seconds, or for ever, and longer where one
+    has yet to start; a task has ``seconds``.
+    """
+
+    def __init__(
+        self, program: Program, processes: int, waiting: int, seconds: float, patience: float | None = None
+    ) -> None:
+        self._program, self._seconds, self._patience = program, seconds, patience
         self.places, self._most_waiting = processes, waiting
         self._free: asyncio.Queue[_Worker] = asyncio.Queue()
         self.busy = self.waiting = 0
@@ -59,7 +66,8 @@ class ProcessPool(Generic[Task]):
     async def run(self, task: Task, progress: Callable[[bytes], None] = _ignore) -> bytes:
         """Return the bytes that answer a task.
 
-        Raises how it is refused, and `OverBudget`, `Overloaded`, `SwitchedOff`.
+        Raises how it is refused, `Overloaded`, `SwitchedOff`, and what its program says of a task that is
+        lost: its process was killed or its time ended, when it may have been done already.
         ``progress`` is called with what a task sends on its way. The time counts from when a process
         is free for the task. Cancelling kills the process.
         """
@@ -72,10 +80,8 @@ class ProcessPool(Generic[Task]):
                             await worker.take(task)
                             return await worker.answer(progress)
                 except TimeoutError as error:
-                    raise OverBudget(
-                        f"this took longer than the {self._seconds:g} seconds that a {program.task} has; "
-                        f"{program.advice}"
-                    ) from error
+                    cause = f"this took longer than the {self._seconds:g} seconds that {program.task} has"
+                    raise program.lost(cause) from error
                 except _WorkerDiedError:
                     what = "a process has died while it waited; another one takes its task"
                     log.warning(what, program=program.name)
@@ -113,13 +119,24 @@ class ProcessPool(Generic[Task]):
             raise Overloaded("the service is about to stop")
         self.warm()
         if self.waiting >= self._most_waiting and self._free.empty():
-            raise Overloaded(f"{self.waiting} {self._program.task}s are waiting already; try again")
+            raise Overloaded(f"{self.waiting} others wait for {self._program.task} already; try again")
         self.waiting += 1
         try:
             with span("wait for a process", pool=self._program.name):
-                return await self._free.get()
+                async with asyncio.timeout(self._limit()):
+                    return await self._free.get()
+        except TimeoutError as error:
+            raise Overloaded(
+                f"no process came free in {self._patience:g} seconds for {self._program.task}; try again"
+            ) from error
         finally:
             self.waiting -= 1
+
+    def _limit(self) -> float | None:
+        """Return how long a task waits that comes now."""
+        if self._patience is None:
+            return None
+        return self._patience + (_START_SECONDS if self._starting else 0.0)
 
     def _add(self) -> None:
         if not self._open:
@@ -216,10 +233,11 @@ class _Worker:
             raise _WorkerDiedError("it ended before its answer") from error
 
     async def _cause_of_death(self) -> Exception:
-        """Return what a death in the middle of a task means: ended by a signal, it was too large."""
+        """Return what a death in the middle of a task means: who is short of memory is ended by a signal."""
         status = await self._process.wait()
         if status < 0:
-            return OverBudget(f"this took more memory than a {self._program.task} has; ask for less")
+            task = self._program.task
+            return self._program.lost(f"the process was killed, as when {task} takes more memory than it has")
         return RuntimeError(
             f"a {self._program.name} process ended with status {status}; its standard error says why"
         )

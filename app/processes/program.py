@@ -3,7 +3,10 @@
 Does not know when a process is started or killed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from app.errors import Problem
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,8 @@ class Program:
     argument   its one argument
     name       of its processes, as the log calls them: "compute"
     task       what it does, in one word: "computation"
-    advice     what to ask for when a task takes too long
+    lost       the problem that a caller is told whose task died or ran out of its time, given which: the
+               owner knows whether anything of it may be done all the same
     off        what a caller is told where there are no processes
     """
 
@@ -22,5 +26,5 @@ class Program:
     argument: str
     name: str
     task: str
-    advice: str
+    lost: Callable[[str], Problem]
     off: str
