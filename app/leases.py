@@ -1,6 +1,7 @@
 """A worker's hold on a training: claiming it, keeping it, writing under it, giving it back.
 
-A lease is a time until which a training belongs to a worker, and a token that counts the claims. Every
+A lease is a time until which a training belongs to a worker, and a token that counts the claims. One that was
+put off waits in the queue until then, and lets others pass. Every
 write names the token; a worker that was too slow, whose training was cancelled or whose catalog was deleted,
 writes nothing and is told so by `LeaseLostError`. Times are the database's. Does not know what is trained.
 """
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, or_, select, update
+from sqlalchemy import Connection, and_, case, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is SQLite's too
 from sqlalchemy.orm import aliased
 
@@ -17,6 +18,12 @@ from app.changes import announce
 from app.database import now
 from app.tables import Training, TrainingStep
 from models.trainer import Step
+
+_EXHAUSTED = (
+    "this training was begun {} times and came to no end: workers died, or the database could not be used, "
+    "as the log says; `likely verify` looks for what is broken in it"
+)
+_LONGEST_WAIT = 60.0
 
 
 class LeaseLostError(Exception):
@@ -39,8 +46,9 @@ class Lease:
 
 
 def _free(training: type[Training]) -> Any:  # noqa: ANN401 - SQLAlchemy's conditions have no public name
-    expired = and_(training.status == "running", training.lease_until < now())
-    return or_(training.status == "queued", expired)
+    over = training.lease_until < now()
+    waits = and_(training.status == "queued", or_(training.lease_until.is_(None), over))
+    return or_(waits, and_(training.status == "running", over))
 
 
 def find_claimable(connection: Connection, only: int | None = None, *, claimed: bool = False) -> int | None:
@@ -74,8 +82,8 @@ def claim(
 ) -> Lease | None:
     """Claim the oldest training that waits, or whose worker fell silent; None when there is none.
 
-    A training that is taken up again starts over, so the steps reported before are forgotten. One on which
-    ``attempts`` workers died fails instead.
+    A training that is taken up again starts over, so the steps reported before are forgotten. One that came
+    to no end ``attempts`` times fails instead.
     """
     training = find_claimable(connection, only, claimed=True)
     if training is None:
@@ -109,7 +117,7 @@ def claim(
     connection.execute(delete(TrainingStep).where(TrainingStep.training_id == training))
     lease = Lease(*row[:-1])
     if row.attempts > attempts:
-        end(connection, lease, "failed", error=f"{attempts} workers died running this training")
+        end(connection, lease, "failed", error=_EXHAUSTED.format(attempts))
         return None
     return lease
 
@@ -155,6 +163,16 @@ def give_back(connection: Connection, lease: Lease) -> None:
     """Return the training to the queue, as a worker does that is asked to stop; raises `LeaseLostError`."""
     waiting = {"status": "queued", "lease_until": None, "attempts": Training.attempts - 1}
     _write(connection, lease, waiting)
+
+
+def put_off(connection: Connection, lease: Lease) -> None:
+    """Return the training to the queue, to be tried again later; raises `LeaseLostError`.
+
+    The attempt counts, and so many seconds pass as there were attempts, a minute at most: a disk that fails
+    for a while ends no training, and one that cannot be read does not keep the others waiting.
+    """
+    wait = case((Training.attempts < _LONGEST_WAIT, Training.attempts), else_=_LONGEST_WAIT)
+    _write(connection, lease, {"status": "queued", "lease_until": now() + wait})
 
 
 def expire(connection: Connection, worker: str) -> None:

@@ -141,7 +141,7 @@ class Training(Base):
     token: Mapped[int] = mapped_column(default=0)
     attempts: Mapped[int] = mapped_column(default=0)  # claims, less those given back in an orderly way
     worker: Mapped[str | None] = mapped_column(String(200))
-    lease_until: Mapped[float | None]
+    lease_until: Mapped[float | None]  # of one that is queued: not to be claimed before
 
 
 class Serving(Base):

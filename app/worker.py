@@ -155,9 +155,12 @@ class Worker:
                 self._train(lease, watch)
             except LeaseLostError:
                 log.info("training was cancelled or taken over", training=lease.training)
-            except (StoppedError, Unavailable):
+            except StoppedError:
                 self._under(lease, leases.give_back)
                 log.info("training given back", training=lease.training)
+            except Unavailable as error:
+                self._under(lease, leases.put_off)
+                log.warning("training put off", training=lease.training, error=error.detail)
             except (BadResponsesError, DivergedError, MissingDeviceError, TooLarge) as error:
                 self._fail(lease, str(error))
         return True

@@ -1,7 +1,7 @@
 """The worker: when the database is busy, when it is told to stop, when a training cannot end well."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -9,16 +9,22 @@ import torch
 from sqlalchemy import Connection, delete, insert, select, update
 
 from app import publishing
+from app import worker as worker_module
+from app.catalogs import put_catalog
 from app.database import Database
+from app.errors import Unavailable
+from app.memory import Memory
+from app.movies import put_movie
 from app.responses import put_response
 from app.scores import score_movies
 from app.settings import Settings
-from app.tables import Catalog, Movie, Response, User
+from app.snapshots import Snapshot, read_snapshot
+from app.tables import Catalog, Movie, Response, Training, User
 from app.trained_models import TrainedModels
 from app.trainings import TrainingRow, create_training, read_training
 from app.worker import Worker
 from models.gradient_descent import GradientDescent
-from models.trainer import Step
+from models.trainer import Sizes, Step
 
 
 def enqueue(database: Database, **options: object) -> int:
@@ -70,6 +76,46 @@ def test_a_worker_told_to_stop_gives_its_training_back(database: Database, worke
         wait_for(database, training, "running")
     given_back = read(database, training)
     assert given_back.status == "queued"
+
+
+@pytest.mark.usefixtures("class_catalog")
+def test_a_training_that_cannot_be_read_lets_others_pass_and_fails_in_the_end(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = enqueue(database, epochs=5)
+    worker = Worker(database, settings.model_copy(update={"training_attempts": 52}), "w")
+    with database.writing() as connection:
+        connection.execute(update(Training).values(attempts=50))
+        put_catalog(connection, "other", None, ["a"])
+        for movie in ("m", "n"):
+            put_movie(connection, "other", movie, None, [1.0])
+        put_response(connection, TrainedModels(), "other", "u", "m", 1.0, None)
+        sound = create_training(connection, "other", "gradient_descent", {"epochs": 5}, 1, serve=True).id
+    tried = []
+
+    def read(
+        connection: Connection, catalog_id: int, memory: Memory, sizes_of: Callable[[int], Sizes]
+    ) -> Snapshot:
+        if catalog_id == 1:
+            tried.append(catalog_id)
+            raise Unavailable("the database cannot be used at present: database disk image is malformed")
+        return read_snapshot(connection, catalog_id, memory, sizes_of)
+
+    monkeypatch.setattr(worker_module, "read_snapshot", read)
+    worker.run_next()
+    worker.run_next()
+    with database.reading() as connection:
+        assert read_training(connection, "other", sound).status == "succeeded"
+    assert len(tried) == 1
+    for _ in range(2):
+        with database.writing() as connection:
+            connection.execute(update(Training).where(Training.id == broken).values(lease_until=1.0))
+        worker.run_next()
+    assert len(tried) == 2
+    with database.reading() as connection:
+        ended = read_training(connection, "class", broken)
+    assert ended.status == "failed"
+    assert "came to no end" in str(ended.error)
 
 
 @pytest.mark.usefixtures("class_catalog")

@@ -59,6 +59,13 @@ DEFECTS: tuple[Defect, ...] = (
         tests=(f"{_LEASES}::test_a_training_whose_lease_ended_is_claimed_again_and_starts_over",),
     ),
     Defect(
+        what="a training that cannot be read is tried again at once, for ever, before all others",
+        file="app/leases.py",
+        right='{"status": "queued", "lease_until": now() + wait}',
+        wrong='{"status": "queued", "lease_until": None, "attempts": Training.attempts - 1}',
+        tests=(f"{_LEASES}::test_a_training_put_off_waits_longer_each_time_and_fails_in_the_end",),
+    ),
+    Defect(
         what="a training publishes what it learned of users who were deleted meanwhile",
         file="app/publishing.py",
         right="            del self._versions[user], self._squared_norms[user]\n",
