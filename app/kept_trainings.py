@@ -6,11 +6,12 @@ Does not know how the database is opened, nor what is done about a fault.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, get_args
 
 import safetensors
 import safetensors.torch
 import torch
+from pydantic import BaseModel, NonNegativeInt
 from sqlalchemy import Connection, Row, Select, func, select
 
 from app import vectors
@@ -19,6 +20,7 @@ from app.provenance import LearnedDigest, digest_state
 from app.relearning import squared_norm
 from app.snapshots import digest_numbers, read_snapshot, read_vectors_digest
 from app.tables import Catalog, Movie, MovieEmbedding, Response, TrainingState, User, UserEmbedding
+from app.trainings import Status
 from models.trainer import Sizes
 from models.trainers import make_trainer
 
@@ -80,6 +82,46 @@ class CatalogDigests:
 def _nothing(_dimensions: int) -> Sizes:
     """Say what is kept of what is only read."""
     return Sizes(0, 0, 0)
+
+
+def fault_in(training: KeptTraining) -> str | None:
+    """Return what is wrong with what a training's row says of how to read the rest, None if nothing is."""
+    try:
+        _ = training.sizes
+    except ValueError:
+        return f"the trainer {training.trainer!r} does not take its options"
+    if training.status not in get_args(Status):
+        return f"{training.status!r} is no status"
+    if training.status != "succeeded" or not (training.provenance or {}).get("kept"):
+        return None
+    try:
+        _Counts.model_validate(training.metrics)
+    except ValueError:
+        return "its metrics do not say of how many users and movies it learned"
+    try:
+        _Provenance.model_validate(training.provenance)
+    except ValueError:
+        return "its provenance is not whole"
+    return None
+
+
+class _Counts(BaseModel):
+    users: NonNegativeInt
+    movies: NonNegativeInt
+
+
+class _Kept(BaseModel):
+    users: str
+    movies: str
+    movies_version: int
+    state: str
+
+
+class _Provenance(BaseModel):
+    vectors: str
+    responses: str
+    learned: str
+    kept: _Kept
 
 
 def verify_training(
@@ -186,7 +228,7 @@ def _check_state(connection: Connection, training: KeptTraining) -> Iterator[str
         return
     try:
         shared = safetensors.torch.load(state)
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+    except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
         yield f"the state of training {training.id} cannot be read: {error}"
         return
     for name, numbers in shared.items():

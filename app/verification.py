@@ -15,8 +15,9 @@ from sqlalchemy import Connection, Select, func, inspect, or_, select
 from sqlalchemy.exc import DatabaseError
 
 from app import vectors
+from app.column_types import check_types
 from app.database import Database, find_revisions
-from app.kept_trainings import CatalogDigests, KeptTraining, verify_training
+from app.kept_trainings import CatalogDigests, KeptTraining, fault_in, verify_training
 from app.sqlite import read_file
 from app.tables import Catalog, Movie, Response, Serving, Training, User, UserEmbedding
 
@@ -91,8 +92,20 @@ def _verify_revision(connection: Connection, report: Report) -> None:
         report.checked.append(
             f"revision {revision} of the tables; more can be verified when `likely migrate` made it {newest}"
         )
-    else:
+    elif _has_types(connection, report):
         _verify_rows(connection, report)
+
+
+def _has_types(connection: Connection, report: Report) -> bool:
+    """Look at the types of all values: one of another type cannot be read as what it should be.
+
+    A server keeps none; SQLite keeps whatever it is given.
+    """
+    if connection.dialect.name != "sqlite":
+        return True
+    before = len(report.faults)
+    report.add("the type of every value", check_types(connection))
+    return len(report.faults) == before
 
 
 def _check_pages(connection: Connection) -> Iterator[str]:
@@ -127,6 +140,10 @@ def _verify_rows(connection: Connection, report: Report) -> None:
     report.add("what serves", _check_servings(connection))
     digests = CatalogDigests(connection)
     for training in _read_trainings(connection):
+        wrong = fault_in(training)
+        if wrong:  # what is in its row says how to read the rest
+            report.add(f"training {training.id}", [f"training {training.id}: {wrong}"])
+            continue
         checked, faults = verify_training(connection, training, digests)
         report.add(checked, faults)
 

@@ -1,5 +1,6 @@
 """`likely verify`: a whole database has no faults, and each thing that can be wrong in one is named."""
 
+import random
 import shutil
 from pathlib import Path
 
@@ -10,13 +11,15 @@ from sqlalchemy.exc import OperationalError
 from app.database import Database
 from app.movies import delete_movie
 from app.settings import Settings
-from app.sqlite import read_file
+from app.sqlite import find_driver, read_file
+from app.tables import Base
 from app.users import delete_user
 from app.verification import verify_file
 from tests.stored import change, store_two_catalogs
 
 pytestmark = pytest.mark.sqlite
 
+IntegrityError: type[Exception] = find_driver().IntegrityError
 NAN = np.full(3, np.nan, dtype="<f4").tobytes()
 
 
@@ -119,6 +122,44 @@ SURER = """
             (),
             "training 2: the digest of learned is not what it was",
         ),
+        (
+            "UPDATE catalogs SET dimensions = '{}' WHERE id = 1",
+            (),
+            "dimensions of a row of catalogs (1) is a JSON object, not a JSON list of texts",
+        ),
+        ("UPDATE catalogs SET dimensions = '[1]'", (), "(1) is a JSON list, not a JSON list of texts"),
+        (
+            "UPDATE movies SET movie = ? WHERE id = 2",
+            (b"x",),
+            "movie of a row of movies (2) is bytes, not text",
+        ),
+        ("UPDATE movies SET vector = 'x'", (), "vector of a row of movies (1) is text, not bytes"),
+        ("UPDATE users SET version = 'x'", (), "version of a row of users (1) is text, not an integer"),
+        (
+            "UPDATE trainings SET serve = 2",
+            (),
+            "serve of a row of trainings (1) is an integer, not true or false",
+        ),
+        (
+            "UPDATE trainings SET metrics = '[]'",
+            (),
+            "metrics of a row of trainings (1) is a JSON list, not a JSON object",
+        ),
+        ("UPDATE trainings SET metrics = '{}'", (), "1: its metrics do not say of how many users and movies"),
+        ("UPDATE trainings SET provenance = '{'", (), "provenance of a row of trainings (1) is no JSON, not"),
+        ("UPDATE trainings SET provenance = '{\"kept\": 5}'", (), "training 1: its provenance is not whole"),
+        ("UPDATE trainings SET trainer = 'x'", (), "training 1: the trainer 'x' does not take its options"),
+        (
+            "UPDATE trainings SET options = '{\"a\": 1}'",
+            (),
+            "the trainer 'gradient_descent' does not take its",
+        ),
+        ("UPDATE trainings SET status = 'x'", (), "training 1: 'x' is no status"),
+        (
+            "UPDATE training_states SET state = 'x'",
+            (),
+            "state of a row of training_states (1) is text, not bytes",
+        ),
         ("UPDATE alembic_version SET version_num = '9999'", (), "there is no revision '9999' here"),
         ("DROP TABLE alembic_version", (), "it is no database of Likely"),
     ],
@@ -143,6 +184,33 @@ def test_a_file_that_is_no_database_is_a_fault(tmp_path: Path) -> None:
     letter = tmp_path / "letter.db"
     letter.write_text("I am a letter, and quite a long one. " * 100)
     assert verify_file(letter).faults == ["it cannot be read to its end: file is not a database"]
+
+
+# What any value may turn into; some of them are right in some columns.
+_WRONG = (None, 1, -1, 2**62, 0.5, 1e999, "x", b"\x00\xff", b"", "[]", "{}", "null", '{"kept": 5}', '"x"')
+
+
+def test_a_value_of_any_kind_in_any_column_ends_in_a_report(copied: Path, tmp_path: Path) -> None:
+    """One value is broken at a time, three times in every column; what is no type of the column is named."""
+    change(copied, "INSERT INTO api_keys VALUES (1, 'k', 'l', x'00', '[\"read\"]', 1.0, NULL, NULL)")
+    change(copied, "INSERT INTO idempotency_keys VALUES ('k', 1, x'00', 200, x'00', NULL, 1.0)")
+    assert verify_file(copied).faults == []
+    source = random.Random(7)
+    tried = named = 0
+    for column in (column for table in Base.metadata.sorted_tables for column in table.columns):
+        keys = ", ".join(key.name for key in column.table.primary_key)
+        place = f"{column.table.name} SET {column.name} = ? WHERE ({keys}) IN "
+        for value in source.sample(_WRONG, 3):
+            broken = Path(shutil.copy(copied, tmp_path / f"{tried}.db"))
+            try:
+                change(broken, f"UPDATE {place} (SELECT {keys} FROM {column.table.name} LIMIT 1)", value)  # noqa: S608 - our own names
+            except IntegrityError:  # SQLite itself does not take it
+                continue
+            faults = verify_file(broken).faults
+            tried += 1
+            named += any(f"{column.name} of a row of {column.table.name}" in fault for fault in faults)
+    assert tried > 100
+    assert named > tried / 3
 
 
 def test_many_faults_of_a_kind_are_counted(copied: Path) -> None:
