@@ -65,12 +65,17 @@ def run_training(
     try:
         training = _wait_for_training(database, settings, training)
     except KeyboardInterrupt:
-        with suppress(Conflict), database.writing() as connection:
-            cancel_training(connection, catalog, training.id)
+        _cancel(database, catalog, training.id)
         raise
     if training.status != "succeeded":
         raise Conflict(f"training {training.id} {training.status}: {training.error or 'somebody stopped it'}")
     return training
+
+
+def _cancel(database: Database, catalog: str, training: int) -> None:
+    """Cancel a training, unless it has ended meanwhile."""
+    with suppress(Conflict), database.writing() as connection:
+        cancel_training(connection, catalog, training)
 
 
 def _wait_for_training(database: Database, settings: Settings, training: TrainingRow) -> TrainingRow:

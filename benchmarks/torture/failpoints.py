@@ -16,7 +16,7 @@ from typing import Literal
 
 from sqlalchemy import select
 
-from app import cli, leases
+from app import cli, key_commands, keys, leases, terminal
 from app import worker as worker_module
 from app.catalogs import delete_catalog, put_catalog
 from app.database import Database
@@ -61,6 +61,25 @@ _ANSWERS = b"".join(
 _MOVIES = b"".join(b'{"movie": "m%d", "title": "T", "vector": [1, 2, 3]}\n' % movie for movie in (0, 9))
 _TRAINING = {"trainer": "gradient_descent", "seed": 3, "options": {"epochs": 9}}
 
+IMPORTS = [
+    Asked(
+        "movies are imported",
+        "app.importing.tasks.run_import",
+        "POST",
+        f"{CLASS}/movies:import",
+        _MOVIES,
+        KEY | NDJSON,
+    ),
+    Asked(
+        "responses are imported",
+        "app.importing.tasks.run_import",
+        "POST",
+        f"{CLASS}/responses:import",
+        _ANSWERS,
+        KEY | NDJSON,
+    ),
+]
+
 REQUESTS = [
     Asked(
         "a catalog is made", "app.routes.catalogs.put_catalog", "PUT", "/v1/catalogs/n", {"dimensions": ["a"]}
@@ -93,14 +112,14 @@ REQUESTS = [
     Asked("a movie is deleted", "app.routes.movies.delete_movie", "DELETE", f"{CLASS}/movies/m0"),
     Asked(
         "somebody's first response",
-        "app.routes.responses.put_response",
+        "app.routes.responses._put",
         "PUT",
         f"{CLASS}/users/new/responses/m0",
         {"response": 1, "timestamp": 5},
     ),
     Asked(
         "a response is replaced",
-        "app.routes.responses.put_response",
+        "app.routes.responses._put",
         "PUT",
         f"{CLASS}/users/0/responses/m0",
         {"response": 0.25, "timestamp": 5},
@@ -128,22 +147,7 @@ REQUESTS = [
         None,
         KEY,
     ),
-    Asked(
-        "movies are imported",
-        "app.importing.tasks.run_import",
-        "POST",
-        f"{CLASS}/movies:import",
-        _MOVIES,
-        KEY | NDJSON,
-    ),
-    Asked(
-        "responses are imported",
-        "app.importing.tasks.run_import",
-        "POST",
-        f"{CLASS}/responses:import",
-        _ANSWERS,
-        KEY | NDJSON,
-    ),
+    *IMPORTS,
 ]
 
 
@@ -194,6 +198,7 @@ class Command:
     boundary: str
     ready: Callable[[Database], None]
     work: Callable[[], None]
+    anew: bool = False  # done once more by who asks again: it takes no key to know the first by
 
 
 def _without_class(database: Database) -> None:
@@ -237,12 +242,49 @@ def _give_up_relearning() -> None:
     Worker(Database.migrated(settings.database_url), settings, "w").relearn_some()
 
 
+def _create_key() -> None:
+    key_commands.create(scope=[keys.Scope.READ], label="l", expires_days=None)
+
+
+def _with_key(database: Database) -> None:
+    with database.writing() as connection:
+        keys.create_key(connection, "l", {keys.Scope.READ}, None)
+
+
+def _revoke_key() -> None:
+    with Database(Settings().database_url).reading() as connection:
+        (key,) = keys.list_keys(connection)
+    key_commands.revoke(key.key)
+
+
+def _without_trainings(database: Database) -> None:
+    with database.writing() as connection:
+        cancel_training(connection, "class", 3)
+
+
+def _train() -> None:
+    settings = Settings()
+    database = Database.migrated(settings.database_url)
+    terminal.run_training(database, settings, "class", "gradient_descent", {"epochs": 9}, 3, serve=True)
+
+
+def _cancel_training() -> None:
+    terminal._cancel(Database.migrated(Settings().database_url), "class", 3)  # noqa: SLF001 - as Ctrl-C does
+
+
 COMMANDS = [
     Command("the class is loaded", "app.cli.demo", _without_class, _load_class),
     Command("MovieLens is imported", "app.movielens.import_movielens", _nothing, _import_movielens),
     Command("leases end", "app.supervision.Supervisor._expire_leases", _claimed, _expire_leases),
     Command("relearning fails", "app.worker.Worker._stop_looking", _left_behind, _give_up_relearning),
+    Command("an API key is made", "app.key_commands.create", _nothing, _create_key, anew=True),
+    Command("an API key is revoked", "app.key_commands.revoke", _with_key, _revoke_key),
+    Command("a terminal trains", "app.terminal.run_training", _without_trainings, _train, anew=True),
+    Command("a terminal gives up", "app.terminal._cancel", _nothing, _cancel_training),
 ]
+
+
+BOUNDARIES = {each.boundary for each in (*REQUESTS, *WORK, *COMMANDS)}
 
 
 def run(scale: float) -> list[Figure]:
@@ -273,6 +315,8 @@ class Tried:
         for side in SIDES:
             for asked in REQUESTS:
                 yield lambda asked=asked, side=side: self._ask(asked, side)  # type: ignore[misc]
+            for asked in IMPORTS:
+                yield lambda asked=asked, side=side: self._ask(asked, side, beside=True)  # type: ignore[misc]
             for work in WORK:
                 yield lambda work=work, side=side: self._work(work, side)  # type: ignore[misc]
             for command in COMMANDS:
@@ -299,11 +343,15 @@ class Tried:
         what = f"{tried} failpoints, before and after every commit; killed there, and again in recovery"
         return Figure(what, "all of ≥ 30 hit, all promises hold", found, not (self.missed or self.broken))
 
-    def _ask(self, asked: Asked, side: Literal["before", "after"]) -> None:
+    def _ask(self, asked: Asked, side: Literal["before", "after"], *, beside: bool = False) -> None:
+        """Ask for something, and kill the web process there, or the process ``beside`` it that imports."""
         undisturbed, but_for_versions = self._undisturbed(asked)
-        with self._copy() as copy:
+        with self._copy(IMPORT_PROCESSES=str(int(beside))) as copy:
             before = read_state(copy.folder)
-            self._kill(copy, copy.web, asked.boundary, side, asked)
+            if beside:
+                self._kill_importer(copy, asked, side)
+            else:
+                self._kill(copy, copy.web, asked.boundary, side, asked)
             self._kill(copy, copy.web, MIGRATION, side, recovering=True)
             expected = before if side == "before" else undisturbed
             self._compare(f"{side}: {asked.what}", read_state(copy.folder), expected)
@@ -345,8 +393,10 @@ class Tried:
             self._compare(f"{side}: {work.what}", read_state(copy.folder), undisturbed)
 
     def _command(self, command: Command, side: Literal["before", "after"]) -> None:
+        times = 2 if command.anew and side == "after" else 1
         with self._copy(command.ready) as copy:
-            copy.run(command.work).join()
+            for _ in range(times):
+                copy.run(command.work).join()
             undisturbed = read_state(copy.folder, versions=False)
         with self._copy(command.ready) as copy:
             told = copy.folder / "told"
@@ -409,6 +459,20 @@ class Tried:
                 self.broken.append(f"{side}: {asked.what}: answered by a process that was to be dead")
         self._note(process, told, f"{side} {boundary}", recovering=recovering)
 
+    def _kill_importer(self, copy: Processes, asked: Asked, side: Literal["before", "after"]) -> None:
+        """Let the process that imports die, and see that who asked is told that nobody knows."""
+        told, port = copy.folder / "told", free_port()
+        web = copy.web(port, beside=Armed(asked.boundary, side, told))
+        wait_until_ready(port, time.monotonic())
+        answered = _ask(port, asked)
+        kill(web)
+        if not told.exists():
+            self.missed.append(f"{side} {asked.boundary} beside the web process was not reached")
+            return
+        self.hit += 1
+        if answered.status != 503 or answered.json["type"] != "urn:likely:problem:unavailable":  # noqa: PLR2004 - HTTP's
+            self.broken.append(f"{side}: {asked.what} beside the web process: answered {answered}")
+
     def _note(self, process: ForkServerProcess, told: Path, name: str, *, recovering: bool = False) -> None:
         process.join(WAIT)
         hit = process.exitcode == -signal.SIGKILL and told.exists()
@@ -425,12 +489,14 @@ class Tried:
         if said:
             self.broken.append(f"{what}: {said}")
 
-    def _copy(self, ready: Callable[[Database], None] | None = None) -> AbstractContextManager[Processes]:
+    def _copy(
+        self, ready: Callable[[Database], None] | None = None, **settings: str
+    ) -> AbstractContextManager[Processes]:
         folder = copied(self._template, Path(tempfile.mkdtemp(dir=self._folder)) / "copy")
         if ready is not None:
             with opened(folder) as database:
                 ready(database)
-        return processes(folder, LEASE_SECONDS="60")
+        return processes(folder, LEASE_SECONDS="60", **settings)
 
 
 def _make_template(folder: Path) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
@@ -21,6 +21,7 @@ from app import leases
 from app.database import Database
 from benchmarks.torture.client import Client, Lost
 from benchmarks.torture.commits import Armed, arm
+from benchmarks.torture.importers import dying_importers
 from tests.live import children_of
 
 READY_WITHIN = 60.0
@@ -51,7 +52,7 @@ class Processes:
             "LIKELY_DATABASE_URL": self.url,
             "LIKELY_COMPUTE_PROCESSES": "0",
             "LIKELY_DRAWING_PROCESSES": "0",
-            "LIKELY_IMPORT_PROCESSES": "0",  # tests/test_importing.py kills a process that imports
+            "LIKELY_IMPORT_PROCESSES": "0",  # one starts for seconds; harnesses that kill it set this to 1
             "LIKELY_POLL_SECONDS": "0.02",
             "LIKELY_TRAINING_ATTEMPTS": "1000000",
             **{f"LIKELY_{name}": value for name, value in self.settings.items()},
@@ -62,9 +63,9 @@ class Processes:
         """Return where the processes write what they have to say."""
         return self.folder / "service.log"
 
-    def web(self, port: int, armed: Armed | None = None) -> ForkServerProcess:
-        """Start a web process."""
-        return self._start(_serve, port, armed)
+    def web(self, port: int, armed: Armed | None = None, beside: Armed | None = None) -> ForkServerProcess:
+        """Start a web process; ``beside`` arms the process that imports for it instead."""
+        return self._start(_serve, port, armed, beside)
 
     def worker(self, name: str, armed: Armed | None = None) -> ForkServerProcess:
         """Start a worker."""
@@ -164,7 +165,9 @@ def _nothing() -> None:
     """Do nothing."""
 
 
-def _serve(environment: Mapping[str, str], log: Path, port: int, armed: Armed | None) -> None:
+def _serve(
+    environment: Mapping[str, str], log: Path, port: int, armed: Armed | None, beside: Armed | None
+) -> None:
     import uvicorn
 
     from app.cli import server_options
@@ -175,7 +178,9 @@ def _serve(environment: Mapping[str, str], log: Path, port: int, armed: Armed | 
     _begin(environment, log, armed)
     settings = Settings()
     configure_logs(settings.log_level)
-    uvicorn.run(create_app(settings), **{**server_options(settings), "port": port})
+    app = create_app(settings)
+    with nullcontext() if beside is None else dying_importers(app, beside):
+        uvicorn.run(app, **{**server_options(settings), "port": port})
 
 
 def _work(environment: Mapping[str, str], log: Path, name: str, armed: Armed | None) -> None:
