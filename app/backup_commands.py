@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlalchemy import URL
+from sqlalchemy import URL, inspect
 
+from app import keys
 from app.database import Database, is_file, parse_url
 from app.errors import Conflict, NotFound
 from app.logs import configure_logs
 from app.settings import Settings
-from app.sqlite import find_path
+from app.sqlite import find_path, read_file
+from app.tables import ApiKey
 
 
 def backup(
@@ -43,6 +45,19 @@ def restore(
     report = backups.restore(file, target, replace=replace)
     out.print(f"restored {target} from {file}", markup=False, soft_wrap=True)
     out.print(f"verified: {report.summary}", markup=False, soft_wrap=True)
+    out.print(_word_keys(target), markup=False, soft_wrap=True)
+
+
+def _word_keys(database: Path) -> str:
+    """Say whom a restored database admits: a backup knows nothing of what was made or revoked since."""
+    with read_file(database) as connection:
+        there = inspect(connection).has_table(ApiKey.__tablename__)  # not in one from before there were any
+        found = keys.list_keys(connection) if there else []
+    if not found:
+        return "it has no API keys: on a loopback address it is served to whoever reaches that"
+    valid = sum(key.state == "valid" for key in found)
+    said = "1 API key is valid" if valid == 1 else f"{valid} API keys are valid"
+    return f"{said} in it, those revoked since the backup too; `likely keys` lists and revokes them"
 
 
 def verify(

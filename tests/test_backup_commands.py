@@ -35,7 +35,23 @@ def test_a_backup_is_written_verified_and_restored(likely: Run, tmp_path: Path) 
     change(tmp_path / "likely.db", "DELETE FROM user_embeddings")
     restored = likely("restore", str(tmp_path / "backup.db"), "--replace")
     assert restored.out.startswith(f"restored {tmp_path}/likely.db from {tmp_path}/backup.db\nverified: ")
+    assert restored.out.endswith(
+        "\nit has no API keys: on a loopback address it is served to whoever reaches that\n"
+    )
     assert likely("scores", "1").out == scores
+
+
+def test_a_restore_says_how_many_keys_are_valid_again(likely: Run, tmp_path: Path) -> None:
+    create = ("keys", "create", "--scope", "read", "--label")
+    text = likely(*create, "one").out.strip()
+    likely("keys", "revoke", likely(*create, "two").out.strip())
+    likely("backup", str(tmp_path / "backup.db"))
+    likely("keys", "revoke", text)
+    restored = likely("restore", str(tmp_path / "backup.db"), "--replace")
+    assert (
+        "\n1 API key is valid in it, those revoked since the backup too; `likely keys` lists" in restored.out
+    )
+    assert likely("keys", "list").out.count("valid") == 1
 
 
 def test_verifying_names_what_was_checked_and_each_fault(likely: Run, tmp_path: Path) -> None:
