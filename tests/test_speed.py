@@ -6,7 +6,7 @@ How fast anything is, `make bench` measures; what must stay fast is held by coun
 import pytest
 
 from benchmarks.speed.document import lines_table
-from benchmarks.speed.lines import Goal, Line, missing
+from benchmarks.speed.lines import Goal, Line, middle, missing
 
 FASTER = Goal("at least", 40, "times faster")
 LONGER = Goal("at most", 1.5, "times its time")
@@ -44,3 +44,8 @@ def test_the_table_shows_the_ratio_with_its_spread() -> None:
         "| a | b | ≥ 40 times faster | 50 (40 to 60) | yes | 1 s |",
         "| c | d |  | 2 |  |  |",
     ]
+
+
+def test_behind_a_ratio_stands_the_run_that_had_it_and_not_the_one_in_the_middle_of_time() -> None:
+    assert middle(["first", "second", "third"], [3.0, 9.0, 1.0]) == "first"
+    assert middle(["first", "second", "third", "fourth"], [4.0, 1.0, 3.0, 2.0]) == "fourth"

@@ -8,7 +8,6 @@ request follows the other.
 import json
 import random
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
@@ -20,6 +19,7 @@ from benchmarks.running import check
 from benchmarks.speed.client import Client
 from benchmarks.speed.lines import Goal, Line
 from benchmarks.speed.served import CATALOG, Truth, serving_with_empty_route, train_movielens
+from benchmarks.speed.stopwatch import seconds_of
 
 PAIRS = 10_000
 WORK = f"`POST …/scores`, {PAIRS:,} pairs a request"
@@ -64,7 +64,7 @@ def _times(client: Client, truth: Truth) -> tuple[list[float], list[float]]:
     for _ in range(5):
         ask()
         bare()
-    timed = [(_seconds(ask), _seconds(bare)) for _ in range(_REPETITIONS)]
+    timed = [(seconds_of(ask), seconds_of(bare)) for _ in range(_REPETITIONS)]
     return [one for one, _ in timed], [other for _, other in timed]
 
 
@@ -81,9 +81,3 @@ def _bare(truth: Truth, pairs: list[tuple[str, str]]) -> Callable[[], bytes]:
         return json.dumps((1.0 / (1.0 + np.exp(-logits))).tolist()).encode()
 
     return compute
-
-
-def _seconds(work: Callable[[], bytes]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started

@@ -17,9 +17,9 @@ from pathlib import Path
 import httpx2
 
 from benchmarks.running import check, percentile
-from benchmarks.speed.lines import Goal, Line
+from benchmarks.speed.lines import Goal, Line, middle
 from benchmarks.speed.scores import check_scores, score_paths
-from benchmarks.speed.served import CATALOG, Truth, running, train_movielens
+from benchmarks.speed.served import CATALOG, QUIET, Truth, running, train_movielens
 from tests.live import Service
 
 WORK = "`GET …/scores` of 5 named movies, 99 % of them, while a training and an import run"
@@ -27,7 +27,6 @@ AGAINST = "the same at rest"
 GOAL = Goal("at most", 3, "times its time")
 _A_SECOND, _SECONDS, _REPETITIONS, _CLIENTS = 100, 8, 5, 16
 _IMPORTED = 400_000  # responses, an import after the other
-_SETTINGS = {"LIKELY_LOG_LEVEL": "warning", "LIKELY_COMPUTE_PROCESSES": "0", "LIKELY_DRAWING_PROCESSES": "0"}
 _LONG = {
     "trainer": "gradient_descent",
     "seed": 1,
@@ -43,7 +42,7 @@ def measure(movielens: Path) -> Iterator[Line]:
         train_movielens(movielens, folder)
         truth = Truth.of(folder)
         paths = score_paths(truth)
-        with running(["app.cli", "serve"], folder, _SETTINGS) as service:
+        with running(["app.cli", "serve"], folder, QUIET) as service:
             service.wait_until_ready()
             check_scores(service, truth, paths)
             _prepare_import(service)
@@ -55,7 +54,7 @@ def measure(movielens: Path) -> Iterator[Line]:
                     runs.append((rest, _latencies(service, paths)))
             check_scores(service, truth, paths)
     ratios = [percentile(busy, 99) / percentile(rest, 99) for rest, busy in runs]
-    rest, busy = runs[len(runs) // 2]
+    rest, busy = middle(runs, ratios)
     yield Line(WORK, AGAINST, GOAL, ratios, f"{_said(busy)}; at rest {_said(rest)}")
 
 

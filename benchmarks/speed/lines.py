@@ -3,9 +3,12 @@
 Does not know how anything is measured.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
-from typing import Literal
+from statistics import median, median_low
+from typing import Literal, TypeVar
+
+Run = TypeVar("Run")
 
 
 @dataclass(frozen=True)
@@ -57,3 +60,8 @@ class Line:
 def missing(work: str, against: str, goal: Goal | None, why: str) -> Line:
     """Return the line of a comparison whose peer is not here."""
     return Line(work, against, goal, [], f"not measured: {why}")
+
+
+def middle(runs: Sequence[Run], ratios: Sequence[float]) -> Run:
+    """Return the run whose ratio is the median; of an even number of runs, the lower of the middle two."""
+    return runs[ratios.index(median_low(ratios))]

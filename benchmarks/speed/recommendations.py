@@ -17,7 +17,7 @@ from httpx2 import TransportError
 
 from benchmarks.running import check
 from benchmarks.speed import empty_route
-from benchmarks.speed.lines import Goal, Line, missing
+from benchmarks.speed.lines import Goal, Line, middle, missing
 from benchmarks.speed.load import MISSING, Load, can_load, load
 from benchmarks.speed.peers.recommender import Recommender
 from benchmarks.speed.served import CATALOG, Truth, running, serving_with_empty_route, train_movielens
@@ -73,8 +73,8 @@ def measure(movielens: Path) -> Iterator[Line]:
     for peer, goal in GOALS.items():
         if peer in runs[0]:
             ratios = [run["likely"].rate / run[peer].rate for run in runs]
-            middle = runs[len(runs) // 2]
-            yield Line(work, peer, goal, ratios, f"{middle['likely']}; beside it {middle[peer]}")
+            run = middle(runs, ratios)
+            yield Line(work, peer, goal, ratios, f"{run['likely']}; beside it {run[peer]}")
         else:
             yield missing(work, peer, goal, 'it is not installed: pip install -e ".[bench]"')
 

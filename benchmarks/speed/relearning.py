@@ -26,10 +26,10 @@ from app.trained_models import TrainedModels
 from benchmarks.running import check
 from benchmarks.speed.client import Client
 from benchmarks.speed.lines import Goal, Line
+from benchmarks.speed.served import CATALOG
 from models.scoring import scores
 from tests.live import serving
 
-_CATALOG = "movielens"
 _FEWEST, _MOST = 180, 220  # responses of the users who answer
 _REPETITIONS = 7
 _ROUNDS = 3  # in each repetition every user answers so many times
@@ -52,9 +52,9 @@ def measure(movielens: Path) -> Iterator[Line]:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         database = Database.migrated(f"sqlite:///{folder}/likely.db", busy_seconds=5)
-        import_movielens(database, movielens, _CATALOG)
+        import_movielens(database, movielens, CATALOG)
         service = stack.enter_context(serving(folder))
-        train = service.http.post(f"/v1/catalogs/{_CATALOG}/trainings", json={"trainer": "mixed_effects"})
+        train = service.http.post(f"/v1/catalogs/{CATALOG}/trainings", json={"trainer": "mixed_effects"})
         check(service.wait_for(train.headers["location"], "succeeded", "failed")["status"] == "succeeded")
         other = stack.enter_context(serving(folder, {}, "--no-worker"))
         asked, told = (stack.enter_context(Client(each.url)) for each in (other, service))
@@ -98,7 +98,7 @@ def _lines(folder: Path, told: Client, asked: Client, askers: list[Asker]) -> It
 
 def _answer(told: Client, asked: Client, asker: Asker, response: float) -> tuple[float, float, float]:
     """Answer, and ask the other process; return the seconds to the answer, the new score, and all seconds."""
-    user = f"/v1/catalogs/{_CATALOG}/users/{asker.user}"
+    user = f"/v1/catalogs/{CATALOG}/users/{asker.user}"
     started = time.perf_counter()
     put = told.ask("PUT", f"{user}/responses/{asker.movie}", {"response": response})
     stored = time.perf_counter()
@@ -155,7 +155,7 @@ def _askers(database: Database) -> list[Asker]:
 def _check_exact(database: Database, asker: Asker, score: float) -> None:
     """Learn the user here, from all their responses and from nothing else: the score must be the same."""
     with database.reading() as connection:
-        catalog = find_catalog(connection, _CATALOG)
+        catalog = find_catalog(connection, CATALOG)
         trained = find_serving(connection, _MODELS, catalog)
         user = connection.scalar(
             select(User.id).where(User.catalog_id == catalog.id, User.user == asker.user)

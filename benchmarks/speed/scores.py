@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.running import check
 from benchmarks.speed import empty_route
-from benchmarks.speed.lines import Goal, Line, missing
+from benchmarks.speed.lines import Goal, Line, middle, missing
 from benchmarks.speed.load import MISSING, can_load, load
 from benchmarks.speed.served import CATALOG, Truth, serving_with_empty_route, train_movielens
 from tests.live import Service
@@ -20,13 +20,14 @@ AGAINST = "an empty route of the same application"
 GOAL = Goal("at least", 0.6, "of its requests a second")
 _REPETITIONS, _MOVIES, _CHECKED, _CLOSE = 5, 5, 40, 1e-9
 _TWO_PROCESSES = "the same with 2 web processes"
+_ONE_PROCESS = "1 web process, the client on the same two cores"
 
 
 def measure(movielens: Path) -> Iterator[Line]:
     """Measure one web process beside the empty route, and two beside one."""
     if not can_load():
         yield missing(WORK, AGAINST, GOAL, MISSING)
-        yield missing(_TWO_PROCESSES, "1 web process", None, MISSING)
+        yield missing(_TWO_PROCESSES, _ONE_PROCESS, None, MISSING)
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -45,21 +46,12 @@ def measure(movielens: Path) -> Iterator[Line]:
                 )
                 for _ in range(_REPETITIONS)
             ]
-    middle = runs[len(runs) // 2]
-    yield Line(
-        WORK,
-        AGAINST,
-        GOAL,
-        [ours.rate / empty.rate for ours, empty, _ in runs],
-        f"{middle[0]}; empty {middle[1]}",
-    )
-    yield Line(
-        _TWO_PROCESSES,
-        "1 web process, the client on the same two cores",
-        None,
-        [both.rate / ours.rate for ours, _, both in runs],
-        f"{middle[2]}; one {middle[0]}",
-    )
+    ratios = [ours.rate / empty.rate for ours, empty, _ in runs]
+    ours, empty, _ = middle(runs, ratios)
+    yield Line(WORK, AGAINST, GOAL, ratios, f"{ours}; empty {empty}")
+    ratios = [both.rate / ours.rate for ours, _, both in runs]
+    ours, _, both = middle(runs, ratios)
+    yield Line(_TWO_PROCESSES, _ONE_PROCESS, None, ratios, f"{both}; one {ours}")
 
 
 def score_paths(truth: Truth) -> list[str]:

@@ -25,7 +25,7 @@ from models.model import Taste
 from tests.live import Service, free_port, stop
 
 CATALOG = "movielens"
-_QUIET = {"LIKELY_LOG_LEVEL": "warning", "LIKELY_COMPUTE_PROCESSES": "0", "LIKELY_DRAWING_PROCESSES": "0"}
+QUIET = {"LIKELY_LOG_LEVEL": "warning", "LIKELY_COMPUTE_PROCESSES": "0", "LIKELY_DRAWING_PROCESSES": "0"}
 
 
 def train_movielens(movielens: Path, folder: Path, trainer: str = "mixed_effects") -> None:
@@ -48,7 +48,7 @@ def environment(folder: Path) -> dict[str, str]:
 def serving_with_empty_route(folder: Path, processes: int = 1) -> Iterator[Service]:
     """Serve the database in the folder; see `benchmarks.speed.empty_route`."""
     arguments = ["benchmarks.speed.empty_route", str(processes)]
-    with running(arguments, folder, {**_QUIET, "LIKELY_WEB_PROCESSES": str(processes)}) as service:
+    with running(arguments, folder, {**QUIET, "LIKELY_WEB_PROCESSES": str(processes)}) as service:
         service.wait_until_ready()
         yield service
 

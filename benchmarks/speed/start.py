@@ -9,19 +9,29 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.running import check
-from benchmarks.speed.lines import Goal, Line
+from benchmarks.speed.lines import Goal, Line, middle
 from benchmarks.speed.served import CATALOG, running, train_movielens
 
 WORK = "`likely serve`, start to ready, ml-latest-small trained"
 AGAINST = "a process that only imports torch"
 TIME = Goal("at most", 2, "times its time")
 MEMORY = Goal("at most", 1.5, "times its memory")
+_MEMORY = "resident memory of the web process, after scores and recommendations"
 _REPETITIONS = 7
 _MEBIBYTE = 2**10  # in the kernel's kB
 _TORCH = "import torch; import sys; print(flush=True); sys.stdin.read()"
+
+
+@dataclass(frozen=True)
+class _Started:
+    """Seconds until a process is ready, and the resident MiB that it has then and in use."""
+
+    seconds: float
+    memory: float
 
 
 def measure(movielens: Path) -> Iterator[Line]:
@@ -32,24 +42,15 @@ def measure(movielens: Path) -> Iterator[Line]:
         _serve(folder)
         _import_torch()
         runs = [(_serve(folder), _import_torch()) for _ in range(_REPETITIONS)]
-    (seconds, memory), (bare_seconds, bare_memory) = runs[len(runs) // 2]
-    yield Line(
-        WORK,
-        AGAINST,
-        TIME,
-        [ours[0] / bare[0] for ours, bare in runs],
-        f"{seconds:.2f} s; beside it {bare_seconds:.2f} s",
-    )
-    yield Line(
-        "resident memory of the web process, after scores and recommendations",
-        AGAINST,
-        MEMORY,
-        [ours[1] / bare[1] for ours, bare in runs],
-        f"{memory:.0f} MiB; beside it {bare_memory:.0f} MiB",
-    )
+    ratios = [ours.seconds / bare.seconds for ours, bare in runs]
+    ours, bare = middle(runs, ratios)
+    yield Line(WORK, AGAINST, TIME, ratios, f"{ours.seconds:.2f} s; beside it {bare.seconds:.2f} s")
+    ratios = [ours.memory / bare.memory for ours, bare in runs]
+    ours, bare = middle(runs, ratios)
+    yield Line(_MEMORY, AGAINST, MEMORY, ratios, f"{ours.memory:.0f} MiB; beside it {bare.memory:.0f} MiB")
 
 
-def _serve(folder: Path) -> tuple[float, float]:
+def _serve(folder: Path) -> _Started:
     """Return the seconds until /readyz answers 200, and the resident MiB of the web process in use."""
     started = time.perf_counter()
     with running(["app.cli", "serve"], folder, {}) as service:
@@ -59,10 +60,10 @@ def _serve(folder: Path) -> tuple[float, float]:
             for what in ("recommendations", "scores?movie=1&movie=2"):
                 answer = service.http.get(f"/v1/catalogs/{CATALOG}/users/{user}/{what}")
                 check(answer.is_success and 0 < answer.json()["scores"][0]["score"] < 1)
-        return seconds, _resident(service.process.pid)
+        return _Started(seconds, _resident(service.process.pid))
 
 
-def _import_torch() -> tuple[float, float]:
+def _import_torch() -> _Started:
     """Return the seconds until torch is imported, and the resident MiB of the process."""
     started = time.perf_counter()
     with subprocess.Popen([sys.executable, "-c", _TORCH], stdin=-1, stdout=-1) as process:  # noqa: S603 - our own command
@@ -73,7 +74,7 @@ def _import_torch() -> tuple[float, float]:
         memory = _resident(process.pid)
         process.stdin.close()
         process.wait()
-    return seconds, memory
+    return _Started(seconds, memory)
 
 
 def _resident(pid: int) -> float:

@@ -3,7 +3,6 @@
 In this process, with one thread, as a web process has it. Does not know HTTP.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from benchmarks.running import check
 from benchmarks.speed.lines import Goal, Line, missing
+from benchmarks.speed.stopwatch import seconds_of
 from models import scoring
 from models.scoring import Best
 
@@ -45,10 +45,10 @@ def measure(movielens: Path) -> Iterator[Line]:  # noqa: ARG001 - made numbers d
             faiss(person)
     ours, bare, flat = [], [], []
     for person in people[2:]:
-        ours.append(_seconds(lambda: best(person)))  # noqa: B023 - called at once
-        bare.append(_seconds(lambda: vectors @ person))  # noqa: B023 - likewise
+        ours.append(seconds_of(lambda: best(person)))  # noqa: B023 - called at once
+        bare.append(seconds_of(lambda: vectors @ person))  # noqa: B023 - likewise
         if faiss is not None:
-            flat.append(_seconds(lambda: faiss(person)))  # noqa: B023 - likewise
+            flat.append(seconds_of(lambda: faiss(person)))  # noqa: B023 - likewise
     said = f"{1000 * median(ours):.1f} ms; beside it {{:.1f}} ms"
     yield Line(WORK, AGAINST, GOAL, _ratios(ours, bare), said.format(1000 * median(bare)))
     if faiss is None:
@@ -68,9 +68,3 @@ def _faiss(vectors: Tensor) -> Callable[[Tensor], object]:
 
 def _ratios(ours: list[float], theirs: list[float]) -> list[float]:
     return [one / other for one, other in zip(ours, theirs, strict=True)]
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
