@@ -1,16 +1,17 @@
 """Ten thousand scores in one request, beside NumPy with everything in memory and JSON of the same numbers.
 
 The model is the dot product of `gradient_descent`, which gather and multiply is; what the same request takes
-with `mixed_effects`, whose pairs have a variance too, stands beside it. Does not know how load is made: one
-request follows the other.
+with `mixed_effects`, whose pairs have a variance too, stands beside it. One request follows the other; then
+four clients ask at once, beside four threads that do the bare work at once.
 """
 
 import json
 import random
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
@@ -19,13 +20,14 @@ from benchmarks.running import check
 from benchmarks.speed.client import Client
 from benchmarks.speed.lines import Goal, Line
 from benchmarks.speed.served import CATALOG, Truth, serving_with_empty_route, train_movielens
-from benchmarks.speed.stopwatch import seconds_of
+from benchmarks.speed.stopwatch import InTurn, said, seconds_of
 
 PAIRS = 10_000
 WORK = f"`POST …/scores`, {PAIRS:,} pairs a request"
 AGAINST = "NumPy gather and multiply in memory, and JSON of the same numbers"
 GOAL = Goal("at most", 1.5, "times its time")
 _REPETITIONS, _CLOSE = 40, 1e-9
+_CLIENTS, _AT_ONCE_REPETITIONS = 4, 15
 _PATH = f"/v1/catalogs/{CATALOG}/scores"
 
 
@@ -36,36 +38,52 @@ def measure(movielens: Path) -> Iterator[Line]:
             folder = Path(name)
             train_movielens(movielens, folder, trainer)
             truth = Truth.of(folder)
-            with serving_with_empty_route(folder) as service, Client(service.url) as client:
-                ours, bare = _times(client, truth)
-        yield Line(
-            f"{WORK}, {trainer}",
-            AGAINST,
-            goal,
-            [one / other for one, other in zip(ours, bare, strict=True)],
-            f"{1000 * median(ours):.1f} ms; beside it {1000 * median(bare):.1f} ms",
-        )
+            with serving_with_empty_route(folder) as service, ExitStack() as opened:
+                clients = [opened.enter_context(Client(service.url)) for _ in range(_CLIENTS)]
+                alone, together = _times(clients, truth)
+        yield _line(f"{WORK}, {trainer}", AGAINST, goal, alone)
+        at_once = f"{_CLIENTS} clients at once"
+        yield _line(f"{WORK}, {trainer}, {at_once}", f"the same, {_CLIENTS} threads at once", None, together)
 
 
-def _times(client: Client, truth: Truth) -> tuple[list[float], list[float]]:
+def _line(work: str, against: str, goal: Goal | None, times: InTurn) -> Line:
+    ratios = [one / other for one, other in zip(times.ours, times.theirs, strict=True)]
+    return Line(work, against, goal, ratios, f"{said(times.ours)}; beside it {said(times.theirs)}")
+
+
+def _times(clients: list[Client], truth: Truth) -> tuple[InTurn, InTurn]:
+    """Return the times of one request after the other, and of as many at once as there are clients."""
     drawn, movies, users = random.Random(1), truth.trained.movies.movies, list(truth.tastes)  # noqa: S311 - seeded on purpose
     pairs = [(drawn.choice(users), drawn.choice(movies)) for _ in range(PAIRS)]
     body = json.dumps({"pairs": pairs}).encode()
 
-    def ask() -> bytes:
+    def ask(client: Client = clients[0]) -> bytes:
         return client.read("POST", _PATH, body, "application/json")
 
     bare = _bare(truth, pairs)
     logits = {user: truth.logits(user) for user in {user for user, _ in pairs}}
     right = [float(torch.sigmoid(logits[user][truth.trained.movies.rows[movie]])) for user, movie in pairs]
-    check(bool(np.allclose(json.loads(ask())["scores"], right, rtol=0, atol=_CLOSE)))
+    for client in clients:
+        check(bool(np.allclose(json.loads(ask(client))["scores"], right, rtol=0, atol=_CLOSE)))
     if not truth.trained.model.uncertain:
         check(bool(np.allclose(json.loads(bare()), right, rtol=0, atol=_CLOSE)))
     for _ in range(5):
         ask()
         bare()
-    timed = [(seconds_of(ask), seconds_of(bare)) for _ in range(_REPETITIONS)]
-    return [one for one, _ in timed], [other for _, other in timed]
+    alone = InTurn.of(lambda: seconds_of(ask), lambda: seconds_of(bare), _REPETITIONS)
+    with ThreadPoolExecutor(len(clients)) as pool:
+
+        def ask_at_once() -> list[bytes]:
+            return list(pool.map(ask, clients))
+
+        for answer in ask_at_once():
+            check(bool(np.allclose(json.loads(answer)["scores"], right, rtol=0, atol=_CLOSE)))
+        together = InTurn.of(
+            lambda: seconds_of(ask_at_once),
+            lambda: seconds_of(lambda: list(pool.map(lambda _: bare(), clients))),
+            _AT_ONCE_REPETITIONS,
+        )
+    return alone, together
 
 
 def _bare(truth: Truth, pairs: list[tuple[str, str]]) -> Callable[[], bytes]:

@@ -1,6 +1,6 @@
 """The application with one more route, which does nothing: what HTTP, uvicorn and FastAPI take by themselves.
 
-    python -m benchmarks.speed.empty_route [PROCESSES]      # settings as for `likely serve`
+    python -m benchmarks.speed.empty_route [PROCESSES [FACTORY]]      # settings as for `likely serve`
 
 Served as `likely serve` serves, but with no worker beside it. The route is as cheap as FastAPI lets one be:
 it has no parameters and runs on the event loop. Does not know what is measured beside it.
@@ -11,6 +11,7 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
+from app import ready_scores
 from app.cli import server_options
 from app.main import create_app_from_environment
 from app.settings import Settings
@@ -25,11 +26,18 @@ def create_app() -> FastAPI:
     return app
 
 
+def create_forgetful_app() -> FastAPI:
+    """Return the same, but no user is remembered from one request to the next."""
+    ready_scores._REMEMBERED_BYTES = 0  # noqa: SLF001 - no user of a real service needs it
+    return create_app()
+
+
 async def answer_nothing() -> dict[str, bool]:
     """Answer a constant."""
     return {"empty": True}
 
 
 if __name__ == "__main__":
-    options = server_options(Settings()) | {"workers": int(sys.argv[1]) if len(sys.argv) > 1 else 1}
-    uvicorn.run("benchmarks.speed.empty_route:create_app", factory=True, **options)
+    processes, factory = [*sys.argv[1:], *("1", "create_app")[len(sys.argv) - 1 :]]
+    options = server_options(Settings()) | {"workers": int(processes)}
+    uvicorn.run(f"benchmarks.speed.empty_route:{factory}", factory=True, **options)

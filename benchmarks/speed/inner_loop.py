@@ -55,7 +55,7 @@ class _Loop:
 
 
 def measure(movielens: Path) -> Iterator[Line]:
-    """Check a user against the formula in float64, then compare the times."""
+    """Check all users against the formula in float64, then compare the times."""
     torch.set_num_threads(1)
     responses = Folder.read(movielens).responses
     predictor = MixedEffects(MixedEffectsOptions(max_steps=6)).learn(responses, 1, lambda _: None).predictor
@@ -93,14 +93,22 @@ def _bare(pairs: list[tuple[Tensor, Tensor]]) -> None:
 
 
 def _check(loop: _Loop) -> None:
-    batch, found = loop.batches[0], loop.run()[0]
-    own = slice(0, int(batch.asked.offsets[1]))
-    rows = batch.asked.columns[own].long()
-    weights, pulls = (each[own].double() for each in (loop.weights, loop.pulls))
+    for batch, found in zip(loop.batches, loop.run(), strict=True):
+        offsets = batch.asked.offsets.tolist()
+        check(len(found.means) == len(offsets) - 1)
+        weights, pulls = loop.weights[batch.responses], loop.pulls[batch.responses]
+        for mean, begin, end in zip(found.means, offsets, offsets[1:], strict=False):
+            own = slice(begin, end)
+            expected = _expected(loop, batch.asked.columns[own].long(), weights[own], pulls[own])
+            check(torch.allclose(mean, expected, atol=1e-4))
+
+
+def _expected(loop: _Loop, rows: Tensor, weights: Tensor, pulls: Tensor) -> Tensor:
+    """Return the mean [K] of a user with these items' rows, by the formula alone."""
+    weights, pulls = weights.double(), pulls.double()
     means = loop.items.moments.means[rows]
     sums = (means * weights[:, None]).T @ means
     side = loop.items.means.shape[1]
     sums[-side:, -side:] += (weights @ loop.items.moments.covariances[rows]).view(side, side)
     slopes = pulls @ means[:, :-1] - sums[:-1, -1] + loop.prior.precision @ loop.prior.mean
-    expected = torch.linalg.solve(sums[:-1, :-1] + loop.prior.precision, slopes)
-    check(torch.allclose(found.means[0], expected, atol=1e-4))
+    return torch.linalg.solve(sums[:-1, :-1] + loop.prior.precision, slopes)

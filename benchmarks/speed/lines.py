@@ -36,6 +36,7 @@ class Line:
     goal      None for what is shown beside the others and has no goal
     ratios    one a repetition; empty when the peer is missing, and then the line is not met
     said      the times behind the ratios, or why there are none
+    failed    whether something broke: then the run ends with an error
     """
 
     work: str
@@ -43,6 +44,7 @@ class Line:
     goal: Goal | None
     ratios: list[float]
     said: str
+    failed: bool = False
 
     @property
     def ratio(self) -> float | None:
@@ -53,13 +55,13 @@ class Line:
     def met(self) -> bool | None:
         """Whether the goal is met; None where there is no goal. What was not measured is not met."""
         if self.goal is None:
-            return None
+            return False if self.failed else None
         return self.ratio is not None and self.goal.holds(self.ratio)
 
 
-def missing(work: str, against: str, goal: Goal | None, why: str) -> Line:
-    """Return the line of a comparison whose peer is not here."""
-    return Line(work, against, goal, [], f"not measured: {why}")
+def missing(work: str, against: str, goal: Goal | None, why: str, *, failed: bool = False) -> Line:
+    """Return the line of a comparison whose peer is not here, or ``failed`` when it was asked."""
+    return Line(work, against, goal, [], f"not measured: {why}", failed)
 
 
 def middle(runs: Sequence[Run], ratios: Sequence[float]) -> Run:

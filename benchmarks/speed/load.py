@@ -18,6 +18,10 @@ MISSING = "wrk is not installed (on Debian: apt-get install wrk)"
 _SCRIPT = Path(__file__).with_name("requests.lua")
 
 
+class LoadError(RuntimeError):
+    """Requests failed, or none was answered."""
+
+
 @dataclass(frozen=True)
 class Load:
     """What so many seconds of load came to: requests a second, and latencies in milliseconds."""
@@ -36,7 +40,10 @@ def can_load() -> bool:
 
 
 def load(url: str, requests: Sequence[str], seconds: int = 3) -> Load:
-    """Ask for these, around and around: a path each, or a path and a JSON body to POST behind a space."""
+    """Ask for these, around and around: a path each, or a path and a JSON body to POST behind a space.
+
+    Raises `LoadError`.
+    """
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as listed:
         listed.write("\n".join(requests) + "\n")
         listed.flush()
@@ -54,5 +61,5 @@ def load(url: str, requests: Sequence[str], seconds: int = 3) -> Load:
         ran = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own command
     found = json.loads(ran.stdout.splitlines()[-1])
     if found["failed"] or not found["requests"]:
-        raise SystemExit(f"{found['failed']} of {found['requests']} requests failed: {requests[0]}")
+        raise LoadError(f"{found['failed']} of {found['requests']} requests failed: {requests[0]}")
     return Load(found["requests"] / found["seconds"], found["p50"], found["p99"])

@@ -21,6 +21,10 @@ from benchmarks.speed.stopwatch import InTurn, said
 from models.evaluation import evaluate
 
 
+class PeerError(RuntimeError):
+    """A peer ended with an error, or answered badly: its line says so."""
+
+
 @dataclass(frozen=True)
 class _Peer:
     """Whom it is measured against, with which goal; ``least`` is the AUC that its answers must have."""
@@ -66,7 +70,11 @@ def measure(movielens: Path) -> Iterator[Line]:
         if why:
             yield missing(_WORK, peer.name, peer.goal, why)
             continue
-        times = _in_turn(peer, question)
+        try:
+            times = _in_turn(peer, question)
+        except PeerError as error:
+            yield missing(_WORK, peer.name, peer.goal, str(error), failed=True)
+            continue
         yield Line(
             _WORK,
             peer.name,
@@ -93,15 +101,21 @@ def _in_turn(peer: _Peer, question: Question) -> InTurn:
 
 def _ours(question: Question) -> float:
     answer = ask("main", "likely_model:WithLearnedDimensions", "likely", question.task)
-    return _seconds(question, answer, _LEAST)
+    check(_is_good(question, answer, _LEAST))
+    return answer.seconds
 
 
 def _theirs(peer: _Peer, question: Question) -> float:
-    return _seconds(question, ask(peer.environment, peer.model, peer.package, question.task), peer.least)
-
-
-def _seconds(question: Question, answer: Scored, least: float) -> float:
-    """Return what the training took, when its scores are as good as they were."""
-    found = evaluate(torch.from_numpy(answer.scores), torch.from_numpy(question.answers))
-    check(found.auc is not None and found.auc >= least)
+    try:
+        answer = ask(peer.environment, peer.model, peer.package, question.task)
+    except SystemExit as failure:
+        raise PeerError(str(failure).splitlines()[-1].replace("|", "/")) from failure
+    if not _is_good(question, answer, peer.least):
+        raise PeerError("its scores are worse than they were")
     return answer.seconds
+
+
+def _is_good(question: Question, answer: Scored, least: float) -> bool:
+    """Return whether the scores are as good as they were."""
+    found = evaluate(torch.from_numpy(answer.scores), torch.from_numpy(question.answers))
+    return found.auc is not None and found.auc >= least

@@ -18,7 +18,7 @@ from httpx2 import TransportError
 from benchmarks.running import check
 from benchmarks.speed import empty_route
 from benchmarks.speed.lines import Goal, Line, middle, missing
-from benchmarks.speed.load import MISSING, Load, can_load, load
+from benchmarks.speed.load import MISSING, Load, LoadError, can_load, load
 from benchmarks.speed.peers.recommender import Recommender
 from benchmarks.speed.served import CATALOG, Truth, running, serving_with_empty_route, train_movielens
 from models.mixed_effects.model import MixedEffectsModel
@@ -36,6 +36,7 @@ GOALS = {
 LIMIT = 10
 _REPETITIONS, _CHECKED, _CLOSE, _PEERS_CLOSE = 5, 40, 1e-9, 1e-3
 _READY_WITHIN = 60.0
+_READY_PATHS = {HANDLER: "/readyz", LITSERVE: "/health"}
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,14 @@ class Subject:
     requests: list[str]
 
     def recommended(self, number: int) -> list[tuple[str, float]]:
-        """Ask one of the requests; return the movies and their logits."""
+        """Ask one of the requests; return the movies and their logits, none where it was refused."""
         path, _, body = self.requests[number].partition(" ")
         if body:
             answer = self.service.http.post(path, content=body, headers={"Content-Type": "application/json"})
         else:
             answer = self.service.http.get(path)
-        check(answer.is_success)
+        if not answer.is_success:
+            return []
         return [(one["movie"], one["logit"]) for one in answer.json()["scores"]]
 
 
@@ -67,11 +69,18 @@ def measure(movielens: Path) -> Iterator[Line]:
         truth = Truth.of(folder)
         recommender_of(truth).save(folder / "model.pt")
         likely, peers = _start(open_services, folder, list(truth.tastes))
-        _check(truth, likely, peers)
-        runs = list(_runs(likely, peers))
-    work = WORK.format(f"{len(truth.trained.movies.movies):,}")
+        _check(truth, likely)
+        faults = _faults(truth, peers)
+        runs = list(_runs(likely, peers, faults))
+    yield from lines(WORK.format(f"{len(truth.trained.movies.movies):,}"), runs, faults)
+
+
+def lines(work: str, runs: list[dict[str, Load]], faults: dict[str, str]) -> Iterator[Line]:
+    """Return a line a peer; one that failed leaves its own empty, and no other."""
     for peer, goal in GOALS.items():
-        if peer in runs[0]:
+        if peer in faults:
+            yield missing(work, peer, goal, faults[peer], failed=True)
+        elif peer in runs[0]:
             ratios = [run["likely"].rate / run[peer].rate for run in runs]
             run = middle(runs, ratios)
             yield Line(work, peer, goal, ratios, f"{run['likely']}; beside it {run[peer]}")
@@ -108,9 +117,6 @@ def _start(open_services: ExitStack, folder: Path, users: list[str]) -> tuple[Su
         service = open_services.enter_context(_peer("litserve_api", folder))
         bodies = [json.dumps({"user": user, "limit": LIMIT}) for user in users]
         peers[LITSERVE] = Subject(service, [f"/predict {body}" for body in bodies])
-    for subject, path in ((HANDLER, "/readyz"), (LITSERVE, "/health")):
-        if subject in peers:
-            _wait(peers[subject].service, path)
     return likely, peers
 
 
@@ -118,37 +124,78 @@ def _peer(module: str, folder: Path) -> AbstractContextManager[Service]:
     return running([f"benchmarks.speed.peers.{module}"], folder, {"MODEL": str(folder / "model.pt")})
 
 
-def _wait(service: Service, path: str) -> None:
+def _faults(truth: Truth, peers: dict[str, Subject]) -> dict[str, str]:
+    """Return what is wrong with each peer that is not ready in time, or answers wrongly."""
+    found = {
+        peer: fault_of(subject, _READY_PATHS[peer], truth)
+        for peer, subject in peers.items()
+        if peer in _READY_PATHS
+    }
+    return {peer: fault for peer, fault in found.items() if fault}
+
+
+def fault_of(subject: Subject, path: str, truth: Truth) -> str:
+    """Return why a peer cannot be measured; an empty sentence where it can."""
+    if not _becomes_ready(subject.service, path):
+        return f"not ready in {_READY_WITHIN:g} s: {_last_line(subject.service)}"
+    try:
+        right = all(_is_close(subject.recommended(number), best[1]) for number, best in _bests(truth))
+    except (TransportError, ValueError, KeyError) as error:
+        return f"its answers cannot be read: {error!r}"
+    return "" if right else "its answers are others"
+
+
+def _becomes_ready(service: Service, path: str) -> bool:
     deadline = time.monotonic() + _READY_WITHIN
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and service.process.poll() is None:
         try:
             if service.http.get(path).is_success:
-                return
+                return True
         except TransportError:
             pass
         time.sleep(0.1)
-    raise SystemExit(f"not ready: {service.log.read_text()}")
+    return False
 
 
-def _check(truth: Truth, likely: Subject, peers: dict[str, Subject]) -> None:
-    """Compare answers: Likely's with all movies sorted, the peers' within the rounding of float32."""
+def _last_line(service: Service) -> str:
+    written = service.log.read_text().strip().splitlines()
+    return written[-1].replace("|", "/") if written else "it wrote nothing"
+
+
+def _bests(truth: Truth) -> Iterator[tuple[int, tuple[list[str], list[float]]]]:
+    """Return some users' numbers, and what is best for each by sorting all movies."""
     users = list(truth.tastes)
     for number in range(0, len(users), max(1, len(users) // _CHECKED)):
-        movies, logits = truth.best(users[number], LIMIT)
+        yield number, truth.best(users[number], LIMIT)
+
+
+def _check(truth: Truth, likely: Subject) -> None:
+    """Compare Likely's answers with all movies sorted."""
+    for number, (movies, logits) in _bests(truth):
         found = likely.recommended(number)
         check([movie for movie, _ in found] == movies)
         check(all(abs(one[1] - right) < _CLOSE for one, right in zip(found, logits, strict=True)))
-        for peer, subject in peers.items():
-            if peer != EMPTY:
-                beside = subject.recommended(number)
-                check(
-                    all(abs(one[1] - right) < _PEERS_CLOSE for one, right in zip(beside, logits, strict=True))
-                )
 
 
-def _runs(likely: Subject, peers: dict[str, Subject]) -> Iterator[dict[str, Load]]:
-    subjects = {"likely": likely, **peers}
-    for subject in subjects.values():
-        load(subject.service.url, subject.requests, 1)
+def _is_close(found: list[tuple[str, float]], logits: list[float]) -> bool:
+    """Return whether a peer's logits are right within the rounding of float32."""
+    return len(found) == len(logits) and all(
+        abs(one[1] - right) < _PEERS_CLOSE for one, right in zip(found, logits, strict=True)
+    )
+
+
+def _runs(likely: Subject, peers: dict[str, Subject], faults: dict[str, str]) -> Iterator[dict[str, Load]]:
+    """Yield each repetition's loads; a peer that fails under load goes to the faults."""
+
+    def loads(seconds: int) -> dict[str, Load]:
+        found = {"likely": load(likely.service.url, likely.requests, seconds)}
+        for peer in [each for each in peers if each not in faults]:
+            try:
+                found[peer] = load(peers[peer].service.url, peers[peer].requests, seconds)
+            except LoadError as error:
+                faults[peer] = str(error)
+        return found
+
+    loads(1)
     for _ in range(_REPETITIONS):
-        yield {name: load(one.service.url, one.requests) for name, one in subjects.items()}
+        yield loads(3)

@@ -45,9 +45,11 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def serving_with_empty_route(folder: Path, processes: int = 1) -> Iterator[Service]:
+def serving_with_empty_route(
+    folder: Path, processes: int = 1, factory: str = "create_app"
+) -> Iterator[Service]:
     """Serve the database in the folder; see `benchmarks.speed.empty_route`."""
-    arguments = ["benchmarks.speed.empty_route", str(processes)]
+    arguments = ["benchmarks.speed.empty_route", str(processes), factory]
     with running(arguments, folder, {**QUIET, "LIKELY_WEB_PROCESSES": str(processes)}) as service:
         service.wait_until_ready()
         yield service
@@ -57,7 +59,7 @@ def serving_with_empty_route(folder: Path, processes: int = 1) -> Iterator[Servi
 def running(arguments: list[str], folder: Path, settings: Mapping[str, str]) -> Iterator[Service]:
     """Run a module that serves at the LIKELY_PORT which it is given; it need not be ready yet."""
     port = free_port()
-    log = folder / "service.log"
+    log = folder / f"{arguments[0]}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-m", *arguments],

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from benchmarks.running import check
 from benchmarks.speed.lines import Goal, Line, middle
-from benchmarks.speed.served import CATALOG, running, train_movielens
+from benchmarks.speed.scores import check_scores, score_paths
+from benchmarks.speed.served import CATALOG, Truth, running, train_movielens
 
 WORK = "`likely serve`, start to ready, ml-latest-small trained"
 AGAINST = "a process that only imports torch"
@@ -22,6 +23,7 @@ TIME = Goal("at most", 2, "times its time")
 MEMORY = Goal("at most", 1.5, "times its memory")
 _MEMORY = "resident memory of the web process, after scores and recommendations"
 _REPETITIONS = 7
+_USERS, _LIMIT, _CLOSE = 50, 10, 1e-9
 _MEBIBYTE = 2**10  # in the kernel's kB
 _TORCH = "import torch; import sys; print(flush=True); sys.stdin.read()"
 
@@ -39,9 +41,10 @@ def measure(movielens: Path) -> Iterator[Line]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         train_movielens(movielens, folder)
-        _serve(folder)
+        truth = Truth.of(folder)
+        _serve(folder, truth)
         _import_torch()
-        runs = [(_serve(folder), _import_torch()) for _ in range(_REPETITIONS)]
+        runs = [(_serve(folder, truth), _import_torch()) for _ in range(_REPETITIONS)]
     ratios = [ours.seconds / bare.seconds for ours, bare in runs]
     ours, bare = middle(runs, ratios)
     yield Line(WORK, AGAINST, TIME, ratios, f"{ours.seconds:.2f} s; beside it {bare.seconds:.2f} s")
@@ -50,16 +53,20 @@ def measure(movielens: Path) -> Iterator[Line]:
     yield Line(_MEMORY, AGAINST, MEMORY, ratios, f"{ours.memory:.0f} MiB; beside it {bare.memory:.0f} MiB")
 
 
-def _serve(folder: Path) -> _Started:
+def _serve(folder: Path, truth: Truth) -> _Started:
     """Return the seconds until /readyz answers 200, and the resident MiB of the web process in use."""
     started = time.perf_counter()
     with running(["app.cli", "serve"], folder, {}) as service:
         service.wait_until_ready()
         seconds = time.perf_counter() - started
-        for user in range(1, 51):
-            for what in ("recommendations", "scores?movie=1&movie=2"):
-                answer = service.http.get(f"/v1/catalogs/{CATALOG}/users/{user}/{what}")
-                check(answer.is_success and 0 < answer.json()["scores"][0]["score"] < 1)
+        check_scores(service, truth, score_paths(truth)[:_USERS])
+        for user in list(truth.tastes)[:_USERS]:
+            answer = service.http.get(f"/v1/catalogs/{CATALOG}/users/{user}/recommendations?limit={_LIMIT}")
+            check(answer.is_success)
+            movies, logits = truth.best(user, _LIMIT)
+            found = answer.json()["scores"]
+            check([one["movie"] for one in found] == movies)
+            check(all(abs(one["logit"] - right) < _CLOSE for one, right in zip(found, logits, strict=True)))
         return _Started(seconds, _resident(service.process.pid))
 
 
