@@ -25,18 +25,23 @@ Rows = npt.NDArray[np.int64]
 
 
 def drawn(count: int) -> dict[str, Tensor]:
-    """Return so many responses as triples, and the movies' vectors: what `responses` takes."""
+    """Return so many responses as triples, and the movies' vectors: what `responses` takes.
+
+    Beside them the logits that they were drawn by, float32 [responses].
+    """
     draw = np.random.default_rng(_SEED)
     users, items = round(count / _EACH), round(_MOVIES * (count / _AMONG) ** 0.5)
     # As genres are: some are of half of the movies, most of few.
     vectors = (draw.random((items, _DIMENSIONS)) < 1 / np.arange(2, _DIMENSIONS + 2)).astype(np.float32)
     cells = _cells(draw, users, items, count)
     user_rows, item_rows = np.divmod(cells, items)
+    likes, logits = _likes(draw, vectors, user_rows, item_rows, users)
     return {
         "vectors": torch.from_numpy(vectors),
         "users": torch.from_numpy(user_rows),
         "items": torch.from_numpy(item_rows),
-        "values": torch.from_numpy(_likes(draw, vectors, user_rows, item_rows, users)),
+        "values": torch.from_numpy(likes),
+        "logits": torch.from_numpy(logits),
     }
 
 
@@ -63,16 +68,16 @@ def _cells(draw: np.random.Generator, users: int, items: int, count: int) -> Row
 
 def _likes(
     draw: np.random.Generator, vectors: Numbers, user_rows: Rows, item_rows: Rows, users: int
-) -> Numbers:
-    """Return 1.0 or 0.0 a response, by a logit of named and hidden dimensions."""
+) -> tuple[Numbers, Numbers]:
+    """Return 1.0 or 0.0 a response, and its logit, made of named and hidden dimensions."""
     items = len(vectors)
     sides = np.hstack([np.ones((items, 1)), vectors, draw.normal(size=(items, _HIDDEN))]).astype(np.float32)
     tastes = draw.normal(0, _SPREAD, (users, sides.shape[1])).astype(np.float32)
     appeals = draw.normal(0, 0.5, items).astype(np.float32)
-    likes = np.empty(len(user_rows), np.float32)
+    likes, logits = (np.empty(len(user_rows), np.float32) for _ in range(2))
     for start in range(0, len(likes), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         users_, items_ = user_rows[part], item_rows[part]
-        logits = appeals[items_] + (tastes[users_] * sides[items_]).sum(1)
-        likes[part] = draw.random(len(logits)) < 1 / (1 + np.exp(-logits))
-    return likes
+        logits[part] = appeals[items_] + (tastes[users_] * sides[items_]).sum(1)
+        likes[part] = draw.random(len(users_)) < 1 / (1 + np.exp(-logits[part]))
+    return likes, logits
