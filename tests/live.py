@@ -160,6 +160,15 @@ def children_of(pid: int) -> list[int]:
     ]
 
 
+def descendants_of(pid: int) -> list[int]:
+    """Return the processes started by a process, and those that these have started, and so on (Linux)."""
+    try:
+        own = children_of(pid)
+    except (FileNotFoundError, ProcessLookupError):  # it has ended since it was listed
+        return []
+    return own + [below for child in own for below in descendants_of(child)]
+
+
 def command_of(pid: int) -> str:
     """Return the command line of a process, empty when it is gone (Linux)."""
     return _read(Path(f"/proc/{pid}/cmdline")).replace("\0", " ")

@@ -6,13 +6,16 @@ that is on disk. The catalog is made here: users and movies by power laws, in th
 """
 
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from statistics import median
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +27,12 @@ from app.import_formats import CONTENT_TYPES, Format
 from benchmarks.running import check
 from benchmarks.speed.client import Client
 from benchmarks.speed.lines import Goal, Line
-from tests.live import Service, children_of, command_of, serving
+from tests.live import descendants_of, serving
 
 RESPONSES = 1_000_000
 _USERS, _MOVIES = 6_000, 10_000
 _REPETITIONS = 3
+_LOOK_EACH = 0.02  # seconds between two looks at the processes' memory
 _GOALS = {Format.CSV: 0.35, Format.NDJSON: 0.25, Format.PARQUET: 0.35}
 _WORDS = {Format.CSV: "CSV", Format.NDJSON: "NDJSON", Format.PARQUET: "Parquet"}
 # The pages that SQLite keeps during an import, up to this (`app.imports`): a quarter of the rows does not
@@ -136,7 +140,7 @@ def measure(_movielens: Path) -> Iterator[Line]:
 
 @dataclass(frozen=True)
 class _Imported:
-    """An import over HTTP: its seconds, and the bytes that the web process took beyond what it had."""
+    """An import over HTTP: its seconds, and the bytes that the web process and its descendants took more."""
 
     seconds: float
     bytes: int
@@ -160,7 +164,7 @@ def _lines(
     yield Line(work, "the same with 48 MiB of cache, as an import has", None, shares, said)
     growth = [(each.bytes - few.bytes) / 2**20 for each in measured]
     said = f"{_mib(median(each.bytes for each in measured))} beyond what it had before, and {_mib(few.bytes)}"
-    work = f"memory of the web process and the one that imports, {RESPONSES:,} rows, {word}"
+    work = f"memory of the web process and all that it starts, {RESPONSES:,} rows, {word}"
     yield Line(work, "a quarter of the rows", _FLAT, growth, said)
 
 
@@ -176,42 +180,62 @@ def _imported(folder: Path, file_format: Format, answers: Answers, *, exact: boo
             client.ask("PUT", "/v1/catalogs/made", {"dimensions": []})
             movies = "".join(f'{{"movie":"{movie}","vector":[]}}\n' for movie in range(_MOVIES))
             client.send("POST", "/v1/catalogs/made/movies:import", movies.encode(), "application/x-ndjson")
-            before = _begin_peak(service)
             content_type = next(name for name, each in CONTENT_TYPES.items() if each is file_format)
             content = file.read_bytes()
-            started = time.perf_counter()
-            told = client.send("POST", "/v1/catalogs/made/responses:import", content, content_type)
-            seconds = time.perf_counter() - started
-            taken = _peak(service) - before
+            with Peaks(service.process.pid) as peaks:
+                started = time.perf_counter()
+                told = client.send("POST", "/v1/catalogs/made/responses:import", content, content_type)
+                seconds = time.perf_counter() - started
         count = len(answers.users)
         check(told == {"rows": count, "created": count, "replaced": 0})
         _check_stored(Path(name), answers, exact=exact)
-    return _Imported(seconds, taken)
+    return _Imported(seconds, peaks.taken)
 
 
-def _begin_peak(service: Service) -> int:
-    """Begin to look for the most memory that both processes have; return how much they have now (Linux)."""
-    for pid in _pids(service):
-        Path(f"/proc/{pid}/clear_refs").write_text("5")
-    return _peak(service)
+class Peaks:
+    """The most memory that a process and all its descendants have had each since this began (Linux).
 
+    Looked at again and again by a thread, because the process which reads Parquet ends with the import.
+    """
 
-def _peak(service: Service) -> int:
-    """Return the sum of the most memory that each had; they need not have had it at the same time."""
-    return sum(_peak_of(pid) for pid in _pids(service))
+    def __init__(self, pid: int) -> None:
+        self._pid, self._bytes, self._ended = pid, dict[int, int](), threading.Event()
+        for each in (pid, *descendants_of(pid)):
+            Path(f"/proc/{each}/clear_refs").write_text("5")
+        self._look()
+        self._before = sum(self._bytes.values())
+        self._thread = threading.Thread(target=self._look_often)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._look()
+
+    @property
+    def taken(self) -> int:
+        """The sum of the most that each had, not always at the same time, less what all had at first."""
+        return sum(list(self._bytes.values())) - self._before
+
+    def _look_often(self) -> None:
+        while not self._ended.wait(_LOOK_EACH):
+            self._look()
+
+    def _look(self) -> None:
+        for each in (self._pid, *descendants_of(self._pid)):
+            self._bytes[each] = max(self._bytes.get(each, 0), _peak_of(each))
 
 
 def _peak_of(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("the kernel does not say how much memory a process had")
-
-
-def _pids(service: Service) -> list[int]:
-    """Return the web process and the one that imports, which the import of the movies has started."""
-    web = service.process.pid
-    return [web, *(pid for pid in children_of(web) if "app.importing.worker" in command_of(pid))]
+    """Return the most bytes that a process had; 0 when it has just ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def _check_stored(folder: Path, answers: Answers, *, exact: bool) -> None:

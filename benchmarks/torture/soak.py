@@ -18,7 +18,7 @@ import httpx2
 
 from app.settings import Settings
 from benchmarks.torture.figures import Figure
-from tests.live import Service, children_of, command_of, serving
+from tests.live import Service, command_of, descendants_of, serving
 from tests.stored import store_two_catalogs
 
 _MINUTES = 30.0
@@ -149,17 +149,12 @@ class _Looked:
     def at(cls, service: Service) -> "_Looked":
         """Look at the service and all processes that it started."""
         pids = {"web": service.process.pid}
-        for pid in _all_children(service.process.pid):
+        for pid in descendants_of(service.process.pid):
             pids[f"{_role(command_of(pid))} {pid}"] = pid
         return cls(
             {name: _anonymous(pid) for name, pid in pids.items()},
             {name: len(list(Path(f"/proc/{pid}/fd").iterdir())) for name, pid in pids.items()},
         )
-
-
-def _all_children(pid: int) -> list[int]:
-    own = children_of(pid)
-    return own + [below for child in own for below in _all_children(child)]
 
 
 def _role(command: str) -> str:
