@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+LOAD = "other work"
+
 
 def machine() -> dict[str, str]:
     """Return what times depend on, by name."""
@@ -14,7 +16,7 @@ def machine() -> dict[str, str]:
         "system": f"{_system()} on {platform.machine()}",
         "Python": platform.python_version(),
         "torch": torch.__version__,
-        "other work": f"a load of {os.getloadavg()[0]:.1f} when the run began",
+        LOAD: f"a load of {os.getloadavg()[0]:.1f} when the run began",
     }
 
 

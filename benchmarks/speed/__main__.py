@@ -2,23 +2,25 @@
 
     python -m benchmarks.speed PATH [GROUP ...]    # an unpacked MovieLens folder; all groups if none
 
-Writes .bench/speed/GROUP.json and the table of docs/benchmarks.md. A group that fails leaves no lines, and
-the run ends with its name. Does not know how anything is measured.
+Writes .bench/speed/GROUP.json and the tables of docs/benchmarks.md. A group that fails keeps the lines that
+it had and says that the others are missing, and the run ends with its name. Does not know how anything is
+measured.
 """
 
 import json
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.machine import machine
+from benchmarks.machine import LOAD, machine
 from benchmarks.speed import document
 from benchmarks.speed.groups import GROUPS, measure
-from benchmarks.speed.lines import Goal, Line
+from benchmarks.speed.lines import Goal, Line, missing
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / ".bench" / "speed"
@@ -27,12 +29,13 @@ _CONSOLE = Console()
 
 @dataclass(frozen=True)
 class Measured:
-    """What a group came to: its lines, the machine they were measured on, and how long that took."""
+    """What a group came to: its lines, when it began and on which machine then, and how long it took."""
 
     group: str
     machine: dict[str, str]
     seconds: float
     lines: list[Line]
+    began: str = ""
 
     def save(self) -> None:
         """Keep it as JSON."""
@@ -50,15 +53,19 @@ class Measured:
         lines = [
             Line(**{**line, "goal": Goal(**line["goal"]) if line["goal"] else None}) for line in kept["lines"]
         ]
-        return cls(kept["group"], kept["machine"], kept["seconds"], lines)
+        return cls(kept["group"], kept["machine"], kept["seconds"], lines, kept.get("began", ""))
 
 
 def main(movielens: Path, groups: list[str]) -> None:
-    """Measure these groups, then write the table of all that was ever measured here."""
+    """Measure these groups, then write the tables of all that was ever measured here."""
+    here = machine()  # before anything runs: its load is that of others
     failed = [group for group in groups if not _in_a_process(movielens, group)]
     found = [kept for group in GROUPS if (kept := Measured.read(group)) is not None]
     document.write(
-        ROOT / "docs" / "benchmarks.md", machine(), [line for each in found for line in each.lines]
+        ROOT / "docs" / "benchmarks.md",
+        {name: value for name, value in here.items() if name != LOAD},
+        [(each.group, line) for each in found for line in each.lines],
+        [document.Run(each.group, each.began, each.machine.get(LOAD, ""), each.seconds) for each in found],
     )
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")
@@ -68,23 +75,41 @@ def _in_a_process(movielens: Path, group: str) -> bool:
     _CONSOLE.print(f"[bold]{group}")
     (RESULTS / f"{group}.json").unlink(missing_ok=True)
     command = [sys.executable, "-m", "benchmarks.speed", "--one", str(movielens), group]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0  # noqa: S603 - our own command
+    status = subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603 - our own command
+    if status:
+        say_what_is_missing(group, status)
+    return status == 0
 
 
-def _one(movielens: Path, group: str) -> None:
-    started = time.perf_counter()
-    lines = measure(group, movielens)
-    Measured(group, machine(), time.perf_counter() - started, lines).save()
-    for line in lines:
+def say_what_is_missing(group: str, status: int) -> None:
+    """Add a line for those that a group did not come to, unless one says already what failed."""
+    kept = Measured.read(group) or Measured(group, {}, 0.0, [])
+    if not any(line.failed for line in kept.lines):
+        rest = "all other rows" if kept.lines else "all rows"
+        why = f"the group ended with exit status {status}"
+        replace(kept, lines=[*kept.lines, missing(rest, "", None, why, failed=True)]).save()
+
+
+def measure_one(movielens: Path, group: str) -> bool:
+    """Measure a group in this process, keeping each line as it comes; return whether nothing failed."""
+    started, began, here = time.perf_counter(), datetime.now(UTC).strftime("%Y-%m-%d %H:%M"), machine()
+    measured = Measured(group, here, 0.0, [], began)
+    measured.save()
+    for line in measure(group, movielens):
+        lines = [*measured.lines, line]
+        measured = replace(measured, seconds=time.perf_counter() - started, lines=lines)
+        measured.save()
         ratio = "-" if line.ratio is None else f"{line.ratio:.3g}"
         said = {None: "", True: "met", False: "NOT MET"}[line.met]
         _CONSOLE.print(
             f"  {line.work} / {line.against}: {ratio} ({line.goal or 'no goal'}) {said} {line.said}"
         )
+    _CONSOLE.print(f"  {group}: {time.perf_counter() - started:.0f} s")
+    return not any(line.failed for line in measured.lines)
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "--one":
-        _one(Path(sys.argv[2]), sys.argv[3])
+        sys.exit(not measure_one(Path(sys.argv[2]), sys.argv[3]))
     else:
         main(Path(sys.argv[1]), sys.argv[2:] or list(GROUPS))

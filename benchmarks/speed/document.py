@@ -4,22 +4,45 @@ Does not know how anything is measured.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.documents import replaced, table
 from benchmarks.speed.lines import Line
 
 
-def write(path: Path, machine: Mapping[str, str], lines: Sequence[Line]) -> None:
-    """Put the lines in the place of those that the document has."""
-    tables = {"speed": lines_table(lines), "machine": table(["", ""], machine.items())}
+@dataclass(frozen=True)
+class Run:
+    """When a group's rows were measured, beside which load, and how long that took."""
+
+    group: str
+    began: str
+    load: str
+    seconds: float
+
+
+def write(
+    path: Path, machine: Mapping[str, str], lines: Sequence[tuple[str, Line]], runs: Sequence[Run]
+) -> None:
+    """Put the lines, each with its group, and the groups' runs in the place of those of the document."""
+    tables = {
+        "speed": lines_table(lines),
+        "runs": runs_table(runs),
+        "machine": table(["", ""], machine.items()),
+    }
     path.write_text(replaced(path.read_text(), tables))
 
 
-def lines_table(lines: Sequence[Line]) -> str:
-    """Return the table of the comparisons."""
-    heads = ["work", "measured against", "goal", "measured", "met", "behind it"]
-    return table(heads, [_cells(line) for line in lines])
+def lines_table(lines: Sequence[tuple[str, Line]]) -> str:
+    """Return the table of the comparisons, each with its group."""
+    heads = ["work", "measured against", "goal", "measured", "met", "behind it", "group"]
+    return table(heads, [[*_cells(line), group] for group, line in lines])
+
+
+def runs_table(runs: Sequence[Run]) -> str:
+    """Return the table that tells the rows of several runs apart."""
+    heads = ["group", "began (UTC)", "other work", "took"]
+    return table(heads, [[run.group, run.began, run.load, f"{run.seconds:.0f} s"] for run in runs])
 
 
 def _cells(line: Line) -> list[str]:

@@ -2,8 +2,8 @@
 
 The notebook's epoch takes as long as it has responses: its sample, some responses of all users at random, is
 scaled by their number. That a longer sample scales so, a second line shows. What the notebook does once,
-whatever the sample is (the network, the pairs), is outside of the clock; ours is inside. Both in this process,
-with one thread, in turn. Does not know what a service adds to a training.
+whatever the sample is (the network, the pairs), is outside of the clock; ours is inside. Both in this
+process, with one thread, in turn. Does not know what a service adds to a training.
 """
 
 from collections.abc import Iterator

@@ -29,8 +29,8 @@ GROUPS: tuple[str, ...] = (
 )
 
 
-def measure(group: str, movielens: Path) -> list[Line]:
-    """Return the lines of a group; raises `KeyError` for one that there is not."""
+def measure(group: str, movielens: Path) -> Iterator[Line]:
+    """Yield the lines of a group as they come; raises `KeyError` for one that there is not."""
     if group not in GROUPS:
         raise KeyError(group)
-    return list(import_module(f"benchmarks.speed.{group}").measure(movielens))
+    yield from import_module(f"benchmarks.speed.{group}").measure(movielens)

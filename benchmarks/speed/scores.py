@@ -1,7 +1,8 @@
 """Like-scores of five named movies, beside a route of the same application that does nothing.
 
 Each request is for another user than the one before, and for other movies. All users fit into what a web
-process remembers, and have been asked for when the clock starts; a second line has none remembered. Does not know how load is made.
+process remembers, and have been asked for when the clock starts; a second line has none remembered. Does not
+know how load is made.
 """
 
 import random
@@ -26,7 +27,7 @@ _ONE_PROCESS = "1 web process, the client on the same two cores"
 
 
 def measure(movielens: Path) -> Iterator[Line]:
-    """Measure one web process beside the empty route, with and without remembered users, and two beside one."""
+    """Measure one web process beside the empty route, remembering users or not, and two beside one."""
     if not can_load():
         yield missing(WORK, AGAINST, GOAL, MISSING)
         yield missing(_FORGETFUL, AGAINST, None, MISSING)
