@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from app.tables import Key
+from app.tables import Key, text
 
 revision = "0004"
 down_revision = "0003"
@@ -15,7 +15,7 @@ def upgrade() -> None:
     """Go one revision forward."""
     op.create_table(
         "idempotency_keys",
-        sa.Column("key", sa.String(length=128), nullable=False),
+        sa.Column("key", text(128), nullable=False),
         sa.Column("catalog_id", Key, nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("status", sa.Integer(), nullable=False),
