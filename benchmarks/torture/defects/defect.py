@@ -1,6 +1,12 @@
-"""A defect: a place of a file changed, and the tests that must then fail. Does not know how it is planted."""
+"""A defect: a place of a file changed, and the tests that must then fail. Does not know how it is planted.
 
+Tests of a harness take a part of it, more of it where a defect needs that to be found.
+"""
+
+import os
 from dataclasses import dataclass
+
+TIMES = "TORTURE_TIMES"
 
 
 @dataclass(frozen=True)
@@ -12,6 +18,7 @@ class Defect:
     right  text that stands there exactly once
     wrong  what stands there instead
     tests  pytest's arguments; at least one of these tests must fail
+    times  how many times the part of a harness that its test takes by itself is wanted to find it
     """
 
     what: str
@@ -19,3 +26,14 @@ class Defect:
     right: str
     wrong: str
     tests: tuple[str, ...]
+    times: float = 1.0
+
+
+def times() -> float:
+    """Return how many times the tests' part is wanted: 1 unless the environment says more."""
+    return float(os.environ.get(TIMES, "1"))
+
+
+def part(scale: float) -> float:
+    """Return the share of a harness that a test is to take, which takes ``scale`` by itself."""
+    return min(1.0, scale * times())
