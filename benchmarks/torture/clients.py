@@ -1,21 +1,22 @@
 """64 clients write and read through four web processes while trainings run: each must see its own writes.
 
 Each client owns a user, and has two connections, which are made anew now and then, so that any process may
-answer. After an acknowledged write each read must show it exactly: nobody else writes there. Sixteen clients
-each are a process. Does not know how reads are kept current.
+answer. After an acknowledged write each read must show it exactly: nobody else writes there. What is made of
+answers, scores and embeddings, must not be what it was under other answers. Sixteen clients each are a
+process. Does not know how reads are kept current.
 """
 
 import os
 import random
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
-from multiprocessing.queues import SimpleQueue
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 from app.catalogs import put_catalog
@@ -36,9 +37,12 @@ P99 = 0.25
 CATALOG = "/v1/catalogs/c"
 MOVIES = [f"m{number}" for number in range(50)]
 _PAUSE = 0.13  # seconds, on average: 100,000 operations in five minutes, and some to spare
+_UNAVAILABLE = 503
 _RECONNECT = 50  # operations
 _WRITES = 10  # of so many operations one
 _PROCESSES = 4
+_PATIENCE = 120.0  # seconds more at most, where there are too few operations by then
+_REPLACED = 0.5  # of the writes, so many change an answer that was given, so that only its value is new
 
 
 @dataclass
@@ -68,10 +72,13 @@ class Person:
         self._user = f"u{self._number}-{self._lives}"
         self._answers: dict[str, float] = {}
         self._version = 0
+        self._seen: dict[object, dict[str, float]] = {}
 
-    def live(self, ends: float) -> None:
-        """Write and read until the time is over."""
-        while time.time() < ends:
+    def live(self, began: float, seconds: float, least: int) -> None:
+        """Write and read until the time is over and there were so many operations."""
+        while (past := time.time() - began) < seconds or (
+            self.tally.operations < least and past < seconds + _PATIENCE
+        ):
             if self.tally.operations % _RECONNECT == 0:
                 self._source.choice(self._connections).close()
             client = self._source.choice(self._connections)
@@ -89,7 +96,8 @@ class Person:
             client.close()
 
     def _write(self, client: Client) -> None:
-        movie = self._source.choice(MOVIES)
+        replaces = self._answers and self._source.random() < _REPLACED
+        movie = self._source.choice([*self._answers] if replaces else MOVIES)
         path = f"{CATALOG}/users/{self._user}/responses/{movie}"
         remove = len(self._answers) > 10 and movie in self._answers  # noqa: PLR2004 - enough to score by
         value = self._source.randrange(1000) / 1000
@@ -125,14 +133,22 @@ class Person:
         """Return whether an answer is of all that was acknowledged, and of nothing else."""
         shown = reply.json
         if what == "embedding":
-            return bool(
-                (shown["responses"], shown["embedding_version"]) == (len(self._answers), self._version)
-            )
+            current = (shown["responses"], shown["embedding_version"]) == (len(self._answers), self._version)
+            made = shown["training"], *shown["embedding"].values(), shown["offset"], *shown["learned"]
+            return current and self._is_new(made)
         if what == "responses":
             return {each["movie"]: each["response"] for each in shown["items"]} == self._answers
         named = {each["movie"] for each in shown["scores"]}
         answered = what == "recommendations" and named & self._answers.keys()
-        return shown["responses"] == len(self._answers) and not answered
+        current = shown["responses"] == len(self._answers) and not answered
+        if shown["basis"] != "learned":
+            return current
+        made = (shown["training"], *((each["movie"], each["logit"]) for each in shown["scores"]))
+        return current and self._is_new(made)
+
+    def _is_new(self, made: tuple[Any, ...]) -> bool:
+        """Return whether numbers that a training makes of answers were never made of other answers."""
+        return self._seen.setdefault(made, dict(self._answers)) == self._answers
 
     def _note(self, reply: Reply) -> None:
         said = reply.json.get("detail", "")
@@ -152,13 +168,14 @@ def run(scale: float) -> list[Figure]:
             web, ports, stop = (_start_whole if scale == 1.0 else _start_forked)(started)
             try:
                 _train(ports[0])
-                tallies, trainings = _live(ports, seconds)
+                tallies, trainings, lasted = _live(ports, seconds, round(OPERATIONS * scale))
             finally:
                 stop()
             said = started.log.read_text()
         with opened(folder) as database, database.reading() as connection:
             check_sound(connection)
-        return _figures(tallies, web, trainings, said.count("database is locked"), seconds)
+        locked = said.count("database is locked")
+        return _figures(tallies, web, trainings, locked, lasted, round(OPERATIONS * scale))
 
 
 Started = tuple[int, list[int], Callable[[], None]]
@@ -183,35 +200,28 @@ def _start_forked(started: Processes) -> Started:
     return len(ports), ports, lambda: None
 
 
-def _live(ports: list[int], seconds: float) -> tuple[list[Tally], int]:
+def _live(ports: list[int], seconds: float, least: int) -> tuple[list[Tally], int, float]:
     """Run the clients, each so many in a process, and trainings one after the other beside them."""
-    context = get_context("forkserver")
-    ends = time.time() + seconds
-    answers: SimpleQueue[list[Tally]] = context.SimpleQueue()
     share = CLIENTS // _PROCESSES
-    crowds = [
-        context.Process(target=_crowd, args=(range(first, first + share), ports, ends, answers))
-        for first in range(0, CLIENTS, share)
-    ]
-    for crowd in crowds:
-        crowd.start()
-    trainings = 0
-    while time.time() < ends:
-        trainings += _train(ports[0])
-    tallies = [tally for _ in crowds for tally in answers.get()]
-    for crowd in crowds:
-        crowd.join()
-    return tallies, trainings
+    trainings, began = 0, time.time()
+    with ProcessPoolExecutor(_PROCESSES, get_context("forkserver")) as crowds:
+        living = [
+            crowds.submit(_crowd, range(first, first + share), ports, seconds, -(-least // CLIENTS))
+            for first in range(0, CLIENTS, share)
+        ]
+        while not all(crowd.done() for crowd in living):
+            trainings += _train(ports[0])
+    return [tally for crowd in living for tally in crowd.result()], trainings, time.time() - began
 
 
-def _crowd(numbers: range, ports: list[int], ends: float, answers: SimpleQueue[list[Tally]]) -> None:
+def _crowd(numbers: range, ports: list[int], seconds: float, least: int) -> list[Tally]:
+    began = time.time()
     people = [Person(number, ports) for number in numbers]
-    threads = [threading.Thread(target=person.live, args=(ends,)) for person in people]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    answers.put([person.tally for person in people])
+    with ThreadPoolExecutor(len(people)) as threads:
+        living = [threads.submit(person.live, began, seconds, least) for person in people]
+    for person in living:
+        person.result()
+    return [person.tally for person in people]
 
 
 def _train(port: int) -> int:
@@ -222,21 +232,25 @@ def _train(port: int) -> int:
             posted = client.ask("POST", f"{CATALOG}/trainings", body)
             if not posted.done:
                 return 0
-            while client.ask("GET", posted.headers["location"]).json["status"] in {"queued", "running"}:
+            while (shown := client.ask("GET", posted.headers["location"])).status == _UNAVAILABLE or (
+                shown.json["status"] in {"queued", "running"}
+            ):
                 time.sleep(0.2)
     except Lost:
         return 0
-    return 1
+    return int(shown.json["status"] == "succeeded")
 
 
-def _figures(tallies: list[Tally], web: int, trainings: int, locked: int, seconds: float) -> list[Figure]:
+def _figures(
+    tallies: list[Tally], web: int, trainings: int, locked: int, seconds: float, least: int
+) -> list[Figure]:
     operations = sum(tally.operations for tally in tallies)
     violations = [one for tally in tallies for one in tally.violations]
     failures = sum((tally.failures for tally in tallies), Counter[str]())
     locked += sum(count for said, count in failures.items() if "locked" in said)
     writes = [one for tally in tallies for one in tally.writes]
     reads = [one for tally in tallies for one in tally.reads]
-    enough = operations >= OPERATIONS or seconds < SECONDS  # a part need not be so many
+    enough = operations >= least and trainings > 0
     what = (
         f"{len(tallies)} clients through {web} web processes, {seconds:.0f} s, {trainings} trainings beside "
         f"them: {operations:,} operations, {operations / seconds:.0f} a second"
