@@ -31,7 +31,7 @@ from tests.raw import connect
 _TIMES = 2000
 _SEED = 11
 _STREAMS = 16
-_COMPUTE, _DRAWING = 1, 1
+_COMPUTE, _DRAWING, _IMPORTING = 1, 1, 1
 _LONGEST = 0.08  # from sending to hanging up
 _SETTLED = 60.0
 
@@ -81,6 +81,7 @@ def run(scale: float) -> list[Figure]:
             service.http.get("/v1/catalogs/class/plots/heatmap.svg").raise_for_status()
             _dry_run(service)
             before = _held(service, folder)
+            check(before.children == _COMPUTE + _DRAWING + _IMPORTING)
             done = dict.fromkeys(_KINDS, 0)
             for number in range(times):
                 kind = list(_KINDS)[number % len(_KINDS)]
@@ -139,6 +140,7 @@ def _environment(folder: Path) -> dict[str, str]:
     return {
         "LIKELY_COMPUTE_PROCESSES": str(_COMPUTE),
         "LIKELY_DRAWING_PROCESSES": str(_DRAWING),
+        "LIKELY_IMPORT_PROCESSES": str(_IMPORTING),
         "LIKELY_STREAMS": str(_STREAMS),
         "TMPDIR": str(folder / "temporary"),
     }

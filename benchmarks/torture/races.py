@@ -42,7 +42,6 @@ class Found:
     """What came out of the races so far."""
 
     races: int = 0
-    frozen: int = 0
     taken_over: int = 0
     refused: int = 0
     wrong: int = 0
