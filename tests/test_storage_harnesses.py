@@ -2,16 +2,18 @@
 
 import pytest
 
+from benchmarks.torture.defects.defect import part, times
 from benchmarks.torture.harnesses import run
 
-pytestmark = pytest.mark.timeout(600)  # services are started and killed, beside whatever else runs
+# Services are started and killed, beside whatever else runs.
+pytestmark = pytest.mark.timeout(600 * max(1.0, times()))
 
 
 def test_disks_that_are_full_or_fail_lose_nothing() -> None:
-    [figure] = run("disks", 0.01)
+    [figure] = run("disks", part(0.01))
     assert figure.held, figure.found
 
 
 def test_backups_under_writes_and_migrations_lose_nothing() -> None:
-    for figure in run("backups", 0.03):
+    for figure in run("backups", part(0.03)):
         assert figure.held, figure.found

@@ -1,13 +1,19 @@
 """A small part of each harness that tries to break the promises, from the seeds of the long runs."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from benchmarks.torture import kills
+from benchmarks.torture.client import Reply
 from benchmarks.torture.commits import find_commits
+from benchmarks.torture.defects.defect import part, times
 from benchmarks.torture.failpoints import BOUNDARIES
 from benchmarks.torture.harnesses import run
+from benchmarks.torture.processes import Processes
 
 APP = Path(__file__).parents[1] / "app"
 # Commits that no failpoint reaches, each with the reason why that is right.
@@ -17,10 +23,12 @@ UNREACHED = {
 
 PARTS = {"kills": 0.01, "failpoints": 0.05, "clients": 0.01, "races": 0.02, "deletions": 0.01}
 
+pytestmark = pytest.mark.timeout(600 * max(1.0, times()))  # processes start late beside whatever else runs
+
 
 @pytest.mark.parametrize("harness", PARTS)
 def test_a_part_of_the_harness_breaks_no_promise(harness: str) -> None:
-    broken = [figure for figure in run(harness, PARTS[harness])[:1] if not figure.held]
+    broken = [figure for figure in run(harness, part(PARTS[harness]))[:1] if not figure.held]
     assert not broken
 
 
@@ -30,7 +38,7 @@ def test_every_commit_of_the_application_has_a_failpoint() -> None:
 
 
 def test_no_function_commits_in_two_places_which_a_failpoint_could_not_tell_apart() -> None:
-    assert [name for name, times in Counter(find_commits(APP)).items() if times > 1] == []
+    assert [name for name, count in Counter(find_commits(APP)).items() if count > 1] == []
 
 
 def test_a_commit_is_found_wherever_it_stands(tmp_path: Path) -> None:
@@ -46,3 +54,18 @@ def test_a_commit_is_found_wherever_it_stands(tmp_path: Path) -> None:
     )
     found = find_commits(tmp_path / "app")
     assert found == ["app.shelf.Shelf.tidy", "app.shelf.Shelf.tidy.<locals>.again", "app.shelf"]
+
+
+@pytest.mark.skipif(times() == 1, reason="takes a minute at least: `make torture HARNESSES=soak`")
+def test_a_part_of_the_soak_grows_and_loses_nothing() -> None:
+    [figure] = run("soak", part(1 / 60))
+    assert figure.held, figure.found
+
+
+def test_fewer_kills_than_were_asked_for_are_not_held(tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as clients:
+        killing = kills.Killing(Processes(tmp_path), clients, Random(1))
+    killing.kills = 10
+    killing.book.notes[0].write("what", 1, lambda: Reply(200, {}, b""))
+    assert killing.figures(enough=10)[0].held
+    assert not killing.figures(enough=11)[0].held

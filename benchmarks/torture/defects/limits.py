@@ -7,6 +7,7 @@ _CONNECTIONS = "tests/test_connections.py"
 _ADMISSION = "tests/routes/test_admission.py"
 _OVERLOAD = "tests/test_overload.py"
 _LOGS = "tests/test_logs.py"
+_HARNESSES = "tests/test_harnesses_of_limits.py::"
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
@@ -143,5 +144,27 @@ DEFECTS: tuple[Defect, ...] = (
         "hide_parameters=True",
         "hide_parameters=False",
         (f"{_LOGS}::test_an_error_of_the_database_does_not_show_what_was_to_be_stored",),
+    ),
+    # Each of these is for a harness, to be found by the part of it that is among the tests, or by more of it.
+    Defect(
+        what="overload: a refusal at the door does not say when to come back",
+        file="app/routes/entrance.py",
+        right='{"retry-after": "1", **headers}',
+        wrong="headers",
+        tests=(f"{_HARNESSES}test_overload_is_refused_with_a_time_to_come_back_and_the_rest_is_served",),
+    ),
+    Defect(
+        what="disconnects: the place of a stream is never left",
+        file="app/routes/trainings.py",
+        right="    finally:\n        app.streams.leave()",
+        wrong="    finally:\n        pass",
+        tests=(f"{_HARNESSES}test_clients_that_hang_up_leave_nothing_behind",),
+    ),
+    Defect(
+        what="hostile: a problem repeats half of a surrogate pair as it came",
+        file="app/routes/problems.py",
+        right="ensure_ascii=True",
+        wrong="ensure_ascii=False",
+        tests=(f"{_HARNESSES}test_hostile_requests_are_never_a_fault_of_the_service",),
     ),
 )

@@ -6,6 +6,7 @@ _BACKUPS = "tests/test_backups.py::"
 _VERIFICATION = "tests/test_verification.py::"
 _FAULTS = "tests/routes/test_storage_faults.py::"
 _VERSIONS = "tests/test_sqlite_versions.py::"
+_HARNESSES = "tests/test_storage_harnesses.py::"
 
 DEFECTS = (
     Defect(
@@ -112,5 +113,20 @@ DEFECTS = (
         right="    if worker or settings.import_processes or settings.web_processes > 1:",
         wrong="    if worker:",
         tests=(f"{_VERSIONS}test_several_writers_are_refused_on_an_affected_version",),
+    ),
+    # Each of these is for a harness, to be found by the part of it that is among the tests, or by more of it.
+    Defect(
+        what="disks: an error of the disk is answered as a bug",
+        file="app/database.py",
+        right="if type(error) not in {find_driver().DatabaseError, find_driver().OperationalError}:",
+        wrong="if type(error) is not find_driver().DatabaseError:",
+        tests=(f"{_HARNESSES}test_disks_that_are_full_or_fail_lose_nothing",),
+    ),
+    Defect(
+        what="backups: a backup is the file without its log",
+        file="app/backups.py",
+        right='            reading.execute("VACUUM INTO ?", (str(copy),))',
+        wrong="            copy.write_bytes(source.read_bytes())",
+        tests=(f"{_HARNESSES}test_backups_under_writes_and_migrations_lose_nothing",),
     ),
 )
