@@ -20,6 +20,11 @@ def test_hostile_requests_are_never_a_fault_of_the_service() -> None:
     assert len(REQUESTS) >= ENOUGH
 
 
+def test_clients_that_read_nothing_fill_no_memory_and_keep_nobody_waiting() -> None:
+    for figure in hostile.without_reading():
+        assert figure.held, figure
+
+
 def test_clients_that_hang_up_leave_nothing_behind() -> None:
     for figure in disconnects.run(part(0.012)):
         assert figure.held, figure

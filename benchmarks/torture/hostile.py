@@ -1,7 +1,8 @@
 """Hostile bodies and heads for every operation of /openapi.json, over raw sockets to a real service.
 
 No answer may be a fault of the service or take more than a second, slow senders aside; the web process may
-not keep what it was sent. Does not know what is hostile.
+not keep what it was sent. A second service has few places: clients that ask on and on and read nothing may
+neither fill its memory nor keep the others waiting. Does not know what is hostile.
 """
 
 import json
@@ -12,15 +13,17 @@ import struct
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx2
+
 from benchmarks.running import store_class, train_class
 from benchmarks.torture.figures import Figure
-from benchmarks.torture.hostile_requests import REQUESTS, Sending, Target, whole
+from benchmarks.torture.hostile_requests import REQUESTS, Sending, Target, head, whole
 from tests.live import Service, serving, wait_until_warm
 from tests.raw import Answer, connect, read_answer
 from tests.routes.test_bad_requests import BODIES
@@ -29,6 +32,10 @@ _SECONDS = 1.0
 _MIB = 2**20
 _GROWTH = 16 * _MIB
 _WARM = 0.1
+_PLACES = 4
+_FLOOD = 100_000
+_SERVED = 10.0
+_UNREAD_SECONDS = 0.2
 _SLOW_AT_ONCE = 32
 _SEED = 7
 _VALID = {"catalog": "class", "movie": "m0", "user": "0", "training": "1", "suffix": "txt"}
@@ -60,6 +67,11 @@ class Seen:
 
 
 def run(scale: float) -> list[Figure]:
+    """Return the figures of so large a share of all requests, and of clients that read nothing."""
+    return [*ask_every_operation(scale), *without_reading()]
+
+
+def ask_every_operation(scale: float) -> list[Figure]:
     """Return the figures of so large a share of all requests."""
     with TemporaryDirectory() as folder:
         store_class(folder)
@@ -102,6 +114,76 @@ def run(scale: float) -> list[Figure]:
     return _figures(len(REQUESTS), len(targets), seen, growth, alive=alive)
 
 
+def without_reading() -> list[Figure]:
+    """Return the figures of clients that read nothing, where places are taken and where they take them."""
+    environment = {"LIKELY_REQUESTS_AT_ONCE": str(_PLACES), "LIKELY_RECEIVE_SECONDS": "3"}
+    with TemporaryDirectory() as name, serving(Path(name), environment, "--no-worker") as service:
+        target, before = Target("GET", "/v1/catalogs"), _memory(service)
+        with ExitStack() as held:
+            for _ in range(_PLACES):
+                half = head(
+                    Target("PUT", "/v1/catalogs/c"), b"Content-Type: application/json", b"Content-Length: 100"
+                )
+                held.enter_context(connect(service.url)).sendall(half)
+            full = _is_full(service, head(target))
+            sent = _flood(held.enter_context(_deaf(service.url)), head(target), _FLOOD)
+            growth = _memory(service) - before
+        with ExitStack() as held:
+            for _ in range(2 * _PLACES):
+                _flood(held.enter_context(_deaf(service.url)), head(Target("GET", "/openapi.json")), 200)
+            began = time.perf_counter()
+            while (
+                not (served := send(service.url, Sending(head(target))).status == HTTPStatus.OK)
+                and time.perf_counter() - began < 3 * _SERVED
+            ):
+                time.sleep(0.1)
+            waited = time.perf_counter() - began
+    return [
+        Figure(
+            f"{sent:,} requests in a row by a client that reads no answer, while all places are taken",
+            "growth of the web process ≤ 16 MiB",
+            f"{growth / _MIB:.1f} MiB" + ("" if full else "; places were free"),
+            full and growth <= _GROWTH,
+        ),
+        Figure(
+            f"{2 * _PLACES} clients, each with 200 requests in a row of which it reads no answer, at "
+            f"{_PLACES} places",
+            f"others are served within {_SERVED:g} s",
+            f"after {waited:.1f} s" if served else f"not within {waited:.0f} s",
+            served and waited <= _SERVED,
+        ),
+    ]
+
+
+def _is_full(service: Service, request: bytes) -> bool:
+    """Return whether a request finds no place, as soon as that is so."""
+    for _ in range(20):
+        if send(service.url, Sending(request)).status == HTTPStatus.SERVICE_UNAVAILABLE:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _deaf(url: str) -> socket.socket:
+    """Return a connection that takes hardly anything in before somebody reads."""
+    parsed = httpx2.URL(url)
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(1.0)
+    connection.connect((parsed.host, parsed.port))
+    return connection
+
+
+def _flood(connection: socket.socket, request: bytes, times: int) -> int:
+    """Send a request so many times, or until the service takes no more; return how many were sent, about."""
+    sent = 0
+    with suppress(OSError):  # closed, or full
+        while sent < times:
+            connection.sendall(request * min(100, times - sent))
+            sent += min(100, times - sent)
+    return sent
+
+
 def list_targets(service: Service) -> list[Target]:
     """Return every operation of the OpenAPI document."""
     paths = service.http.get("/openapi.json").json()["paths"]
@@ -128,13 +210,18 @@ def send(url: str, sending: Sending) -> Answer:
     with connect(url, timeout=10) as connection, suppress(ConnectionError):
         began = time.perf_counter()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with suppress(ConnectionError):  # closed while it was sent: the answer may be here
+        if sending.end == "unread":
+            connection.settimeout(_UNREAD_SECONDS)  # the service need not take what it does not answer
+        with suppress(ConnectionError, TimeoutError):  # closed while it was sent: the answer may be here
             connection.sendall(sending.data)
             for piece in sending.pieces:
                 connection.sendall(piece)
                 time.sleep(0.05)
         if sending.end == "reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)
+            return Answer(0, {}, b"", 0)
+        if sending.end == "unread":
+            time.sleep(_UNREAD_SECONDS)
             return Answer(0, {}, b"", 0)
         if sending.end == "half":
             with suppress(OSError):

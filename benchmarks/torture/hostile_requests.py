@@ -35,7 +35,8 @@ class Target:
 class Sending:
     """Bytes to send, and what becomes of the connection then.
 
-    end   "read" waits for the answer, "half" ends the sending side first, "reset" throws the connection away
+    end   "read" waits for the answer, "half" ends the sending side first, "reset" throws the connection away,
+          "unread" hangs up after a while without having read anything
     slow  whether the sender takes its time, so that the answer may too
     """
 
@@ -404,6 +405,12 @@ _CONNECTIONS: dict[str, Make] = {
     "half a body, then a reset": _headed(lambda target: whole(target, target.body + b" ")[:-1], "reset"),
     "all, then a reset": _headed(lambda target: whole(target, target.body), "reset"),
     "all, then no more": _headed(lambda target: whole(target, target.body)),
+    "three hundred in a row, none of them read": _headed(
+        lambda target: whole(target, target.body) * 300, "unread"
+    ),
+    "a thousand pages in a row, none of them read": _headed(
+        lambda _: head(Target("GET", "/openapi.json")) * 1000, "unread"
+    ),
     "ten in a row": _headed(lambda target: whole(target, target.body) * 10),
     "one, and half of another": _headed(lambda target: whole(target, target.body) + head(target)[:-5]),
     "a head byte by byte": lambda target: Sending(
@@ -427,11 +434,29 @@ def _twice(target: Target) -> Sending:
     return Sending(whole(target, text[:-1] + b", " + text[1:]))
 
 
+def _typed_and_nested(media: bytes, body: bytes) -> Make:
+    return lambda target: Sending(whole(target, body, media=media))
+
+
+_NESTED = {
+    f"{depth:,} brackets as {media.decode()}": _typed_and_nested(
+        media, b'{"a": ' + b"[" * depth + b"]" * depth + b"}"
+    )
+    for media in (
+        b"application/JSON",
+        b"APPLICATION/JSON",
+        b"Application/Json; charset=UTF-8",
+        b"application/x+JSON",
+    )
+    for depth in (200, 5000, 100_000)
+}
+
 REQUESTS: dict[str, Make] = {
     **{f"number {name}": _in_every_field(token) for name, token in _NUMBERS.items()},
     **{f"text: {name}": _in_every_field(token) for name, token in _TEXTS.items()},
     **{f"value: {name}": _in_every_field(token) for name, token in _VALUES.items()},
     **{f"body: {name}": _sent(body) for name, body in _BODIES.items()},
+    **{f"body: {name}": make for name, make in _NESTED.items()},
     "body: every name twice": _twice,
     **{f"query {query[:30]!r}": _asked(query) for query in _QUERIES},
     **{f"a type {name}": _typed(media) for name, media in _MEDIA.items()},
