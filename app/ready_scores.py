@@ -11,9 +11,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 import torch
-from sqlalchemy import String, bindparam, cast, func, literal_column, select
+from sqlalchemy import String, bindparam, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from torch import Tensor
 
 from app.database import Database
@@ -29,6 +33,24 @@ _REMEMBERED_BYTES = 16 * 2**20
 _MOST_NAMED = 100
 _MOST_ANSWERED = 5_000  # movies that a user answered; likewise
 _MOST_NUMBERS = 1_000_000  # of a model's items; more take too long to be done between two requests
+
+
+class _Listed(FunctionElement[str]):
+    """All keys of a group as one text, with commas between them; NULL when there are none."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(_Listed, "sqlite")
+def _listed_in_sqlite(element: _Listed, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401 - SQLAlchemy's hook
+    return f"group_concat({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(_Listed, "postgresql")
+def _listed_in_postgresql(element: _Listed, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401 - likewise
+    return f"string_agg(CAST({compiler.process(element.clauses, **kw)} AS VARCHAR), ',')"
+
 
 _CURRENT = Prepared(
     select(
@@ -60,9 +82,7 @@ _SOME = (
 _ANSWERED = Prepared(
     select(
         User.version,
-        select(
-            func.aggregate_strings(cast(_SOME.c.movie_id, String), literal_column("','"))
-        ).scalar_subquery(),
+        select(_Listed(_SOME.c.movie_id)).scalar_subquery(),
     ).where(User.id == bindparam("user_id"))
 )
 

@@ -55,7 +55,9 @@ def test_the_middle_ratio_meets_the_goal_or_not(
 def test_a_peer_that_is_missing_leaves_its_line_empty_and_unmet() -> None:
     line = missing("recommendations", "LitServe", FASTER, "it is not installed")
     assert (line.ratio, line.met) == (None, False)
-    assert "| - | **no** | not measured: it is not installed | recommendations |" in lines_table([("recommendations", line)])
+    assert "| - | **no** | not measured: it is not installed | recommendations |" in lines_table(
+        [("recommendations", line)]
+    )
 
 
 def test_the_table_shows_the_ratio_with_its_spread() -> None:

@@ -18,7 +18,7 @@ from benchmarks.torture.processes import Processes
 APP = Path(__file__).parents[1] / "app"
 # Commits that no failpoint reaches, each with the reason why that is right.
 UNREACHED = {
-    "app.copying.copy_database": "into an empty database and in one transaction: who was cut off runs it again"
+    "app.copying.copy_database": "into an empty database, in one transaction: who was cut off runs it again"
 }
 
 PARTS = {"kills": 0.01, "failpoints": 0.05, "clients": 0.01, "races": 0.02, "deletions": 0.01}

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _OPENING = {"writing", "writing_fenced", "commit"}
-_DATABASE = {"database", "sqlite", "postgresql", "traced_database"}  # commit for all others, who are asked for
+_DATABASE = {
+    "database",
+    "sqlite",
+    "postgresql",
+    "traced_database",
+}  # commit for all others, who are asked for
 MIGRATION = "app.database.Database.migrate"
 
 
