@@ -1,7 +1,8 @@
 """What handlers of several resources take: ids in the path, a page of a list, the application's resources."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar, get_origin
 
 from fastapi import Depends, Path, Query, Request
 from fastapi.dependencies.models import Dependant
@@ -40,18 +41,21 @@ async def get_resources(request: Request) -> Resources:
 
 
 async def refuse_unknown_parameters(request: Request) -> None:
-    """Raise `BadInput` for query parameters that the route does not take: a misspelt dry_run stored files."""
+    """Raise `BadInput` for query parameters that the route does not take, or not twice.
+
+    A misspelt dry_run stored files; of two limits one was taken without a word.
+    """
     known = {
-        field.alias
+        field.alias: get_origin(field.field_info.annotation) is list
         for dependant in _dependants(request.scope["route"].dependant)
         for field in dependant.query_params
     }
+    right = f"there is no such parameter here; there is {', '.join(sorted(known)) or 'none'}"
+    given = Counter(name for name, _ in request.query_params.multi_items())
     places = [
-        Place(
-            f"there is no such parameter here; there is {', '.join(sorted(known)) or 'none'}", parameter=name
-        )
-        for name in dict.fromkeys(request.query_params)
-        if name not in known
+        Place("give this once" if name in known else right, parameter=name)
+        for name, times in given.items()
+        if name not in known or (times > 1 and not known[name])
     ]
     if places:
         raise BadInput(f"{places[0].parameter}: {places[0].detail}", places[:100])

@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.routes.classroom import CLASS
-from tests.routes.refusals import Refusing
+from tests.routes.refusals import Refusing, check_problem
 from tests.routes.test_bad_requests import BAD_IDS
 
 
@@ -85,3 +85,16 @@ def test_a_misspelt_parameter_is_refused_with_those_that_there_are(client: TestC
     misspelt, csv = "/v1/catalogs/x/movies:import?dry-run=true", {"content-type": "text/csv"}
     assert client.post(misspelt, content=b"movie\nm\n", headers=csv).status_code == 422
     assert client.get("/v1/catalogs/x").json()["movies"] == 0
+
+
+@pytest.mark.parametrize("query", ["scores?movie=m0&movie=m1", "next-question?exclude=m0&exclude=m1"])
+def test_lists_are_given_by_repeating_a_parameter(client: TestClient, trained: str, query: str) -> None:
+    assert client.get(f"{trained}/users/0/{query}").status_code in {200, 409}
+
+
+@pytest.mark.parametrize(
+    "query", ["recommendations?limit=1&limit=2", "scores?movie=m0&training=1&training=1"]
+)
+def test_what_is_no_list_is_given_once(client: TestClient, trained: str, query: str) -> None:
+    problem = check_problem(client.get(f"{trained}/users/0/{query}"))
+    assert problem["status"] == 422

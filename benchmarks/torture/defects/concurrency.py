@@ -12,14 +12,14 @@ _PROMISES = "tests/test_torture.py::test_a_part_of_the_harness_breaks_no_promise
 DEFECTS: tuple[Defect, ...] = (
     Defect(
         what="a commit does not wait for the disk",
-        file="app/database.py",
+        file="app/sqlite.py",
         right='"synchronous = FULL"',
         wrong='"synchronous = OFF"',
         tests=(f"{_DATABASE}::test_every_connection_is_durable_and_checks_foreign_keys",),
     ),
     Defect(
         what="a writer takes the write lock with its first write, not before it reads",
-        file="app/database.py",
+        file="app/sqlite.py",
         right='execution_options(begin="IMMEDIATE")',
         wrong='execution_options(begin="DEFERRED")',
         tests=(f"{_DATABASE}::test_many_threads_and_processes_write_without_losing_anything",),
@@ -180,7 +180,7 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         what="soak: a writer takes the write lock with its first write, not before it reads",
-        file="app/database.py",
+        file="app/sqlite.py",
         right='execution_options(begin="IMMEDIATE")',
         wrong='execution_options(begin="DEFERRED")',
         tests=("tests/test_torture.py::test_a_part_of_the_soak_grows_and_loses_nothing",),

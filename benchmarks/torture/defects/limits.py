@@ -140,7 +140,7 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         "the database's errors show what was to be stored",
-        "app/database.py",
+        "app/sqlite.py",
         "hide_parameters=True",
         "hide_parameters=False",
         (f"{_LOGS}::test_an_error_of_the_database_does_not_show_what_was_to_be_stored",),

@@ -88,7 +88,7 @@ DEFECTS = (
     ),
     Defect(
         what="a full disk is taken for any I/O error",
-        file="app/database.py",
+        file="app/sqlite.py",
         right="== find_driver().SQLITE_FULL",
         wrong="== find_driver().SQLITE_NOMEM",
         tests=(f"{_FAULTS}test_no_space_is_507_reads_go_on_and_writes_when_there_is_space_again",),
@@ -117,7 +117,7 @@ DEFECTS = (
     # Each of these is for a harness, to be found by the part of it that is among the tests, or by more of it.
     Defect(
         what="disks: an error of the disk is answered as a bug",
-        file="app/database.py",
+        file="app/sqlite.py",
         right="if type(error) not in {find_driver().DatabaseError, find_driver().OperationalError}:",
         wrong="if type(error) is not find_driver().DatabaseError:",
         tests=(f"{_HARNESSES}test_disks_that_are_full_or_fail_lose_nothing",),
