@@ -107,6 +107,11 @@ SURER = """
         ("UPDATE user_embeddings SET version = 99 WHERE user_id = 2", (), "user '1' in training 1 is ahead"),
         ("DELETE FROM users WHERE id = 2", (), "a row of responses refers to no row of users"),
         ("UPDATE responses SET response = 7 WHERE user_id = 1", (), "'0' to 'm0' is no number from 0 to 1"),
+        (
+            "UPDATE responses SET movie_id = 4 WHERE user_id = 1 AND movie_id = 1",
+            (),
+            "'0' to 'f0' crosses catalogs",
+        ),
         ("UPDATE servings SET training_id = 2 WHERE catalog_id = 1", (), "training 2 serves 'class'"),
         ("UPDATE trainings SET status = 'failed' WHERE id = 2", (), "training 2 is failed and left 10 emb"),
         (
