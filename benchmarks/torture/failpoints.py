@@ -284,7 +284,11 @@ COMMANDS = [
 ]
 
 
-BOUNDARIES = {each.boundary for each in (*REQUESTS, *WORK, *COMMANDS)}
+BOUNDARIES = {
+    *(each.boundary for each in REQUESTS),
+    *(each.boundary for each in WORK),
+    *(each.boundary for each in COMMANDS),
+}
 
 
 def run(scale: float) -> list[Figure]:
