@@ -35,6 +35,7 @@ _WARM = 0.1
 _PLACES = 4
 _FLOOD = 100_000
 _SERVED = 10.0
+_FILLED = 5.0  # seconds, until the buffers of those who do not read are full
 _UNREAD_SECONDS = 0.2
 _SLOW_AT_ONCE = 32
 _SEED = 7
@@ -131,6 +132,7 @@ def without_reading() -> list[Figure]:
         with ExitStack() as held:
             for _ in range(2 * _PLACES):
                 _flood(held.enter_context(_deaf(service.url)), head(Target("GET", "/openapi.json")), 200)
+            time.sleep(_FILLED)
             began = time.perf_counter()
             while (
                 not (served := send(service.url, Sending(head(target))).status == HTTPStatus.OK)

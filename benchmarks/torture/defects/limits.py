@@ -166,5 +166,6 @@ DEFECTS: tuple[Defect, ...] = (
         right="ensure_ascii=True",
         wrong="ensure_ascii=False",
         tests=(f"{_HARNESSES}test_hostile_requests_are_never_a_fault_of_the_service",),
+        times=10,  # 327 requests did not find it: few of them have half a pair where it is repeated
     ),
 )
