@@ -37,8 +37,8 @@ run: $(READY) ## set up what is missing, train the class example and serve it
 	@exec .venv/bin/likely serve $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)")
 
 test: browser postgresql lint ## everything that must pass: lint, then the tests, and again on PostgreSQL
-	@.venv/bin/python -m pytest -n $(JOBS) --dist loadfile
-	@TEST_DATABASE=postgresql .venv/bin/python -m pytest -n $(JOBS) --dist loadfile
+	@.venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	@TEST_DATABASE=postgresql .venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 browser: $(READY_DEV) ## see that a Chromium is here to test the console in; on Debian root gets one
 	@.venv/bin/python -m tests.chromium

@@ -41,6 +41,11 @@ _ELSEWHERE = re.compile(
     r"|test_(connections|overload|compute|readme|makefile|class_tour|logs|plots|drawing|accuracy|speed)"
 )
 
+# Files of few tests that take long: they begin first, so that no core waits for the other at the end.
+_LONG = re.compile(
+    r"browser/|test_(torture|harnesses_of_limits|storage_harnesses|image|makefile|readme|operations|accuracy|durability)"
+)
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """On PostgreSQL run again what keeps something in a database, but what is about SQLite's files."""
@@ -56,7 +61,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         )
     ]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = chosen
+    items[:] = sorted(chosen, key=lambda item: not _LONG.search(item.nodeid))
 
 
 @pytest.fixture

@@ -98,11 +98,7 @@ byId("key").addEventListener("change", ({ target }) => {
 document.addEventListener("catalog", ({ detail }) => showFacts(detail));
 const begin = () => attempt(async () => {
   showTab(present());
-  try {
-    remember({ catalog: await listCatalogs() });
-  } catch (problem) {
-    if (problem.status !== 403 || present() !== "compute") throw problem; // who may only compute needs no catalogs
-  }
+  await listCatalogs().then((catalog) => remember({ catalog }), (refusal) => { if (refusal.status !== 403 || present() !== "compute") throw refusal; });
   await open();
 });
 onOtherState(begin);

@@ -125,9 +125,10 @@ class Client(asyncio.Protocol):
             self.done.set_result(None)
 
 
-def run(scale: float) -> list[Figure]:
-    """Return the figures of overloads of so large a share of the whole time."""
-    with TemporaryDirectory() as name, serving(Path(name), {}) as service:
+def run(scale: float, places: int = 128) -> list[Figure]:
+    """Return the figures of overloads of so large a share of the time, with places for so many requests."""
+    environment = {"LIKELY_REQUESTS_AT_ONCE": str(places)}
+    with TemporaryDirectory() as name, serving(Path(name), environment) as service:
         service.http.timeout = 120  # processes start late on a busy machine
         _fill(service)
         return [figure for load in _LOADS for figure in _overload(service, load, scale)]
