@@ -57,6 +57,7 @@ def test_scores_are_printed_best_first_or_as_asked(likely: Run) -> None:
     assert "m1" not in asked
 
 
+@pytest.mark.sqlite  # what is wrong is wrong in either, and each costs seconds
 @pytest.mark.parametrize(
     ("arguments", "environment", "sentence"),
     [
@@ -107,6 +108,7 @@ def test_an_error_is_one_clear_line_and_a_non_zero_exit(
     assert line.startswith(sentence)
 
 
+@pytest.mark.sqlite
 def test_a_file_that_is_no_database_is_said_so(likely: Run, tmp_path: Path) -> None:
     (tmp_path / "likely.db").write_text("I am a letter, and quite a long one. " * 100)
     done = likely("migrate")

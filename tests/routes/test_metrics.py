@@ -157,6 +157,7 @@ def test_the_queue_says_how_long_its_oldest_waits_and_who_is_silent(
     assert len(STATUSES) == len(families(text)["likely_trainings"].samples)
 
 
+@pytest.mark.sqlite  # its file is taken away
 def test_a_database_that_does_not_answer_takes_only_its_own_numbers_along(
     client: TestClient, tmp_path: Path
 ) -> None:

@@ -123,7 +123,7 @@ def statuses() -> Iterator[list[int]]:
 
 
 @schema.parametrize()
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_service_keeps_to_its_openapi_document(
     case: schemathesis.Case[Any], service: Service, training: int, statuses: list[int]
 ) -> None:
