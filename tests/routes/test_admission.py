@@ -1,4 +1,4 @@
-"""Requests are begun as the settings allow: so many at once, and so many of a kind from one client."""
+"""Requests are begun as the settings allow: so many of a kind from one client in a while."""
 
 from collections.abc import Iterator
 
