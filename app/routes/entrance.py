@@ -23,6 +23,7 @@ ENTRANCE = "entrance"  # in the state that the application starts with
 _PROBES = frozenset({b"/livez", b"/readyz", b"/metrics"})
 _NAME = "0" * 16  # as long as a new request's name, in whose place it stands
 _CLOSE = {"connection": "close"}
+_LOOKED_AT = frozenset({b"origin", b"x-request-id"})
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,3 @@ class Entrance:
             "access-control-expose-headers": ", ".join(EXPOSED),
             "vary": "Origin",
         }
-
-
-_LOOKED_AT = frozenset({b"origin", b"x-request-id"})
