@@ -3,7 +3,9 @@
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,7 +39,9 @@ def test_the_image_serves_is_healthy_and_writes_only_its_volume(image: Image) ->
     assert made.returncode == 0, made.stderr
     files = image.root / "files"
     traced = (
-        ["strace", "-D", "-f", "-qq", "-e", "trace=%file", "-o", str(files)] if shutil.which("strace") else []
+        ["strace", "-D", "-f", "--quiet=attach", "-e", "trace=%file", "-o", str(files)]
+        if shutil.which("strace")
+        else []
     )
     with running(image, QUIET, *traced) as environment:
         assert not is_healthy(image, environment), "it is not ready at once"
@@ -47,9 +51,20 @@ def test_the_image_serves_is_healthy_and_writes_only_its_volume(image: Image) ->
     data = image.here("/data")
     assert {file.name for file in (image.root / "data").iterdir()} >= {"likely.db"}
     if traced:
-        written = [line for line in files.read_text().splitlines() if _writes(line)]
+        written = [line for line in _all_seen(files) if _writes(line)]
         assert any(data in line for line in written)
         assert [line for line in written if data not in line and '"/dev/' not in line] == []
+
+
+def _all_seen(files: Path) -> list[str]:
+    """Return what strace saw until the first process that it saw was gone; it writes that a while afterwards."""
+    deadline = time.monotonic() + 60
+    lines: list[str] = []
+    while not lines or not any(line.startswith(f"{lines[0].split()[0]} +++ exited") for line in lines):
+        assert time.monotonic() < deadline, "strace did not see the end of the service"
+        time.sleep(0.1)
+        lines = files.read_text().splitlines()
+    return lines
 
 
 def _writes(line: str) -> bool:
