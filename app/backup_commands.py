@@ -23,7 +23,7 @@ def backup(
 ) -> None:
     """Write the database to a file, also while the service runs."""
     from app.backups import back_up
-    from app.terminal import out
+    from app.printing import out
 
     report = back_up(_find_file("write its files with pg_dump"), file)
     out.print(f"wrote {file}: {file.stat().st_size:,} bytes", markup=False, soft_wrap=True)
@@ -39,7 +39,7 @@ def restore(
 ) -> None:
     """Bring a backup back as the database; the service must not run."""
     from app import backups
-    from app.terminal import out
+    from app.printing import out
 
     target = _find_file("bring back what pg_dump wrote with pg_restore")
     report = backups.restore(file, target, replace=replace)
@@ -64,7 +64,7 @@ def verify(
     file: Annotated[Path | None, typer.Argument(help="a backup; the database if none is named")] = None,
 ) -> None:
     """Look for faults in the database or in a backup; exit status 1 if there are any."""
-    from app.terminal import out
+    from app.printing import out
     from app.verification import verify_database, verify_file
 
     url = _read_url()

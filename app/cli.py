@@ -200,7 +200,7 @@ def _stop_at_end_of_stdin(stop: threading.Event) -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the database's tables up to date; `serve` does so too."""
-    from app.terminal import out
+    from app.printing import out
 
     settings = Settings()
     database = Database.migrated(settings.database_url, settings.busy_seconds)
@@ -241,10 +241,11 @@ def import_movielens(
     """Import a MovieLens folder: its movies, and its ratings as likes and dislikes."""
     from app import movielens, terminal
     from app.catalogs import read_catalog
+    from app.printing import progress_bar
 
     settings = Settings()
     database = Database.migrated(settings.database_url, settings.busy_seconds)
-    with terminal.progress_bar() as progress:
+    with progress_bar() as progress:
         task = progress.add_task(f"importing {path.name}", total=None)
         movielens.import_movielens(
             database,

@@ -15,7 +15,7 @@ def copy(
 ) -> None:
     """Copy everything to another database and compare it; stop the service first."""
     from app.copying import copy_database, count_rows
-    from app.terminal import out, progress_bar
+    from app.printing import out, progress_bar
 
     configure_logs("error")
     busy_seconds = Settings().busy_seconds

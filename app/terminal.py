@@ -1,18 +1,17 @@
-"""What commands show at a terminal: progress bars, tables. Does not know the command line's flags."""
+"""Training from a terminal, and the tables that commands print. Does not know the command line's flags."""
 
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from app.catalogs import CatalogSummary
 from app.database import Database
 from app.errors import Conflict
 from app.measures import Comparison, HeldOut
+from app.printing import out, progress_bar
 from app.scores import UserScores, score_movies
 from app.settings import Settings
 from app.trained_models import TrainedModels
@@ -32,16 +31,7 @@ from models.holdout import Holdout
 from models.trainer import Step
 from models.trial import Trial
 
-out = Console(highlight=False)
-
 _BAR = 20  # characters
-
-
-def progress_bar() -> Progress:
-    """Return a progress bar that disappears when it is done; nothing is shown where nobody looks."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def run_training(

@@ -108,6 +108,7 @@ def evaluate(
 ) -> None:
     """Print how good trainers' scores are on responses that they did not see; a fifth of them by default."""
     from app import terminal
+    from app.printing import progress_bar
     from app.trials import compare
     from models.holdout import Holdout
 
@@ -117,7 +118,7 @@ def evaluate(
     holdout = _holdout(fraction, last_n, by if fraction or last_n else None) or Holdout(
         fraction=0.2, by=by or "time"
     )
-    with terminal.progress_bar() as progress:
+    with progress_bar() as progress:
         task = progress.add_task(f"evaluating on {catalog}", total=None)
         names = list(dict.fromkeys(trainer or [TrainerName.MIXED_EFFECTS]))
         trials = compare(database, catalog, names, holdout, seed, settings, lambda: progress.advance(task))

@@ -57,7 +57,7 @@ def test_the_image_serves_is_healthy_and_writes_only_its_volume(image: Image) ->
 
 
 def _all_seen(files: Path) -> list[str]:
-    """Return what strace saw until the first process that it saw was gone; it writes that a while afterwards."""
+    """Return what strace saw until the first process that it saw was gone; it writes that afterwards."""
     deadline = time.monotonic() + 60
     lines: list[str] = []
     while not lines or not any(line.startswith(f"{lines[0].split()[0]} +++ exited") for line in lines):
