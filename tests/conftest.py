@@ -1,5 +1,6 @@
 """What several test files start from: an empty database, the application on it, the class catalog."""
 
+import gc
 import logging
 import os
 import re
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from fastapi.dependencies import models as fastapi_models
 from fastapi.testclient import TestClient
 from schemathesis.pytest.plugin import SchemathesisFunction
 
@@ -45,6 +47,24 @@ _ELSEWHERE = re.compile(
 _LONG = re.compile(
     r"browser/|test_(torture|harnesses_of_limits|storage_harnesses|image|makefile|readme|operations|accuracy|durability)"
 )
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected, millions of objects that stay, out of every later look for garbage."""
+    gc.collect()
+    gc.freeze()
+
+
+# What FastAPI remembers of each function that it calls; some hold their application.
+_REMEMBERED = [kept for kept in vars(fastapi_models).values() if hasattr(kept, "cache_clear")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _applications_go() -> Iterator[None]:
+    """Let a file's applications go with it: the collector went through hundreds of them again and again."""
+    yield
+    for remembered in _REMEMBERED:
+        remembered.cache_clear()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
