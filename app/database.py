@@ -208,6 +208,10 @@ class Database:
         """Return whether a connection of the driver's own has ended, and another is needed."""
         return self._kept.is_lost(connection)
 
+    def is_passing(self, error: Exception) -> bool:
+        """Return whether an error of the driver's own is of the database's state, and no mistake of ours."""
+        return self._kept.worded(error) is not None
+
     @property
     def errors(self) -> type[Exception]:
         """What the driver's own connections raise."""

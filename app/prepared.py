@@ -98,9 +98,13 @@ class PreparedReads:
                 self._connection = self._database.connect_without_waiting()
                 weakref.finalize(self, self._connection.close)
             found = prepared.run_in(self._connection, self._database.engine.dialect, parameters)
-        except (Unavailable, self._database.errors):
+        except Unavailable:
+            return None
+        except self._database.errors as error:
             if self._connection is not None and self._database.is_lost(self._connection):
                 self._connection = None
+            if not self._database.is_passing(error):
+                raise
             return None
         else:
             return found

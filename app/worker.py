@@ -108,6 +108,7 @@ class Worker:
     def __init__(self, database: Database, settings: Settings, name: str) -> None:
         self._database, self._settings, self._name = database, settings, name
         self._models = TrainedModels()
+        self._relearned = 0  # the catalog that had its turn last
         self.stop = threading.Event()
 
     def run(self) -> None:
@@ -180,11 +181,15 @@ class Worker:
         """Store some embeddings that bulk changes left behind; return whether there were any."""
         with self._database.reading() as connection:
             key = connection.scalar(
-                select(Catalog.id).where(Catalog.embeddings_behind).order_by(Catalog.id).limit(1)
+                select(Catalog.id)
+                .where(Catalog.embeddings_behind)
+                .order_by(Catalog.id <= self._relearned, Catalog.id)
+                .limit(1)
             )
             catalog = None if key is None else find_catalog_by_key(connection, key)
             if catalog is None:
                 return False
+        self._relearned = catalog.id  # whatever comes of it, others have their turn first
         # Who cannot be relearned here is by whoever reads them, and told there.
         with self._surviving("relearning", lambda _: self._stop_looking(catalog.id)):
             self._relearn_in(catalog)

@@ -68,7 +68,7 @@ def comparable(output: str) -> str:
     output = re.sub(r"-?\d+\.\d{6,}", lambda number: f"{float(number[0]):.5g}", output)
     output = re.sub(r'"\d{4}-\d\d-\d\dT[^"]*"', '"a time"', output)
     output = re.sub(r'"request_id": ?"[^"]*"', '"request_id": "an id"', output)
-    return re.sub(r"SQLite [\d.]+", "SQLite", output)
+    return re.sub(r"(SQLite|PostgreSQL) [\d.]+", r"\1", output)
 
 
 def _command(found: re.Match[str]) -> Command:

@@ -68,11 +68,15 @@ def _url(name: str) -> str:
 @cache
 def _server() -> Engine:
     given = os.environ.get("TEST_DATABASE_URL")
-    url = make_url(given) if given else _start()
+    url = make_url(given) if given else start_server(*_QUICK)
     return create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
 
 
-def _start() -> URL:
+def start_server(*settings: str) -> URL:
+    """Start a server for as long as this process lives, and return its URL; it listens at a socket only.
+
+    ``settings`` are PostgreSQL's own, as NAME=VALUE.
+    """
     programs = find_programs()
     folder = Path(tempfile.mkdtemp(prefix="likely-postgresql-"))
     user = _NOBODY if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
@@ -81,8 +85,8 @@ def _start() -> URL:
     data = folder / "data"
     initdb = f"initdb -D {data} -U likely -A trust -E UTF8 --locale=C -N"
     _run(programs, initdb, folder, user).wait()
-    settings = " ".join(f"-c {setting}" for setting in (*_QUICK, f"unix_socket_directories={folder}"))
-    server = _run(programs, f"postgres -D {data} -c listen_addresses= {settings}", folder, user)
+    given = " ".join(f"-c {setting}" for setting in (*settings, f"unix_socket_directories={folder}"))
+    server = _run(programs, f"postgres -D {data} -c listen_addresses= {given}", folder, user)
 
     def stop() -> None:
         server.send_signal(3)  # SIGQUIT: nothing of it is needed any more

@@ -21,7 +21,14 @@ UNREACHED = {
     "app.copying.copy_database": "into an empty database, in one transaction: who was cut off runs it again"
 }
 
-PARTS = {"kills": 0.01, "failpoints": 0.05, "clients": 0.01, "races": 0.02, "deletions": 0.01}
+PARTS = {
+    "kills": 0.01,
+    "failpoints": 0.05,
+    "clients": 0.01,
+    "hosts": 0.03,
+    "races": 0.02,
+    "deletions": 0.01,
+}
 
 pytestmark = pytest.mark.timeout(600 * max(1.0, times()))  # processes start late beside whatever else runs
 

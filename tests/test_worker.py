@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from app import publishing
 from app import worker as worker_module
-from app.catalogs import put_catalog
+from app.catalogs import CatalogRow, put_catalog
 from app.database import Database
 from app.errors import Unavailable
 from app.memory import Memory
@@ -232,3 +232,23 @@ def test_a_relearning_that_cannot_end_well_does_not_end_the_worker(
     second = enqueue(database, epochs=10)
     assert worker.run_next()
     assert read(database, second).status == "succeeded"
+
+
+@pytest.mark.usefixtures("class_catalog")
+def test_a_catalog_that_cannot_be_relearned_at_present_keeps_no_other_from_its_turn(
+    database: Database, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.writing() as connection:
+        put_catalog(connection, "second", None, ["a"])
+        connection.execute(update(Catalog).values(embeddings_behind=True))
+    asked = []
+
+    def unavailable(_: Worker, catalog: CatalogRow) -> None:
+        asked.append(catalog.catalog)
+        raise Unavailable("not at present")
+
+    monkeypatch.setattr(Worker, "_relearn_in", unavailable)
+    for _ in range(4):
+        with pytest.raises(Unavailable):
+            worker.relearn_some()
+    assert asked == ["class", "second", "class", "second"]

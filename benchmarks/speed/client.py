@@ -5,19 +5,23 @@ Does not know what is asked. What a client needs to read and write counts as the
 
 import http.client
 import json
+import time
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+_IDLE = 2.0  # seconds; after 5 the service closes a connection
+
 
 class Client:
-    """A keep-alive connection to a service; a context manager that closes it."""
+    """A keep-alive connection to a service, made anew after a pause; a context manager that closes it."""
 
     def __init__(self, url: str, seconds: float = 300) -> None:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or 80
         self._connection = http.client.HTTPConnection(host, port, timeout=seconds, blocksize=2**20)
+        self._used = time.monotonic()
 
     def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
         """Return the JSON of a successful answer; raises `RuntimeError` for any other."""
@@ -37,9 +41,12 @@ class Client:
     ) -> bytes:
         """Return a successful answer as it came; see `ask`."""
         headers = {"Content-Type": content_type} if content_type else {}
+        if time.monotonic() - self._used > _IDLE:
+            self._connection.close()  # it connects anew by itself
         self._connection.request(method, path, body or None, headers)
         answer = self._connection.getresponse()
         text = answer.read()
+        self._used = time.monotonic()
         if not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP's
             raise RuntimeError(f"{method} {path}: {answer.status} {text[:500]!r}")
         return text

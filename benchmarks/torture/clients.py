@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from app.catalogs import put_catalog
+from app.database import Database
 from app.movies import put_movie
 from app.responses import put_response
 from app.trained_models import TrainedModels
@@ -98,11 +99,10 @@ class Person:
     def _write(self, client: Client) -> None:
         replaces = self._answers and self._source.random() < _REPLACED
         movie = self._source.choice([*self._answers] if replaces else MOVIES)
-        path = f"{CATALOG}/users/{self._user}/responses/{movie}"
         remove = len(self._answers) > 10 and movie in self._answers  # noqa: PLR2004 - enough to score by
         value = self._source.randrange(1000) / 1000
         began = time.perf_counter()
-        reply = client.ask("DELETE", path) if remove else client.ask("PUT", path, {"response": value})
+        reply = self._ask_write(client, movie, remove=remove, value=value)
         self.tally.writes.append(time.perf_counter() - began)
         if not reply.done:
             self._note(reply)
@@ -116,13 +116,20 @@ class Person:
         if reply.json["embedding_version"] != self._version:
             self._violation(f"{reply.body!r} where {self._version} was due")
 
+    def _ask_write(self, client: Client, movie: str, *, remove: bool, value: float) -> Reply:
+        path = f"{CATALOG}/users/{self._user}/responses/{movie}"
+        return client.ask("DELETE", path) if remove else client.ask("PUT", path, {"response": value})
+
+    def _ask_read(self, client: Client, path: str) -> Reply:
+        return client.ask("GET", path)
+
     def _read(self, client: Client) -> None:
         user = f"{CATALOG}/users/{self._user}"
         named = urlencode([("movie", movie) for movie in self._source.sample(MOVIES, 3)])
         what = self._source.choice(["scores", "recommendations", "embedding", "responses"])
         query = {"scores": f"?{named}", "responses": "?limit=1000"}.get(what, "")
         began = time.perf_counter()
-        reply = client.ask("GET", f"{user}/{what}{query}")
+        reply = self._ask_read(client, f"{user}/{what}{query}")
         self.tally.reads.append(time.perf_counter() - began)
         if not reply.done:
             self._note(reply)
@@ -163,7 +170,8 @@ def run(scale: float) -> list[Figure]:
     seconds = SECONDS * scale
     with tempfile.TemporaryDirectory(prefix="likely-clients-") as name:
         folder = Path(name)
-        _make(folder)
+        with opened(folder) as database:
+            make_catalog(database)
         with processes(folder, POLL_SECONDS="0.1") as started:
             web, ports, stop = (_start_whole if scale == 1.0 else _start_forked)(started)
             try:
@@ -270,14 +278,14 @@ def _figures(
     ]
 
 
-def _make(folder: Path) -> None:
+def make_catalog(database: Database) -> None:
+    """Make the catalog that all of them use, with some answers to learn from at the beginning."""
     source = random.Random(1)  # noqa: S311 - a seed
-    with opened(folder) as database:
-        database.migrate()
-        with database.writing() as connection:
-            put_catalog(connection, "c", None, ["a", "b", "c"])
-            for movie in MOVIES:
-                put_movie(connection, "c", movie, None, [source.gauss(0, 1) for _ in range(3)])
-            for user in range(20):  # somebody to train from at the beginning
-                for movie in source.sample(MOVIES, 20):
-                    put_response(connection, TrainedModels(), "c", f"s{user}", movie, source.random(), None)
+    database.migrate()
+    with database.writing() as connection:
+        put_catalog(connection, "c", None, ["a", "b", "c"])
+        for movie in MOVIES:
+            put_movie(connection, "c", movie, None, [source.gauss(0, 1) for _ in range(3)])
+        for user in range(20):
+            for movie in source.sample(MOVIES, 20):
+                put_response(connection, TrainedModels(), "c", f"s{user}", movie, source.random(), None)

@@ -15,6 +15,7 @@ HARNESSES: tuple[str, ...] = (
     "kills",
     "failpoints",
     "clients",
+    "hosts",
     "races",
     "deletions",
     "disks",

@@ -38,12 +38,13 @@ class Processes:
 
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)
+    address: str | None = None
     started: list[ForkServerProcess] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        """Return the database's URL."""
-        return f"sqlite:///{self.folder}/likely.db"
+        """Return the database's URL: a file in the folder, unless another was given."""
+        return self.address or f"sqlite:///{self.folder}/likely.db"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -92,12 +93,12 @@ class Processes:
 
 
 @contextmanager
-def processes(folder: Path, **settings: str) -> Iterator[Processes]:
-    """Have processes to start on the database in ``folder``, and none left over."""
+def processes(folder: Path, address: str | None = None, **settings: str) -> Iterator[Processes]:
+    """Have processes to start on the database in ``folder``, or at an address, and none left over."""
     first = _FORKS.Process(target=_nothing)
     first.start()
     first.join()  # whoever is measured later finds everything imported
-    started = Processes(folder, settings)
+    started = Processes(folder, settings, address)
     try:
         yield started
     finally:

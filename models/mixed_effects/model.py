@@ -19,12 +19,11 @@ from models.mixed_effects.predictor import Predictor
 from models.mixed_effects.priors import Prior
 from models.mixed_effects.relearning import Normal
 from models.mixed_effects.standardisation import Standardisation
-from models.mixed_effects.terms import ItemTerms, TasteTerms
+from models.mixed_effects.terms import FEW, ItemTerms, TasteTerms
 from models.model import Explanation, Prediction, Taste, Weights
 from models.scoring import Best, best_of, scores
 
 _NUMBERS_AT_ONCE = 4_000_000  # float64, in the largest array
-_FEW = 128  # items: more, and numpy would use threads of its own
 _NOTHING = 1e-300  # so that of no uncertainty nothing is to be learned
 
 
@@ -67,7 +66,7 @@ class MixedEffectsModel:
 
     def predict(self, taste: Taste, rows: Tensor) -> Prediction:
         """Predict from the two posteriors; see `.predictor`, and for a few items `.terms`."""
-        if len(rows) > _FEW:
+        if len(rows) > FEW:
             return self.predictor.predict(_gaussian(taste), self.predictor.items.gathered(rows))
         return self._terms.predict(self._taste_terms(taste), rows)
 

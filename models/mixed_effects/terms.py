@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
-_FEW = 128  # items
+FEW = 128  # items: more at once, and numpy would use threads of its own
 _STEEPEST_DAMPING = pi / 16  # |dκ/dvar| is largest at var = 0
 
 
@@ -103,8 +103,8 @@ class ItemTerms:
         return damping(variance) * mean
 
     def _predict(self, taste: TasteTerms, rows: Rows) -> tuple[Floats, Floats]:
-        if len(rows) > _FEW:  # part by part: numpy would use threads of its own for more at once
-            parts = [self._predict(taste, part) for part in np.split(rows, range(_FEW, len(rows), _FEW))]
+        if len(rows) > FEW:
+            parts = [self._predict(taste, part) for part in np.split(rows, range(FEW, len(rows), FEW))]
             mean, variance = map(np.concatenate, zip(*parts, strict=True))
             return mean, variance
         own = self.rows[rows]
