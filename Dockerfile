@@ -4,7 +4,7 @@ FROM python:3.12-slim AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 # what comes beside the service, separated by commas: pyproject.toml has the names
-ARG EXTRAS=otel
+ARG EXTRAS=faiss,otel
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1

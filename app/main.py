@@ -23,6 +23,7 @@ from app.keys import check_not_open
 from app.logs import configure_logs
 from app.measurements import Connections, Threads
 from app.memory import Memory
+from app.movie_indexes import MovieIndexes
 from app.resources import Resources
 from app.routes import (
     catalogs,
@@ -108,7 +109,7 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
         make_compute_pool(settings.compute_processes, settings.compute_waiting, ComputeLimits.of(settings)),
         make_drawing_pool(settings.drawing_processes, settings.drawing_waiting, settings.drawing_seconds),
         make_import_pool(settings.import_processes, settings.import_seconds, ImportLimits.of(settings)),
-        TrainedModels(Memory.of(settings)),
+        TrainedModels(Memory.of(settings), MovieIndexes(settings.index_movies)),
     )
 
     @asynccontextmanager

@@ -61,7 +61,7 @@ def preview_scores(
     answered = [*answers.rows.tolist(), *named_rows(trained.movies, asked.exclude)]
     if asked.movies is None:
         left_out = torch.tensor(answered, dtype=torch.int64)
-        best = trained.model.best(person.taste, asked.limit or _BEST, left_out, -torch.inf)
+        best = trained.best(person.taste, asked.limit or _BEST, left_out, -torch.inf)
         rows, logits = best.rows, best.logits
     else:
         rows = torch.tensor([trained.movies.rows[movie] for movie in asked.movies], dtype=torch.int64)

@@ -132,7 +132,8 @@ class ReadyScores:
         if found is None:
             return None
         trained, person = found
-        if len(trained.movies.movies) * len(person.taste.embedding) > _MOST_NUMBERS:
+        numbers = len(trained.movies.movies) * len(person.taste.embedding)
+        if numbers > _MOST_NUMBERS or trained.index is not None:
             return None
         best = trained.model.best(person.taste, limit, person.answered, -inf)
         return _in_words(trained, user, person, best.rows.tolist(), best.logits)

@@ -116,9 +116,7 @@ def recommend(
     trained = find_serving(connection, models, found)
     known = read_taste(connection, found, trained, user)
     left_out = [*_answered(connection, trained, known), *named_rows(trained.movies, exclude)]
-    best = trained.model.best(
-        known.taste, limit, torch.tensor(left_out, dtype=torch.int64), _logit(min_score)
-    )
+    best = trained.best(known.taste, limit, torch.tensor(left_out, dtype=torch.int64), _logit(min_score))
     return _user_scores(connection, found, trained, known, best.rows, best.logits, include)
 
 

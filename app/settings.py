@@ -77,6 +77,12 @@ class Settings(BaseSettings):
     catalog_memory_bytes: int = Field(
         8 * 2**30, ge=2**20, description="memory of one catalog's movies and what was learned of them"
     )
+    index_movies: int = Field(
+        2_000_000,
+        ge=0,
+        description="a catalog of more movies than this is recommended from by a FAISS index, with the extra "
+        "`faiss`",
+    )
     answer_memory_bytes: int = Field(2**29, ge=2**20, description="memory of one answer")
     training_memory_bytes: int = Field(
         16 * 2**30, ge=2**20, description="memory of a training's data, in a worker"

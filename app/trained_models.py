@@ -18,8 +18,11 @@ from app.database import forget_pages
 from app.garbage import give_back_soon
 from app.matrices import MovieMatrices, MovieMatrix, Newest
 from app.memory import Memory
+from app.movie_indexes import MovieIndex, MovieIndexes
 from app.tables import Movie, MovieEmbedding, Training, TrainingState
-from models.model import Model
+from models.model import Model, Taste
+from models.scoring import Best
+from models.shortlist import each_alone
 from models.trainer import Learned, Trainer
 from models.trainers import make_trainer
 
@@ -35,13 +38,24 @@ class TrainedModel:
     trainer: str
     movies: MovieMatrix
     model: Model
+    index: MovieIndex | None = None
+
+    def best(self, taste: Taste, limit: int, excluded: Tensor, min_logit: float) -> Best:
+        """Return the best as `Model.best` does, or nearly so by the index, where it is ready and will do."""
+        if self.index is None:
+            return self.model.best(taste, limit, excluded, min_logit)
+        found = self.index.best(taste, limit, excluded, min_logit)
+        if found is None:
+            found = self.model.best(taste, limit, excluded, min_logit)
+        return each_alone(self.model, taste, found)
 
 
 class TrainedModels:
     """The models used last, with the movies of their catalogs, and how much memory there is for them."""
 
-    def __init__(self, memory: Memory | None = None) -> None:
+    def __init__(self, memory: Memory | None = None, indexes: MovieIndexes | None = None) -> None:
         self.memory = memory or Memory()
+        self._indexes = indexes or MovieIndexes()
         self._matrices = MovieMatrices(self.memory)
         self._newest: Newest[TrainedModel] = Newest()
 
@@ -56,7 +70,7 @@ class TrainedModels:
         def read() -> TrainedModel:
             numbers = movies.vectors.shape[1] + _learned_width(connection, training)
             self.memory.check_catalog(catalog.catalog, len(movies.movies), numbers)
-            restored = _read(connection, movies, training)
+            restored = _read(connection, movies, training, self._indexes)
             forget_pages(connection)
             give_back_soon()  # rows, and what is computed on the way: some times the size of the model
             return restored
@@ -108,9 +122,9 @@ def _learned_width(connection: Connection, training: int) -> int:
     return (connection.scalar(one.limit(1)) or 0) // 4
 
 
-def _read(connection: Connection, movies: MovieMatrix, training: int) -> TrainedModel:
+def _read(connection: Connection, movies: MovieMatrix, training: int, indexes: MovieIndexes) -> TrainedModel:
     row = connection.execute(
-        select(Training.trainer, Training.options, TrainingState.state)
+        select(Training.trainer, Training.options, Training.metrics, TrainingState.state)
         .outerjoin(TrainingState, TrainingState.training_id == Training.id)
         .where(Training.id == training)
     ).one()
@@ -119,7 +133,8 @@ def _read(connection: Connection, movies: MovieMatrix, training: int) -> Trained
     shared = safetensors.torch.load(row.state) if row.state is not None else {}
     trainer = make_trainer(row.trainer, row.options)
     model = restore(trainer, movies, shared, keys, items)
-    return TrainedModel(training, row.trainer, movies, model)
+    index = indexes.begin(training, model, len(movies.movies), row.metrics or {})
+    return TrainedModel(training, row.trainer, movies, model, index)
 
 
 def _read_items(connection: Connection, training: int) -> tuple[list[int], Tensor]:

@@ -21,6 +21,7 @@ from app.database import Database
 from app.errors import TooLarge, Unavailable
 from app.leases import Lease, LeaseLostError
 from app.memory import Memory
+from app.movie_indexes import measure_index
 from app.provenance import describe
 from app.publishing import Publication
 from app.relearning import keep_if_current, relearn_behind
@@ -247,8 +248,16 @@ class Worker:
                 learned = trainer.fit(snapshot.responses, lease.seed, report)
             by_time = lease.holdout is not None and lease.holdout["by"] == "time"
             provenance = describe(snapshot, learned, threads, timestamps=by_time)
+            with span("index"):
+                index = measure_index(
+                    trainer,
+                    snapshot.responses.item_vectors,
+                    learned,
+                    self._settings.index_movies,
+                    reporter.check,
+                )
             publication = Publication(self._models, snapshot, learned, trainer, reporter.check)
-            metrics = {**_counts(snapshot), "status": learned.status}
+            metrics = {**_counts(snapshot), "status": learned.status, **index}
             with span("publish"):
                 publication.publish(self._database, lease, reporter.unwritten, metrics, provenance, verdict)
         log.info("training succeeded", training=lease.training)

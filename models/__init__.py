@@ -11,6 +11,7 @@ dot_product.py        what can be asked of the class model
 mixed_effects/        the model to recommend with: named and learned dimensions, by variational Bayes
 trainers.py           the trainers by name
 scoring.py            logits, scores and the best items for an embedding
+shortlist.py          few candidates for the best of millions of items, by a FAISS index of small codes
 influence.py          which of a user's own answers moved a score most
 holdout.py            which responses a training is to be judged on
 tensor_language/      programs that read like the class notebook, run from a fixed table of operations

@@ -74,6 +74,23 @@ class DotProduct:
         """Find the best; see `models.scoring.best`."""
         return scoring.best(taste.embedding, self.vectors, self._largest_norm, limit, excluded, min_logit)
 
+    def best_among(self, taste: Taste, rows: Tensor, limit: int, min_logit: float) -> Best:
+        """Multiply in float64."""
+        return scoring.best_among(
+            rows.numpy(),
+            lambda some: scoring.logits(taste.embedding, self.vectors[torch.from_numpy(some)]).numpy(),
+            limit,
+            min_logit,
+        )
+
+    def item_sides(self, rows: Tensor) -> Tensor:
+        """Return the vectors: the product is the logit."""
+        return self.vectors[rows]
+
+    def taste_side(self, taste: Taste) -> Tensor:
+        """Return the embedding."""
+        return taste.embedding
+
     def show(self, taste: Taste) -> Weights:
         """Return the embedding as the weights that it is."""
         weights = taste.embedding.double()

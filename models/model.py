@@ -158,6 +158,21 @@ class Model(Protocol):
         """
         ...
 
+    def best_among(self, taste: Taste, rows: Tensor, limit: int, min_logit: float) -> Best:
+        """Return the best of the items at ``rows`` [n], which ascend: as `best` with all others excluded."""
+        ...
+
+    def item_sides(self, rows: Tensor) -> Tensor:
+        """Return float32 [n, S] of the items at ``rows`` [n]: their products with a `taste_side` order them.
+
+        About as their logits do, so the best are among the items with the largest products.
+        """
+        ...
+
+    def taste_side(self, taste: Taste) -> Tensor:
+        """Return the other side of these products, float32 [S]."""
+        ...
+
     def show(self, taste: Taste) -> Weights:
         """Return a taste's embedding part by part."""
         ...

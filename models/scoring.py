@@ -80,6 +80,11 @@ def best_of(
         rows = np.flatnonzero((upper >= least) & (upper > -np.inf) if least == -np.inf else upper >= least)
         if len(rows) <= max(_FEW, 2 * limit):
             break
+    return best_among(rows, exact, limit, min_logit)
+
+
+def best_among(rows: Rows, exact: Callable[[Rows], Floats], limit: int, min_logit: float) -> Best:
+    """Return the best of the items at ``rows`` [n], which ascend, by exact logits; see `best_of`."""
     found = exact(rows)
     order = np.argsort(-found, kind="stable")[:limit]
     order = order[found[order] >= min_logit]

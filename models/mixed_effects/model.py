@@ -21,7 +21,7 @@ from models.mixed_effects.relearning import Normal
 from models.mixed_effects.standardisation import Standardisation
 from models.mixed_effects.terms import FEW, ItemTerms, TasteTerms
 from models.model import Explanation, Prediction, Taste, Weights
-from models.scoring import Best, best_of, scores
+from models.scoring import Best, best_among, best_of, scores
 
 _NUMBERS_AT_ONCE = 4_000_000  # float64, in the largest array
 _NOTHING = 1e-300  # so that of no uncertainty nothing is to be learned
@@ -92,6 +92,19 @@ class MixedEffectsModel:
             min_logit,
         )
 
+    def best_among(self, taste: Taste, rows: Tensor, limit: int, min_logit: float) -> Best:
+        """Compute what `best` computes of those that are worth a look."""
+        terms = self._taste_terms(taste)
+        return best_among(rows.numpy(), lambda some: self._terms.logits(terms, some), limit, min_logit)
+
+    def item_sides(self, rows: Tensor) -> Tensor:
+        """Return κ·[φ, b], κ as the population's uncertainty has it: that of a user is not known here."""
+        return self._terms.sides(self._taste_terms(self._population), rows)
+
+    def taste_side(self, taste: Taste) -> Tensor:
+        """Return [m, 1]."""
+        return self._taste_terms(taste).mean
+
     def show(self, taste: Taste) -> Weights:
         """Return e_u, its named part on the scale of the callers' vectors: e_d·(x_d − c_d)/s_d."""
         embedding, named = taste.embedding.double(), self.predictor.items.named
@@ -155,6 +168,10 @@ class MixedEffectsModel:
         everywhere = features.T @ (slopes[:, None] * features)
         uncertain = (slopes * own).sum().clamp(min=_NOTHING)
         return self.chances * ((spread @ everywhere) * spread).sum(-1) / (noise + own) / uncertain
+
+    @cached_property
+    def _population(self) -> Taste:
+        return self.newcomer()
 
     @cached_property
     def _terms(self) -> ItemTerms:

@@ -113,6 +113,11 @@ class ItemTerms:
         variance = sums[:, 1] + ((features @ taste.spread) * features).sum(axis=1)
         return sums[:, 0].copy(), variance
 
+    def sides(self, taste: TasteTerms, rows: Tensor) -> Tensor:
+        """Return κ·[φ, b] of the items at ``rows`` [n], float32 [n, P + 1]; κ is the taste's."""
+        _, variance = self._predict(taste, rows.numpy())
+        return self.means[:, rows].T * torch.from_numpy(damping(variance)).float()[:, None]
+
     def bounds(self, taste: TasteTerms) -> Iterator[tuple[Singles, float]]:
         """Yield what no item's logit is above, float32 [items], but for an error: its largest size.
 
