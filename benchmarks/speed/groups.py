@@ -21,6 +21,7 @@ GROUPS: tuple[str, ...] = (
     "recommendations",
     "batch",
     "top_ten",
+    "movie_index",
     "interference",
     "start",
     "relearning",

@@ -1,0 +1,154 @@
+"""The ten best of three million movies by an index, beside looking at each movie as the service does without.
+
+    python -m benchmarks.speed.movie_index [MOVIES [DIMENSIONS]]    # the lines alone, for other sizes
+
+In this process, with one thread, as a web process has it. A movie has an appeal of its own beside its
+dimensions. Two draws: normal numbers, in which nothing is near anything, the hard case; and two thousand
+clusters of unequal size around which movies and people lie, in a few strong directions and many weak ones, as
+learned embeddings do. Does not know HTTP.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from benchmarks.running import check
+from benchmarks.speed.lines import Goal, Line, missing
+from benchmarks.speed.stopwatch import seconds_of
+from models.dot_product import DotProduct
+from models.model import Taste
+from models.objective import Objective
+from models.scoring import Best
+from models.shortlist import LIMIT, Recall, Shortlist, each_alone
+from models.shortlist import measure as measure_recall
+
+MOVIES, DIMENSIONS = 3_000_000, 64
+BRUTE_FORCE = "every movie, as the service looks at them"
+FASTER, NEARER = Goal("at most", 0.2, "of its time"), Goal("at least", 0.99, "of its ten best")
+_PEOPLE = 300  # a third is only timed
+_CLUSTERS, _AT_ONCE, _ANSWERED = 2000, 100_000, 1000
+_NOTHING = torch.empty(0, dtype=torch.int64)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Movies [movies, dimensions + 1], the last number an appeal, and people who take that as it is."""
+
+    kind: str
+    vectors: Tensor
+    tastes: list[Taste]
+
+
+def measure(movielens: Path) -> Iterator[Line]:  # noqa: ARG001 - made numbers do
+    """Measure at the size of the goal."""
+    yield from lines(MOVIES, DIMENSIONS)
+
+
+def lines(movies: int, dimensions: int) -> Iterator[Line]:
+    """Measure both draws."""
+    work = f"top {LIMIT} of {movies:,} movies × {dimensions} dimensions by the index, "
+    if find_spec("faiss") is None:
+        yield missing(
+            work, BRUTE_FORCE, FASTER, "FAISS is not installed: pip install -e '.[faiss]'", failed=True
+        )
+        return
+    torch.set_num_threads(1)
+    for draw in (_normal, _clusters):
+        yield from _measured(work, draw(movies, dimensions, torch.Generator().manual_seed(1)))
+
+
+def _measured(work: str, drawn: Drawn) -> Iterator[Line]:
+    model = DotProduct(drawn.vectors, _nobody_learns, Objective(), coupled=False)
+    took = time.perf_counter()
+    shortlist = Shortlist(model, len(drawn.vectors))
+    for _ in shortlist.codes():
+        pass
+    took = time.perf_counter() - took
+    measured, timed = drawn.tastes[: 2 * _PEOPLE // 3], drawn.tastes[2 * _PEOPLE // 3 :]
+    found = measure_recall(shortlist, model, measured, lambda: None)
+    if found is None:
+        yield missing(
+            work + drawn.kind, BRUTE_FORCE, NEARER, "no number of candidates is enough", failed=True
+        )
+        return
+    said = f"{found.candidates} candidates, {found.users} people; the index takes {took:.0f} s to make"
+    yield Line(work + drawn.kind, BRUTE_FORCE, NEARER, [found.recall], said)
+    for answered, goal in ((0, FASTER), (_ANSWERED, None)):
+        yield _timed(work + drawn.kind, model, shortlist, found, timed, answered, goal)
+
+
+def _timed(
+    work: str,
+    model: DotProduct,
+    shortlist: Shortlist,
+    measured: Recall,
+    tastes: list[Taste],
+    answered: int,
+    goal: Goal | None,
+) -> Line:
+    """Ask both in turn, for one person after the other who answered so many of what they like best."""
+    ours, theirs = [], []
+    for taste in tastes:
+        left_out = model.best(taste, answered, _NOTHING, -torch.inf).rows if answered else _NOTHING
+        found: list[Best] = []
+
+        def ask(taste: Taste = taste, left_out: Tensor = left_out, found: list[Best] = found) -> None:
+            best = shortlist.best(taste, LIMIT, left_out, -torch.inf, measured.candidates)
+            check(best is not None)
+            found.append(each_alone(model, taste, best or Best(_NOTHING, _NOTHING)))
+
+        ours.append(seconds_of(ask))
+        theirs.append(seconds_of(lambda: model.best(taste, LIMIT, left_out, -torch.inf)))  # noqa: B023 - called at once
+        check(torch.equal(found[0].logits, model.predict(taste, found[0].rows).logits))
+        check(not set(found[0].rows.tolist()) & set(left_out.tolist()))
+    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+    said = f"{1000 * median(ours):.2f} ms; beside it {1000 * median(theirs):.1f} ms; {len(ratios)} people"
+    return Line(work + (f", {answered:,} answered" if answered else ""), BRUTE_FORCE, goal, ratios, said)
+
+
+def _normal(movies: int, dimensions: int, source: torch.Generator) -> Drawn:
+    vectors = torch.randn(movies, dimensions + 1, generator=source)
+    people = torch.randn(_PEOPLE, dimensions, generator=source) / dimensions**0.5
+    return Drawn("normal numbers", _with_appeals(vectors), _tastes(people))
+
+
+def _clusters(movies: int, dimensions: int, source: torch.Generator) -> Drawn:
+    strengths = 1.0 / (1.0 + torch.arange(dimensions) / 4.0).sqrt()
+    centers = torch.randn(_CLUSTERS, dimensions, generator=source)
+    shares = torch.rand(_CLUSTERS, generator=source).square()  # few large ones
+    vectors = torch.empty(movies, dimensions + 1)
+    for part in torch.split(vectors, _AT_ONCE):
+        chosen = torch.multinomial(shares, len(part), replacement=True, generator=source)
+        part.normal_(generator=source)
+        part[:, :-1] = (0.5 * part[:, :-1] + centers[chosen]) * strengths
+    likes = torch.randint(0, _CLUSTERS, (2, _PEOPLE), generator=source)
+    people = torch.randn(_PEOPLE, dimensions, generator=source) + centers[likes].sum(dim=0)
+    people = people * strengths
+    return Drawn("clusters", _with_appeals(vectors), _tastes(1.5 * people / people.norm(dim=1, keepdim=True)))
+
+
+def _with_appeals(vectors: Tensor) -> Tensor:
+    vectors[:, -1].mul_(0.7).sub_(1.0)
+    return vectors
+
+
+def _tastes(people: Tensor) -> list[Taste]:
+    return [Taste(one) for one in torch.cat([people, torch.ones(len(people), 1)], dim=1)]
+
+
+def _nobody_learns(*_: object) -> Tensor:
+    raise NotImplementedError
+
+
+if __name__ == "__main__":
+    asked = [int(size) for size in sys.argv[1:]] or [MOVIES]
+    for line in lines(asked[0], asked[1] if len(asked) > 1 else DIMENSIONS):
+        ratio = f"{line.ratio:.4g}" if line.ratio is not None else "-"
+        print(f"{line.work}: {ratio} ({line.goal or 'no goal'}) {line.said}", flush=True)  # noqa: T201 - its purpose
