@@ -77,6 +77,7 @@ class MovieIndexes:
             reason = _NO_MEASURE if shortlist.installed() else _NO_FAISS
             log.warning("recommendations look at every movie", training=training, reason=reason)
             return None
+        model.item_sides(torch.zeros(1, dtype=torch.int64))  # what a model makes of its items at first, once
         index = MovieIndex(training, model, movies, measured["candidates"])
         threading.Thread(
             target=self._finish, args=(weakref.ref(index),), name="movie index", daemon=True

@@ -8,6 +8,7 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 from structlog.testing import capture_logs
+from torch import Tensor
 
 from app.catalogs import find_catalog
 from app.database import Database
@@ -18,11 +19,21 @@ from app.settings import Settings
 from app.trained_models import TrainedModel, TrainedModels
 from app.worker import Worker
 from models import shortlist
+from models.dot_product import DotProduct
+from models.model import Taste
+from models.objective import Objective
 from tests.routes.classroom import train
 from tests.routes.test_recommending import FILMS, MOVIES, load
 
 FEW = MOVIES // 2
 USERS = ("u0", "u7", "u29")
+
+
+def nobody_learns(*_: object) -> Tensor:
+    raise AssertionError("nobody is relearned here")
+
+
+TINY = DotProduct(torch.ones(2, 1), nobody_learns, Objective(), coupled=False)
 
 
 @pytest.fixture
@@ -182,8 +193,7 @@ def test_an_index_that_nobody_will_ask_is_not_made_to_its_end(monkeypatch: pytes
 
     monkeypatch.setattr(MovieIndex, "step", endless)
     before = set(threading.enumerate())
-    model: Any = object()
-    index = MovieIndexes(1).begin(1, model, 2, {"index": {"candidates": 100}})
+    index = MovieIndexes(1).begin(1, TINY, 2, {"index": {"candidates": 100}})
     assert index is not None
     [making] = set(threading.enumerate()) - before
     assert steps.acquire(timeout=30)
@@ -197,15 +207,14 @@ def test_an_index_that_cannot_be_made_leaves_the_matrix(monkeypatch: pytest.Monk
         raise MemoryError
 
     monkeypatch.setattr(MovieIndex, "step", fail)
-    model: Any = object()
     with capture_logs() as logged:
-        index = MovieIndexes(1).begin(1, model, 2, {"index": {"candidates": 100}})
+        index = MovieIndexes(1).begin(1, TINY, 2, {"index": {"candidates": 100}})
         for thread in threading.enumerate():
             if thread.name == "movie index":
                 thread.join(30)
     assert index is not None
     assert not index.ready.is_set()
-    assert index.best(model, 1, torch.empty(0, dtype=torch.int64), 0.0) is None
+    assert index.best(Taste(torch.ones(1)), 1, torch.empty(0, dtype=torch.int64), 0.0) is None
     assert [line["event"] for line in logged] == ["no index could be made"]
 
 

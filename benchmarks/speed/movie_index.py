@@ -32,7 +32,8 @@ from models.shortlist import measure as measure_recall
 MOVIES, DIMENSIONS = 3_000_000, 64
 BRUTE_FORCE = "every movie, as the service looks at them"
 FASTER, NEARER = Goal("at most", 0.2, "of its time"), Goal("at least", 0.99, "of its ten best")
-_PEOPLE = 300  # a third is only timed
+_MEASURED, _TIMED = 200, 60  # people; half of the first only choose the candidates
+_PEOPLE = _MEASURED + _TIMED
 _CLUSTERS, _AT_ONCE, _ANSWERED = 2000, 100_000, 1000
 _NOTHING = torch.empty(0, dtype=torch.int64)
 
@@ -71,7 +72,7 @@ def _measured(work: str, drawn: Drawn) -> Iterator[Line]:
     for _ in shortlist.codes():
         pass
     took = time.perf_counter() - took
-    measured, timed = drawn.tastes[: 2 * _PEOPLE // 3], drawn.tastes[2 * _PEOPLE // 3 :]
+    measured, timed = drawn.tastes[:_MEASURED], drawn.tastes[_MEASURED:]
     found = measure_recall(shortlist, model, measured, lambda: None)
     if found is None:
         yield missing(
