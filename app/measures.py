@@ -43,8 +43,8 @@ class Comparison:
 class Index:
     """How recommendations from so many movies find the best without looking at each.
 
-    ``candidates`` for ten are looked at, of which a share ``recall_at_10`` of the ten best are, measured with
-    the tastes of ``users`` beside looking at every movie.
+    ``candidates`` for up to ten are looked at, and a share ``recall_at_10`` of the ten best is among them:
+    measured with the tastes of ``users``, beside looking at every movie. One as good as the tenth counts too.
     """
 
     movies: int

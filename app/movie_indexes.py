@@ -9,7 +9,7 @@ database.
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -19,7 +19,7 @@ from torch import Tensor
 from models import shortlist
 from models.model import Model, Taste
 from models.scoring import Best
-from models.shortlist import Shortlist
+from models.shortlist import Recall, Shortlist
 from models.trainer import Learned, Trainer
 
 log = structlog.get_logger()
@@ -112,13 +112,21 @@ def measure_index(
         log.warning("no index is measured", movies=len(vectors), reason=_NO_FAISS)
         return {}
     known = torch.ones(len(vectors), dtype=torch.bool)
-    model = trainer.restore(learned.shared, vectors, learned.items, known)
-    made = Shortlist(model, len(vectors))
-    for _ in made.codes():
-        check()
-    found = shortlist.measure(made, model, learned.tastes, check)
+    try:
+        model = trainer.restore(learned.shared, vectors, learned.items, known)
+        found = _measured(model, len(vectors), learned.tastes, check)
+    except (MemoryError, RuntimeError) as error:  # a training that is good without an index does not fail
+        log.warning("no index could be made", error=type(error).__name__)
+        return {}
     if found is None:
         log.warning("no index is good enough", movies=len(vectors))
         return {}
     measured = {"candidates": found.candidates, "recall_at_10": found.recall, "users": found.users}
     return {"index": {"movies": len(vectors), **measured}}
+
+
+def _measured(model: Model, movies: int, tastes: Sequence[Taste], check: Callable[[], None]) -> Recall | None:
+    made = Shortlist(model, movies)
+    for _ in made.codes():
+        check()
+    return shortlist.measure(made, model, tastes, check)

@@ -11,7 +11,7 @@ Quantization, 2013, without the iterations. Does not know where the model comes 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib import import_module
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ _BITS = 4
 _LEAST_WIDTH = 64  # numbers a code: of fewer, too many items have the same
 _SAMPLE, _ROUNDS = 20_000, 10  # to find the levels by
 _AT_ONCE = 65_536  # items
+_NOTHING = torch.empty(0, dtype=torch.int64)
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,12 @@ class Recall:
 
 
 def installed() -> bool:
-    """Whether FAISS is here."""
-    return find_spec("faiss") is not None
+    """Whether FAISS is here and can be loaded."""
+    try:
+        import_module("faiss")
+    except ImportError:
+        return False
+    return True
 
 
 class Shortlist:
@@ -81,14 +86,14 @@ class Shortlist:
     ) -> Best | None:
         """Return what `Model.best` returns, but for items that are not among the candidates.
 
-        These are ``candidates`` for ten items, and as many more as are excluded. None where there are not as
-        many as asked for, that many candidates would be no shortlist, or a taste prefers nothing; then every
-        item is to be looked at.
+        These are ``candidates`` for up to ten items, and as many more as are excluded. None where there are
+        not as many as asked for, that many candidates would be no shortlist, or a taste prefers nothing; then
+        every item is to be looked at.
         """
         side = self._model.taste_side(taste)
         largest = float(side.abs().max()) if len(side) else 0.0
         left_out = np.unique(excluded.numpy())
-        wanted = -(-candidates * limit // LIMIT) + len(left_out)
+        wanted = -(-candidates * max(limit, LIMIT) // LIMIT) + len(left_out)
         if wanted > _MOST or not 0.0 < largest < np.inf:
             return None
         near = self._largest(side / largest, wanted)  # a side's length changes no order
@@ -130,25 +135,30 @@ def measure(
     may raise to stop. None where no number of candidates is enough.
     """
     chosen = [tastes[place] for place in _spread(len(tastes), _ASKED)]
-    nothing = torch.empty(0, dtype=torch.int64)
     truths = []
     for taste in chosen:
         check()
-        truths.append(set(model.best(taste, LIMIT, nothing, -torch.inf).rows.tolist()))
+        truths.append(model.best(taste, LIMIT, _NOTHING, -torch.inf))
 
     def recall(candidates: int, first: int) -> float:
-        found = kept = 0
-        for taste, truth in zip(chosen[first::2], truths[first::2], strict=True):
-            best = shortlist.best(taste, LIMIT, nothing, -torch.inf, candidates)
-            found += len(truth) if best is None else len(truth.intersection(best.rows.tolist()))
-            kept += len(truth)
-        return found / kept
+        pairs = [*zip(chosen, truths, strict=True)][first::2]
+        found = sum(_found(shortlist, taste, truth, candidates) for taste, truth in pairs)
+        return found / sum(len(truth.rows) for _, truth in pairs)
 
-    measured = len(chosen) // 2 if len(chosen) > 1 else 1
+    other = min(1, len(chosen) - 1)  # of one alone both are asked
     for candidates in _CANDIDATES:
+        check()
         if recall(candidates, 0) >= _TARGET:
-            return Recall(candidates, recall(candidates, 1 if len(chosen) > 1 else 0), measured)
+            return Recall(candidates, recall(candidates, other), len(chosen[other::2]))
     return None
+
+
+def _found(shortlist: Shortlist, taste: Taste, truth: Best, candidates: int) -> int:
+    """Return how many of the best are found; another that is as good as the last of them counts too."""
+    best = shortlist.best(taste, LIMIT, _NOTHING, -torch.inf, candidates)
+    if best is None:  # every item is looked at
+        return len(truth.rows)
+    return int((torch.isin(best.rows, truth.rows) | (best.logits >= truth.logits[-1])).sum())
 
 
 def _spread(count: int, most: int) -> list[int]:

@@ -1,6 +1,7 @@
 """Catalogs of more movies than are looked at for each request: their indexes, and what answers without."""
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -216,6 +217,36 @@ def test_an_index_that_cannot_be_made_leaves_the_matrix(monkeypatch: pytest.Monk
     assert not index.ready.is_set()
     assert index.best(Taste(torch.ones(1)), 1, torch.empty(0, dtype=torch.int64), 0.0) is None
     assert [line["event"] for line in logged] == ["no index could be made"]
+
+
+def test_a_training_succeeds_also_when_no_index_can_be_made(
+    client: TestClient, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("FAISS does not want to")
+
+    monkeypatch.setattr(shortlist, "measure", fail)
+    load(client)
+    training = train(client, worker, FILMS, trainer="gradient_descent")
+    assert (training["status"], training["metrics"]["index"]) == ("succeeded", None)
+
+
+def test_a_training_is_cancelled_while_its_index_is_measured(
+    client: TestClient, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure = shortlist.measure
+
+    def cancelled(*of: Any) -> Any:  # noqa: ANN401 - as it is
+        assert client.post(f"{FILMS}/trainings/1:cancel").status_code == 202
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            of[-1]()  # raises when the reporter has noticed
+            time.sleep(0.01)
+        return measure(*of)
+
+    monkeypatch.setattr(shortlist, "measure", cancelled)
+    load(client)
+    assert train(client, worker, FILMS, trainer="gradient_descent")["status"] == "cancelled"
 
 
 def test_without_faiss_every_movie_is_looked_at_and_the_log_says_so(

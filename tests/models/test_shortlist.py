@@ -129,6 +129,15 @@ def test_products_of_sides_are_what_the_population_would_score() -> None:
         )
 
 
+def test_an_item_that_is_as_good_as_the_last_of_the_best_counts_as_one() -> None:
+    vectors, embeddings = drawn("normal", 5, 40)
+    model = dot_product(vectors.repeat(4000, 1))  # the ten best are those of the alike whose rows come first
+    tastes = [Taste(embedding) for embedding in embeddings]
+    measured = measure(made(model, 20_000), model, tastes, lambda: None)
+    assert measured is not None
+    assert measured.recall == 1.0
+
+
 def test_where_no_number_of_candidates_is_enough_there_is_no_measure(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, embeddings = drawn("normal", 20_000, 10)
     model = dot_product(vectors)
