@@ -156,6 +156,11 @@ class Whole:
         """Wait until the first process is gone."""
         self._process.wait()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the first process is gone."""
+        return self._process.poll() is not None
+
     def stop(self) -> None:
         """Ask it to end, and wait."""
         self._process.terminate()
