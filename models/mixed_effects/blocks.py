@@ -77,6 +77,34 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Which users are in which block, as follows from their numbers of responses alone.
+
+    order    int64 [users], of their number of responses
+    offsets  int64 [users + 1], of their responses in that order
+    ends     where each batch ends, block by block, counted in that order
+    """
+
+    order: Tensor
+    offsets: Tensor
+    ends: list[list[int]]
+
+    @classmethod
+    def of(cls, counts: Tensor, size: int) -> "Layout":
+        """Lay out users with so many responses [users]; ``size`` is P, the length of what is learned."""
+        order = torch.argsort(counts, stable=True)
+        offsets = torch.cat([counts.new_zeros(1), counts[order].cumsum(0)])
+        ends = list(_ends(counts[order].tolist(), size))
+        return cls(order, offsets, [ends[first : last + 1] for first, last in _runs(ends, offsets)])
+
+    @property
+    def blocks(self) -> list[slice]:
+        """Where each block's users stand in the order."""
+        stops = [ends[-1] for ends in self.ends]
+        return [slice(start, stop) for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
+
+
+@dataclass(frozen=True)
 class Cut:
     """All responses in blocks: users in ``order`` [users] of their number of responses, values float32."""
 
@@ -87,24 +115,17 @@ class Cut:
     @classmethod
     def of(cls, responses: Responses, size: int) -> "Cut":
         """Cut the responses; ``size`` is P, the length of what is learned of a user."""
-        order = torch.argsort(responses.offsets.diff(), stable=True)
-        counts = responses.offsets.diff()[order]
-        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-        ends = list(_ends(counts.tolist(), size))
+        layout = Layout.of(responses.offsets.diff(), size)
+        order, offsets = layout.order, layout.offsets
         values, blocks = torch.empty_like(responses.values), []
-        for first, last in _runs(ends, offsets):
-            start, stop = (ends[first - 1] if first else 0), ends[last]
-            there = slice(int(offsets[start]), int(offsets[stop]))
-            shifts = responses.offsets[order[start:stop]] - offsets[start:stop]
-            at = torch.repeat_interleave(shifts, counts[start:stop]) + torch.arange(there.start, there.stop)
+        for users, ends in zip(layout.blocks, layout.ends, strict=True):
+            own = offsets[users.start : users.stop + 1]
+            there = slice(int(own[0]), int(own[-1]))
+            shifts = responses.offsets[order[users]] - own[:-1]
+            at = torch.repeat_interleave(shifts, own.diff()) + torch.arange(there.start, there.stop)
             values[there] = responses.values[at]
-            pattern = Pattern(
-                (offsets[start : stop + 1] - there.start).int(),
-                responses.item_rows[at].int(),
-                responses.items,
-            )
-            inside = [end - start for end in ends[first : last + 1]]
-            blocks.append(_block(slice(start, stop), there, pattern, inside))
+            pattern = Pattern((own - there.start).int(), responses.item_rows[at].int(), responses.items)
+            blocks.append(_block(users, there, pattern, [end - users.start for end in ends]))
         return cls(order, values, blocks)
 
 

@@ -8,7 +8,7 @@ Sums over users are sparse products. Does not know how the users' posteriors cam
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -58,6 +58,10 @@ class Items:
         """The same in float32."""
         return self.wide.float()
 
+    def part(self, rows: slice) -> "Items":
+        """Return the items at these rows."""
+        return Items(self.constants[rows], self.means[rows], self.covariances[rows])
+
     def gathered(self, rows: Tensor) -> "Items":
         """Return the items at these rows, in the rows' shape."""
         return Items(*(take(each, rows) for each in (self.constants, self.means, self.covariances)))
@@ -78,9 +82,9 @@ def take(numbers: Tensor, rows: Tensor) -> Tensor:
     return numbers.index_select(0, rows.flatten()).view(*rows.shape, *numbers.shape[1:])
 
 
-@dataclass
+@dataclass(frozen=True)
 class Sums:
-    """What the items' half-step needs of the users, summed over them, block by block.
+    """What the items' half-step needs of the users, summed over them.
 
     precisions Σ w·E[ggᵀ] [items, K²] of g = [e_q, 1]; slopes Σ h·E[g] − Σ w·E[z·g] [items, K]; float64.
     """
@@ -88,26 +92,29 @@ class Sums:
     precisions: Tensor
     slopes: Tensor
 
-    @classmethod
-    def none(cls, items: Items) -> "Sums":
-        """Return the sums before there are users."""
-        return cls(torch.zeros_like(items.moments.covariances), torch.zeros_like(items.means))
+    def __add__(self, other: Self) -> "Sums":
+        return Sums(self.precisions + other.precisions, self.slopes + other.slopes)
 
-    def add(self, block: Block, said: Evidence, learned: Tensor, crossed: Tensor) -> None:
-        """Add a block's: E[ggᵀ] [users, K²] and E[z·g] [responses, K], which is overwritten."""
-        weights, pulls = said.weights.double(), said.pulls.double()
-        tastes = learned[:, -self.slopes.shape[1] :]  # E[g·1]
-        self.precisions += block.askers.holding(weights[block.order]) @ learned
-        self.slopes += block.askers.holding(pulls[block.order]) @ tastes
-        self.slopes -= block.answers.holding(weights.new_ones(len(weights))) @ crossed.mul_(weights[:, None])
+    def part(self, rows: slice) -> "Sums":
+        """Return what is for the items at these rows."""
+        return Sums(self.precisions[rows], self.slopes[rows])
 
 
-def update(items: Items, prior: Prior, sums: Sums) -> tuple[Items, float]:
+def sums(block: Block, said: Evidence, learned: Tensor, crossed: Tensor) -> Sums:
+    """Return a block's sums, from E[ggᵀ] [users, K²] and E[z·g] [responses, K], which is overwritten."""
+    weights, pulls = said.weights.double(), said.pulls.double()
+    tastes = learned[:, -crossed.shape[1] :]  # E[g·1]
+    slopes = block.askers.holding(pulls[block.order]) @ tastes
+    slopes -= block.answers.holding(weights.new_ones(len(weights))) @ crossed.mul_(weights[:, None])
+    return Sums(block.askers.holding(weights[block.order]) @ learned, slopes)
+
+
+def update(items: Items, prior: Prior, users: Sums) -> tuple[Items, float]:
     """Return the items with new posteriors, and the sum of their covariances' log determinants."""
     size = items.means.shape[1]
-    known = sums.precisions.view(-1, size, size).roll((1, 1), (1, 2))  # the constant first, as in [b, q]
+    known = users.precisions.view(-1, size, size).roll((1, 1), (1, 2))  # the constant first, as in [b, q]
     # z = c + ψ·w_m: with Σ w·E[ψψᵀ]·E[w_m] added back, what is left of E[z·ψ] is E[c·ψ].
-    slopes = sums.slopes.roll(1, 1) + (known @ items.means[..., None])[..., 0]
+    slopes = users.slopes.roll(1, 1) + (known @ items.means[..., None])[..., 0]
     factors = torch.linalg.cholesky(known + prior.precision)
     covariances = torch.cholesky_inverse(factors)
     means = (covariances @ (slopes + prior.mean @ prior.precision)[..., None])[..., 0]

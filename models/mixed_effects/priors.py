@@ -7,6 +7,7 @@ a needless dimension by 1/t, this one by a factor a step. Does not know what the
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -35,13 +36,48 @@ class Prior:
         root: Tensor = torch.linalg.cholesky(self.covariance)
         return root
 
-    def divergence(self, means: Tensor, covariances_sum: Tensor, log_determinants: float) -> float:
-        """Return Σ KL(posterior ‖ prior) over rows, from means [rows, n] and the covariances' sums."""
-        rows, size = means.shape
+    def part(self, rows: slice) -> "Prior":
+        """Return the prior of these rows, where each has a mean of its own."""
+        return Prior(self.mean[rows], self.covariance)
+
+    def compared(self, means: Tensor, covariances_sum: Tensor, log_determinants: float) -> "Posteriors":
+        """Return what matters of posteriors with these means [rows, n], covariances and log determinants."""
         deviations = means - self.mean
-        quadratic = (self.precision * (covariances_sum + deviations.T @ deviations)).sum()
+        return Posteriors(
+            len(means), deviations.sum(0), deviations.T @ deviations, covariances_sum, log_determinants
+        )
+
+    def divergence(self, rows: "Posteriors") -> float:
+        """Return Σ KL(posterior ‖ prior) over rows that were `compared` with this prior."""
+        quadratic = (self.precision * (rows.covariances + rows.scatter)).sum()
         log_determinant = torch.logdet(self.covariance)
-        return 0.5 * float(rows * log_determinant - log_determinants + quadratic - rows * size)
+        size = len(self.covariance)
+        return 0.5 * float(
+            rows.count * log_determinant - rows.log_determinants + quadratic - rows.count * size
+        )
+
+
+@dataclass(frozen=True)
+class Posteriors:
+    """What priors need of rows' posteriors, summed over the rows; deviations are the means' from a prior's.
+
+    deviations Σ d [n], scatter Σ d·dᵀ [n, n], covariances [n, n]; float64.
+    """
+
+    count: int
+    deviations: Tensor
+    scatter: Tensor
+    covariances: Tensor
+    log_determinants: float
+
+    def __add__(self, other: Self) -> "Posteriors":
+        return Posteriors(
+            self.count + other.count,
+            self.deviations + other.deviations,
+            self.scatter + other.scatter,
+            self.covariances + other.covariances,
+            self.log_determinants + other.log_determinants,
+        )
 
 
 def rescaled(covariance: Tensor, posterior: Tensor, scatter: Tensor) -> Tensor:

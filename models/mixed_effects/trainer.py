@@ -12,17 +12,14 @@ from pydantic import Field
 from torch import Tensor
 
 from models.devices import DEVICE, DeviceName, brought_back, find_device
-from models.mixed_effects import items as items_
 from models.mixed_effects import model as model_
-from models.mixed_effects import users as users_
-from models.mixed_effects.blocks import Block, Cut
+from models.mixed_effects.half_steps import Common, HalfSteps, Here, Totals
 from models.mixed_effects.items import Items
-from models.mixed_effects.logistic import evidence
 from models.mixed_effects.model import MixedEffectsModel
-from models.mixed_effects.predictor import Predictor, covariance_factors
-from models.mixed_effects.priors import Prior, rescaled
+from models.mixed_effects.predictor import Predictor
+from models.mixed_effects.priors import Posteriors, Prior, rescaled
 from models.mixed_effects.standardisation import Standardisation
-from models.model import Tastes, packed
+from models.model import Tastes
 from models.options import Options
 from models.responses import Responses
 from models.trainer import Learned, Sizes, Step
@@ -51,42 +48,18 @@ class Fit:
 
 @dataclass(frozen=True)
 class _State:
-    """Everything that a step moves. weights and pulls float32 [responses] are in the cut's order."""
+    """Everything that a step moves, but for what it leaves of each response."""
 
     items: Items
     log_determinants: float  # of the items' covariances, summed
     users_prior: Prior
     items_prior: Prior
     effects: Tensor  # B [K, A]
-    weights: Tensor
-    pulls: Tensor
 
-
-@dataclass
-class _Pass:
-    """What the blocks of one pass over the users leave behind."""
-
-    means: Tensor  # [users, P]
-    covariances: Tensor  # [P, P], summed over users
-    log_determinants: float
-    likelihood: float
-    weights: Tensor  # [responses]
-    pulls: Tensor  # [responses]
-    items: items_.Sums
-
-    @classmethod
-    def begun(cls, state: _State, users: int) -> "_Pass":
-        """Return what there is before the first block."""
-        size, double = state.items.features.shape[1], torch.float64
-        return cls(
-            torch.empty(users, size, dtype=double),
-            torch.zeros(size, size, dtype=double),
-            log_determinants=0.0,
-            likelihood=0.0,
-            weights=torch.empty_like(state.weights),
-            pulls=torch.empty_like(state.pulls),
-            items=items_.Sums.none(state.items),
-        )
+    @property
+    def common(self) -> Common:
+        """What users are held to."""
+        return Common(self.items, self.users_prior)
 
 
 class MixedEffects:
@@ -112,14 +85,8 @@ class MixedEffects:
 
     def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Learned:
         """Learn from all responses; see `learn`, and `models.trainer.Trainer.fit`."""
-        learned = self.learn(responses, seed, report)
         counts = torch.bincount(responses.item_rows, minlength=responses.items)
-        return Learned(
-            tastes=learned.tastes,
-            status=learned.status,
-            items=model_.item_states(learned.predictor.items, counts),
-            shared=model_.shared_states(learned.predictor, responses.users),
-        )
+        return kept(self.learn(responses, seed, report), counts)
 
     def restore(
         self, shared: Mapping[str, Tensor], vectors: Tensor, items: Tensor, known: Tensor
@@ -139,18 +106,23 @@ class MixedEffects:
             return brought_back(self._learn(responses.to(device), seed, report))
 
     def _learn(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Fit:
-        scale = Standardisation.of(responses.item_vectors)
-        constants = scale.constants(responses.item_vectors)
-        cut = Cut.of(responses, constants.shape[1] + self.options.learned_dimensions)
-        state = self._start(constants, cut.values, seed)
+        half_steps = Here(responses, self.sizes(responses.dimensions).embedding)
+        return self.learn_by(half_steps, responses.item_vectors, seed, report)
+
+    def learn_by(
+        self, half_steps: HalfSteps, vectors: Tensor, seed: int, report: Callable[[Step], None]
+    ) -> Fit:
+        """Learn by half-steps that somebody takes, over items of ``vectors`` [items, D]; see `learn`."""
+        scale = Standardisation.of(vectors)
+        state = self._start(scale.constants(vectors), seed)
         before, status = -torch.inf, f"stopped after max_steps = {self.options.max_steps} steps"
         for number in range(1, self.options.max_steps + 1):
-            done = _pass_over_users(cut, state)
+            done = half_steps.move_users(state.common)
             step = _step(number, done, state)
             report(step)
             change = (-step.loss - before) / max(1.0, abs(step.loss))
             before = -step.loss
-            state = _advance(state, done)
+            state = _advance(state, done.users, half_steps)
             if number > _STEPS_BEFORE_STOPPING and abs(change) < self.options.tolerance:
                 status = f"the bound changed by less than {self.options.tolerance:g} after {number} steps"
                 break
@@ -159,9 +131,9 @@ class MixedEffects:
         predictor = Predictor(
             scale, state.items, state.users_prior, state.items_prior.covariance, state.effects
         )
-        return Fit(predictor, _settled(cut, state), status)
+        return Fit(predictor, half_steps.settle(state.common), status)
 
-    def _start(self, constants: Tensor, answers: Tensor, seed: int) -> _State:
+    def _start(self, constants: Tensor, seed: int) -> _State:
         learned, (count, named) = self.options.learned_dimensions, constants.shape
         generator = torch.Generator("cpu").manual_seed(seed)  # the same numbers on every device
         means = torch.zeros(count, 1 + learned, dtype=torch.float64)
@@ -172,7 +144,6 @@ class MixedEffects:
         spread = torch.eye(1 + learned, dtype=torch.float64)
         spread[0, 0] = _FIRST_VARIANCE
         size = named + learned
-        said = evidence(answers, torch.zeros_like(answers), torch.ones_like(answers))
         return _State(
             items=Items(constants, means, known.expand(count, -1, -1)),
             log_determinants=count * float(torch.logdet(known)),
@@ -181,64 +152,32 @@ class MixedEffects:
             ),
             items_prior=Prior(torch.zeros_like(means), spread),
             effects=torch.zeros(1 + learned, named, dtype=torch.float64),
-            weights=said.weights,
-            pulls=said.pulls,
         )
 
 
-def _pass_over_users(cut: Cut, state: _State) -> _Pass:
-    """Update all users once, block by block, and sum up what the items need of them."""
-    done = _Pass.begun(state, len(cut.order))
-    for block in cut.blocks:
-        _update_block(block, cut.values[block.responses], state, done)
-    return done
+def kept(learned: Fit, answers: Tensor) -> Learned:
+    """Return what was learned as it is kept; ``answers`` [items] says how many each item has."""
+    return Learned(
+        tastes=learned.tastes,
+        status=learned.status,
+        items=model_.item_states(learned.predictor.items, answers),
+        shared=model_.shared_states(learned.predictor, len(learned.tastes)),
+    )
 
 
-def _update_block(block: Block, answers: Tensor, state: _State, done: _Pass) -> None:
-    items, named, known = state.items, state.items.named, state.items.means.shape[1]
-    precision = users_.precision(block.batches)
-    room = users_.Room(block.batches, items.wide.shape[1], precision)
-    covariances = items.moments.covariances.to(precision)
-    weights, pulls = (each[block.responses].to(precision) for each in (state.weights, state.pulls))
-    count, users = len(answers), block.users.stop - block.users.start
-    logits, squares = weights.new_empty(count), weights.new_empty(count)
-    crossed = torch.empty(count, known, dtype=torch.float64)
-    learned = torch.empty(users, known**2, dtype=torch.float64)
-    spread = block.asked.holding(weights) @ covariances
-    for batch in block.batches:
-        own = batch.responses
-        posterior = users_.update(
-            batch, items, state.users_prior, weights[own], pulls[own], spread[batch.users], room
-        )
-        done.means[block.users][batch.users] = posterior.means
-        done.covariances += posterior.covariances.sum(0)
-        done.log_determinants += float(posterior.log_determinants.sum())
-        learned[batch.users] = posterior.learned(named)
-        logits[own] = batch.unlined(posterior.logits)
-        squares[own] = batch.unlined(posterior.squares)
-        crossed[own] = batch.unlined(posterior.crossed(named))
-    # what the items' covariances add
-    squares = torch.sparse.sampled_addmm(
-        block.asked.holding(squares), learned.to(precision), covariances.T
-    ).values()
-    said = evidence(*(each.float() for each in (answers, logits, (squares - logits**2).clamp(min=0))))
-    done.weights[block.responses], done.pulls[block.responses] = said.weights, said.pulls
-    done.likelihood += float(said.likelihood.sum(dtype=torch.float64))
-    done.items.add(block, said, learned, crossed)
-
-
-def _step(number: int, done: _Pass, state: _State) -> Step:
+def _step(number: int, done: Totals, state: _State) -> Step:
     """Return the step with the bound's two parts."""
-    covariances = state.items.covariances
-    penalty = state.users_prior.divergence(done.means, done.covariances, done.log_determinants)
-    penalty += state.items_prior.divergence(state.items.means, covariances.sum(0), state.log_determinants)
+    penalty = state.users_prior.divergence(done.users)
+    penalty += state.items_prior.divergence(
+        state.items_prior.compared(state.items.means, state.items.covariances.sum(0), state.log_determinants)
+    )
     return Step(number, penalty - done.likelihood, -done.likelihood, penalty)
 
 
-def _advance(state: _State, done: _Pass) -> _State:
+def _advance(state: _State, users: Posteriors, half_steps: HalfSteps) -> _State:
     """Move the items, then what users have in common, and items."""
-    items, log_determinants = items_.update(state.items, state.items_prior, done.items)
-    users_prior = _next_prior(state.users_prior, done.means, done.covariances / done.means.shape[0])
+    items, log_determinants = half_steps.move_items(state.items, state.items_prior)
+    users_prior = _next_prior(state.users_prior, users)
     effects = _effects(items)
     expected = items.constants @ effects.T
     deviations = items.means - expected
@@ -247,14 +186,14 @@ def _advance(state: _State, done: _Pass) -> _State:
         items.covariances.mean(0),
         deviations.T @ deviations / deviations.shape[0],
     )
-    prior = Prior(expected, spread)
-    return _State(items, log_determinants, users_prior, prior, effects, done.weights, done.pulls)
+    return _State(items, log_determinants, users_prior, Prior(expected, spread), effects)
 
 
-def _next_prior(prior: Prior, means: Tensor, posterior: Tensor) -> Prior:
-    center = means.mean(0)
-    deviations = means - center
-    return Prior(center, rescaled(prior.covariance, posterior, deviations.T @ deviations / means.shape[0]))
+def _next_prior(prior: Prior, users: Posteriors) -> Prior:
+    """Return the next prior N(μ, Σ) of users that were compared with the last one."""
+    moved = users.deviations / users.count
+    scatter = users.scatter / users.count - torch.outer(moved, moved)  # about the new mean
+    return Prior(prior.mean + moved, rescaled(prior.covariance, users.covariances / users.count, scatter))
 
 
 def _effects(items: Items) -> Tensor:
@@ -264,20 +203,3 @@ def _effects(items: Items) -> Tensor:
     gram = known.T @ known + 1e-9 * known.shape[0] * torch.eye(known.shape[1], dtype=known.dtype)
     effects: Tensor = torch.linalg.solve(gram, known.T @ items.means)
     return effects.T
-
-
-def _settled(cut: Cut, state: _State) -> Tastes:
-    """Return every user's posterior with the items held where they are."""
-    size = state.items.features.shape[1]
-    embeddings = torch.empty(len(cut.order), size)
-    factors = torch.empty(len(cut.order), size * (size + 1) // 2)
-    for block in cut.blocks:
-        known = [each[block.responses] for each in (cut.values, state.weights, state.pulls)]
-        rows = cut.order[block.users]
-        room = users_.Room(block.batches, state.items.wide.shape[1], torch.float64)
-        for batch in block.batches:
-            answers, weights, pulls = (each[batch.responses].double() for each in known)
-            posterior = users_.settled(batch, state.items, state.users_prior, answers, weights, pulls, room)
-            embeddings[rows[batch.users]] = posterior.means.float()
-            factors[rows[batch.users]] = packed(covariance_factors(posterior.factors)).float()
-    return Tastes(embeddings, factors)
