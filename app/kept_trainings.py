@@ -257,7 +257,7 @@ def _digests_to_take(connection: Connection, training: KeptTraining) -> list[str
     version = connection.scalar(select(Catalog.movies_version).where(Catalog.id == training.catalog_id))
     if version == kept["movies_version"]:
         taken.append("vectors")
-        if _same_answers(connection, training):
+        if kept.get("responses_by_user") and _same_answers(connection, training):
             taken.append("responses")
     return taken
 

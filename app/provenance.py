@@ -15,7 +15,7 @@ import safetensors.torch
 from torch import Tensor
 
 from app import vectors
-from app.snapshots import Snapshot
+from app.snapshots import Seen
 from models.trainer import Learned
 
 _LIBRARIES = ("likely", "torch", "numpy")
@@ -44,24 +44,25 @@ class LearnedDigest:
         return self._digest.hexdigest()
 
 
-def describe(snapshot: Snapshot, learned: Learned, threads: int, *, timestamps: bool) -> dict[str, Any]:
+def describe(seen: Seen, learned: Learned, threads: int, timestamps_digest: str | None) -> dict[str, Any]:
     """Return the provenance of a training; digests are SHA-256 in hexadecimal.
 
-    ``timestamps`` says whether it looked at them too.
+    ``timestamps_digest`` is that of the timestamps, if it looked at them too.
     """
-    seen = {"vectors": snapshot.vectors_digest, "responses": snapshot.responses_digest}
-    if timestamps:
-        seen["timestamps"] = snapshot.timestamps_digest
+    timestamps = {} if timestamps_digest is None else {"timestamps": timestamps_digest}
     return {
-        **seen,
+        "vectors": seen.vectors_digest,
+        "responses": seen.responses_digest,
+        **timestamps,
         "learned": _digest(learned),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
         "machine": platform.machine(),
         "threads": threads,
         "kept": {
-            "users": snapshot.users_digest,
-            "movies": snapshot.movies_digest,
-            "movies_version": snapshot.movies_version,
+            "users": seen.users_digest,
+            "movies": seen.movies_digest,
+            "movies_version": seen.movies_version,
+            "responses_by_user": True,  # digested by user; older trainings' responses were digested as one
             "state": digest_state(safetensors.torch.save(dict(learned.shared))),
         },
     }

@@ -13,7 +13,7 @@ from app.catalogs import CatalogRow, find_catalog_by_key, mark_behind
 from app.database import Database
 from app.leases import Lease, LeaseLostError
 from app.relearning import Relearned, keep, relearn_beside, squared_norm
-from app.snapshots import Snapshot
+from app.snapshots import Seen
 from app.tables import Response, User
 from app.trained_models import TrainedModel, TrainedModels, keep_model, restore
 from app.trainings import serve
@@ -33,18 +33,18 @@ class Publication:
     def __init__(
         self,
         models: TrainedModels,
-        snapshot: Snapshot,
+        seen: Seen,
         learned: Learned,
         trainer: Trainer,
         check: Callable[[], None],
     ) -> None:
-        self._models, self._snapshot, self._learned, self._trainer = models, snapshot, learned, trainer
+        self._models, self._seen, self._learned, self._trainer = models, seen, learned, trainer
         self._check = check  # raises when the training is to end
-        self._places = {user: place for place, user in enumerate(snapshot.users)}
-        self._versions = dict(zip(snapshot.users, snapshot.versions, strict=True))
+        self._places = {user: place for place, user in enumerate(seen.users)}
+        self._versions = dict(zip(seen.users, seen.versions, strict=True))
         self._relearned: dict[int, Relearned] = {}
         self._squared_norms = dict(
-            zip(snapshot.users, learned.embeddings.double().square().sum(dim=1).tolist(), strict=True)
+            zip(seen.users, learned.embeddings.double().square().sum(dim=1).tolist(), strict=True)
         )
         self._restored: TrainedModel | None = None
 
@@ -92,7 +92,7 @@ class Publication:
                 self._relearn(connection, lease, behind)
             else:  # readers relearn them, and workers store what they find
                 mark_behind(connection, lease.catalog_id)
-            keep_model(connection, lease.training, lease.catalog_id, self._snapshot.movies, self._learned)
+            keep_model(connection, lease.training, lease.catalog_id, self._seen.movies, self._learned)
             keep(connection, lease.training, self._tastes())
             end(connection)
         return True
@@ -144,7 +144,7 @@ class Publication:
         """Return the model over the movies as they are now."""
         movies = self._models.movies(connection, _still_there(connection, lease))
         if self._restored is None or self._restored.movies.version != movies.version:
-            learned, keys = self._learned, self._snapshot.movies
+            learned, keys = self._learned, self._seen.movies
             model = restore(self._trainer, movies, learned.shared, keys, learned.items)
             self._restored = TrainedModel(lease.training, lease.trainer, movies, model)
         return self._restored

@@ -247,7 +247,8 @@ class Worker:
             with span("fit"):
                 learned = trainer.fit(snapshot.responses, lease.seed, report)
             by_time = lease.holdout is not None and lease.holdout["by"] == "time"
-            provenance = describe(snapshot, learned, threads, timestamps=by_time)
+            timestamps = snapshot.timestamps_digest if by_time else None
+            provenance = describe(snapshot, learned, threads, timestamps)
             with span("index"):
                 index = measure_index(
                     trainer,
