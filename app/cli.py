@@ -19,6 +19,7 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.backup_commands import backup, restore, verify
+from app.cluster import ClusterUnusableError, check_usable
 from app.copy_commands import copy
 from app.database import Database
 from app.errors import DatabaseUnusableError, Problem
@@ -79,7 +80,7 @@ def main() -> None:
         _say(error.detail)
         for place in error.places[:10]:
             _say(f"  line {place.line}: {place.detail}" if place.line else f"  {place.detail}")
-    except (DatabaseUnusableError, OpenToAllError, TracingUnusableError) as error:
+    except (ClusterUnusableError, DatabaseUnusableError, OpenToAllError, TracingUnusableError) as error:
         _say(str(error))
     except SQLAlchemyError as error:
         _say(f"the database cannot be used: {str(getattr(error, 'orig', error)).splitlines()[0]}")
@@ -103,6 +104,8 @@ def serve(
     os.environ.update({f"LIKELY_{name}": str(value) for name, value in flags.items() if value is not None})
     settings = Settings()
     is_wanted(os.environ)  # web processes trace; what stands in the way is said here, once
+    if worker:
+        check_usable(settings)
     alone = settings.web_processes == 1  # else uvicorn starts the processes, and does not say when they serve
     with importing():
         import uvicorn
@@ -167,10 +170,11 @@ def worker(
 ) -> None:
     """Run trainings until stopped."""
     os.nice(5)  # where cores are short, requests come first
+    settings = Settings()
+    check_usable(settings)
     with importing():
         from app.worker import Worker
 
-    settings = Settings()
     configure_logs(settings.log_level)
     signature = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     tracing = Tracing.of_environment()

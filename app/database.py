@@ -77,6 +77,14 @@ class Database:
         """Name and version of the database that runs."""
         return self._kept.version
 
+    @property
+    def address(self) -> str:
+        """The URL by which another process of this machine opens it, password included."""
+        url, file = self.url, self.url.database
+        if url.get_backend_name() == "sqlite" and file and file != ":memory:":
+            url = url.set(database=str(Path(file).absolute()))
+        return url.render_as_string(hide_password=False)
+
     def check_several_writers(self, *, allowed: bool) -> None:
         """Raise `DatabaseUnusableError` where several processes that write can lose data, unless allowed."""
         if not allowed:

@@ -15,6 +15,7 @@ from app.addresses import is_loopback
 
 _HOST = re.compile(r"\[[0-9a-f:.]+\]|[a-z0-9._-]+")
 _ORIGIN = re.compile(rf"https?://({_HOST.pattern})(:[0-9]{{1,5}})?")
+_ADDRESS = re.compile(rf"({_HOST.pattern}):([0-9]{{1,5}})", re.IGNORECASE)
 _THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -111,6 +112,11 @@ class Settings(BaseSettings):
         ge=1,
         description="torch threads of a worker; one core is left to the web by default",
     )
+    ray_address: str | None = Field(
+        None,
+        description="a Ray cluster that `mixed_effects` trains on: `local` for this machine's cores, or "
+        "`host:port`; needs the extra `ray`",
+    )
     compute_processes: int = Field(
         2, ge=0, le=64, description="processes that compute, for each web process; 0 turns computing off"
     )
@@ -147,6 +153,15 @@ class Settings(BaseSettings):
                     "and nothing behind them, for example https://app.example.org or http://localhost:5173"
                 )
         return origins
+
+    @field_validator("ray_address")
+    @classmethod
+    def _check_ray_address(cls, address: str | None) -> str | None:
+        if address and address != "local" and not _ADDRESS.fullmatch(address):
+            raise ValueError(
+                f"{address!r} is no Ray cluster: expected local, or a host and a port, for example ray:6379"
+            )
+        return address or None
 
     @field_validator("trusted_hosts")
     @classmethod

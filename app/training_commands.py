@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from app.cluster import check_usable
 from app.database import Database
 from app.errors import BadInput
 from app.logs import configure_logs
@@ -80,6 +81,7 @@ def train(  # noqa: PLR0913, PLR0917 - the trainers have so many options
     if if_better and not serve:
         raise BadInput("--no-serve and --if-better contradict each other: give one of them")
     settings = Settings()
+    check_usable(settings)
     configure_logs("error")
     drawn = secrets.randbelow(2**31) if seed is None else seed
     database = Database.migrated(settings.database_url, settings.busy_seconds)

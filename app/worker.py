@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Self
+from typing import NamedTuple, Self, TypeGuard
 
 import structlog
 import torch
@@ -17,23 +17,26 @@ from sqlalchemy import Connection, Update, select, update
 from app import leases
 from app.catalogs import CatalogRow, find_catalog_by_key
 from app.changes import Changes
+from app.cluster import connected
 from app.database import Database
 from app.errors import TooLarge, Unavailable
 from app.leases import Lease, LeaseLostError
 from app.memory import Memory
 from app.movie_indexes import measure_index
+from app.outlines import read_outline
 from app.provenance import describe
 from app.publishing import Publication
 from app.relearning import keep_if_current, relearn_behind
 from app.settings import Settings
-from app.snapshots import Snapshot, read_snapshot
+from app.snapshots import Seen, Snapshot, read_snapshot
 from app.spans import span
 from app.tables import Catalog
 from app.trained_models import TrainedModels
-from app.trials import find_champion, judge
+from app.trials import Verdict, find_champion, judge
 from models.devices import MissingDeviceError
+from models.mixed_effects.trainer import MixedEffects
 from models.responses import BadResponsesError
-from models.trainer import DivergedError, Step
+from models.trainer import DivergedError, Learned, Step, Trainer
 from models.trainers import make_trainer
 
 log = structlog.get_logger()
@@ -45,6 +48,17 @@ _WAITS_SECONDS = 1.0  # for a database that cannot be used, which may take long
 
 class StoppedError(Exception):
     """The worker was asked to stop while a training ran."""
+
+
+class _Done(NamedTuple):
+    """What a fit left: what it saw, learned and had of movies, threads, timestamps' digest, a trial's verdict."""
+
+    seen: Seen
+    learned: Learned
+    vectors: torch.Tensor  # [movies, dimensions]
+    threads: int
+    timestamps: str | None
+    verdict: Verdict | None
 
 
 class Reporter:
@@ -235,33 +249,67 @@ class Worker:
                 if watch is not None:
                     watch(step)
 
-            with self._database.reading() as connection:
-                snapshot = read_snapshot(
-                    connection, lease.catalog_id, Memory.of(self._settings), trainer.sizes
-                )
-                champion = find_champion(connection, lease.catalog_id, trainer.device)
-            threads = snapshot.responses.threads(self._settings.training_threads)
-            torch.set_num_threads(threads)
-            with span("judge"):
-                verdict = judge(lease, trainer, snapshot, champion, reporter.check)
-            with span("fit"):
-                learned = trainer.fit(snapshot.responses, lease.seed, report)
-            by_time = lease.holdout is not None and lease.holdout["by"] == "time"
-            timestamps = snapshot.timestamps_digest if by_time else None
-            provenance = describe(snapshot, learned, threads, timestamps)
+            if self._is_apart(trainer):
+                done = self._fit_apart(lease, trainer, report, reporter.check)
+            else:
+                done = self._fit_here(lease, trainer, report, reporter.check)
+            provenance = describe(done.seen, done.learned, done.threads, done.timestamps)
             with span("index"):
-                index = measure_index(
-                    trainer,
-                    snapshot.responses.item_vectors,
-                    learned,
-                    self._settings.index_movies,
-                    reporter.check,
-                )
-            publication = Publication(self._models, snapshot, learned, trainer, reporter.check)
-            metrics = {**_counts(snapshot), "status": learned.status, **index}
+                more_than = self._settings.index_movies
+                index = measure_index(trainer, done.vectors, done.learned, more_than, reporter.check)
+            publication = Publication(self._models, done.seen, done.learned, trainer, reporter.check)
+            metrics = {**_counts(done.seen), "status": done.learned.status, **index}
             with span("publish"):
-                publication.publish(self._database, lease, reporter.unwritten, metrics, provenance, verdict)
+                publication.publish(
+                    self._database, lease, reporter.unwritten, metrics, provenance, done.verdict
+                )
         log.info("training succeeded", training=lease.training)
+
+    def _fit_here(
+        self, lease: Lease, trainer: Trainer, report: Callable[[Step], None], check: Callable[[], None]
+    ) -> _Done:
+        """Learn in this process."""
+        snapshot, verdict, threads = self._judged(lease, trainer, check)
+        with span("fit"):
+            learned = trainer.fit(snapshot.responses, lease.seed, report)
+        by_time = lease.holdout is not None and lease.holdout["by"] == "time"
+        timestamps = snapshot.timestamps_digest if by_time else None
+        return _Done(snapshot, learned, snapshot.responses.item_vectors, threads, timestamps, verdict)
+
+    def _judged(
+        self, lease: Lease, trainer: Trainer, check: Callable[[], None]
+    ) -> tuple[Snapshot, Verdict | None, int]:
+        """Read the responses, and hold the trial if there is to be one; return how many threads it had."""
+        with self._database.reading() as connection:
+            snapshot = read_snapshot(connection, lease.catalog_id, Memory.of(self._settings), trainer.sizes)
+            champion = find_champion(connection, lease.catalog_id, trainer.device)
+        threads = snapshot.responses.threads(self._settings.training_threads)
+        torch.set_num_threads(threads)
+        with span("judge"):
+            return snapshot, judge(lease, trainer, snapshot, champion, check), threads
+
+    def _is_apart(self, trainer: Trainer) -> TypeGuard[MixedEffects]:
+        """Return whether it learns on a cluster."""
+        address = self._settings.ray_address
+        return address is not None and isinstance(trainer, MixedEffects) and trainer.device == "cpu"
+
+    def _fit_apart(
+        self, lease: Lease, trainer: MixedEffects, report: Callable[[Step], None], check: Callable[[], None]
+    ) -> _Done:
+        """Learn on a cluster, whose tasks read the responses; a trial is held here before, as without one."""
+        timestamps, verdict = None, None
+        if lease.holdout is not None:
+            snapshot, verdict, _ = self._judged(lease, trainer, check)
+            timestamps = snapshot.timestamps_digest if lease.holdout["by"] == "time" else None
+            del snapshot
+        with self._database.reading() as connection:
+            outline = read_outline(connection, lease.catalog_id, Memory.of(self._settings), trainer.sizes)
+        with span("fit"), connected(self._settings):
+            from app import cluster_tasks  # it imports Ray, which is an extra
+
+            place = cluster_tasks.Place(self._database.address, self._settings.busy_seconds)
+            learned, seen = cluster_tasks.fit(trainer, outline, place, lease.seed, report, check)
+        return _Done(seen, learned, outline.movies.vectors, 1, timestamps, verdict)
 
     def _fail(self, lease: Lease, error: str) -> None:
         self._under(lease, lambda connection, held: leases.end(connection, held, "failed", error=error))
@@ -288,9 +336,5 @@ def _not_behind(catalog_id: int) -> Update:
     return update(Catalog).where(Catalog.id == catalog_id).values(embeddings_behind=False)
 
 
-def _counts(snapshot: Snapshot) -> dict[str, object]:
-    return {
-        "users": snapshot.responses.users,
-        "movies": snapshot.responses.items,
-        "responses": snapshot.responses.values.shape[0],
-    }
+def _counts(seen: Seen) -> dict[str, object]:
+    return {"users": len(seen.users), "movies": len(seen.movies), "responses": seen.answers}
