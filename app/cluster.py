@@ -1,14 +1,17 @@
-"""A Ray cluster to train on: this machine's own for the time of a training, or one that is there already.
+"""A Ray cluster to train on: one of this machine's own for the time of a training, or one that is there.
 
-Ray runs whatever whoever reaches it sends, as pickles: so its token authentication is always on, and a
-cluster of our own listens on the loopback address only, with a token that nobody else has. It shows no
-dashboard and sends no usage statistics. Does not know what runs there (`app.cluster_tasks`).
+Ray runs whatever whoever reaches it sends, as pickles, and listens on the machine's address even where it is
+alone. So its token authentication is always on; one of our own has a token that nobody else has, and its
+files are for their owner only. It shows no dashboard and sends no usage statistics. Does not know what runs
+there (`app.cluster_tasks`).
 """
 
 import os
 import secrets
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -26,7 +29,8 @@ from app.settings import Settings
 
 LOCAL = "local"
 
-_ANSWERS_SECONDS = 3.0
+_ANSWERS_SECONDS, _GREETS_SECONDS = 3.0, 10.0
+_GREETING = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
 _TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _HOME_TOKEN = Path("~/.ray/auth_token")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -39,7 +43,7 @@ class ClusterUnusableError(Exception):
 def check_usable(settings: Settings) -> None:
     """Raise `ClusterUnusableError` where the settings ask for Ray and something stands in the way.
 
-    A cluster that is there already is asked for a sign of life, for three seconds.
+    A cluster that is there already is asked for a sign of life, for some seconds.
     """
     address = settings.ray_address
     if address is None:
@@ -50,8 +54,8 @@ def check_usable(settings: Settings) -> None:
         )
     if address == LOCAL:
         return
-    host, _, port = address.rpartition(":")
-    if parse_url(settings.database_url).get_backend_name() == "sqlite" and not is_loopback(host):
+    elsewhere = not is_loopback(address.rpartition(":")[0])
+    if elsewhere and parse_url(settings.database_url).get_backend_name() == "sqlite":
         raise ClusterUnusableError(
             "LIKELY_RAY_ADDRESS names a cluster that cannot read a SQLite file: "
             "set LIKELY_DATABASE_URL to PostgreSQL, or LIKELY_RAY_ADDRESS to local"
@@ -61,12 +65,34 @@ def check_usable(settings: Settings) -> None:
             "LIKELY_RAY_ADDRESS names a cluster whose token is missing: set RAY_AUTH_TOKEN or "
             "RAY_AUTH_TOKEN_PATH to what it was started with"
         )
+    _greet(address)
+
+
+def _greet(address: str) -> None:
+    """Ask for a sign of life, by a process that can be ended: Ray itself waits for minutes."""
+    host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _ANSWERS_SECONDS).close()
     except OSError as error:
         raise ClusterUnusableError(
             f"LIKELY_RAY_ADDRESS: nothing answers at {address}: {error.strerror or error}"
         ) from error
+    command = [sys.executable, "-c", _GREETING, address]
+    _prepare()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as greeting:  # noqa: S603 - our own
+        try:
+            _, said = greeting.communicate(timeout=_GREETS_SECONDS)
+        except subprocess.TimeoutExpired:
+            greeting.kill()
+            _, said = greeting.communicate()
+    if greeting.returncode == 0:
+        return
+    if "Unauthenticated" in said:
+        raise ClusterUnusableError(
+            f"LIKELY_RAY_ADDRESS: the cluster at {address} does not take the token: set RAY_AUTH_TOKEN or "
+            "RAY_AUTH_TOKEN_PATH to what it was started with"
+        )
+    raise ClusterUnusableError(f"LIKELY_RAY_ADDRESS: what answers at {address} is no Ray cluster")
 
 
 @contextmanager
@@ -75,6 +101,10 @@ def connected(settings: Settings) -> Iterator[None]:
 
     Raises `Unavailable` when it cannot be reached.
     """
+    try:
+        check_usable(settings)
+    except ClusterUnusableError as error:
+        raise Unavailable(str(error)) from error
     ray = _imported()
     if settings.ray_address == LOCAL:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray keeps one in a file
@@ -88,7 +118,6 @@ def connected(settings: Settings) -> Iterator[None]:
                     include_dashboard=False,
                     configure_logging=False,
                     log_to_driver=False,
-                    _node_ip_address="127.0.0.1",
                     _temp_dir=folder,
                 )
             else:
@@ -104,11 +133,15 @@ def connected(settings: Settings) -> Iterator[None]:
         rmtree(folder, ignore_errors=True)
 
 
-def _imported() -> ModuleType:
-    """Import Ray, once the environment says how it is to behave: it looks there when it is imported."""
+def _prepare() -> None:
+    """Say in the environment how Ray is to behave: it looks there when it is imported."""
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as it will be, and no warning of it
+
+
+def _imported() -> ModuleType:
+    _prepare()
     with warnings.catch_warnings(action="ignore"):
         import ray
         import ray.exceptions
