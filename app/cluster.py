@@ -30,7 +30,7 @@ from app.settings import Settings
 LOCAL = "local"
 
 _ANSWERS_SECONDS, _GREETS_SECONDS = 3.0, 10.0
-_GREETING = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
+_GREETING = "import sys; from ray._raylet import GcsClient; print(flush=True); GcsClient(address=sys.argv[1])"
 _TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _HOME_TOKEN = Path("~/.ray/auth_token")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -79,8 +79,11 @@ def _greet(address: str) -> None:
         ) from error
     command = [sys.executable, "-c", _GREETING, address]
     _prepare()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as greeting:  # noqa: S603 - our own
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as greeting:  # noqa: S603 - our own
         try:
+            if greeting.stdout is not None:
+                greeting.stdout.readline()  # it has imported Ray, which may take as long as the rest
             _, said = greeting.communicate(timeout=_GREETS_SECONDS)
         except subprocess.TimeoutExpired:
             greeting.kill()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import cache
-from itertools import chain
+from itertools import chain, cycle, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ import ray
 import torch
 from ray.exceptions import RayError, RayTaskError
 from ray.util import register_serializer
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from torch import Tensor
 
 from app.database import Database
@@ -50,10 +51,11 @@ class Place(NamedTuple):
 
 
 class Range(NamedTuple):
-    """A range of users: blocks, and each one's answers float32 [responses]."""
+    """A range of users: blocks, each one's answers float32 [responses], and its `Found.mark`."""
 
     blocks: Sequence[Block]
     answers: Sequence[Tensor]
+    mark: str
 
 
 def fit(
@@ -69,7 +71,6 @@ def fit(
     ``check`` is called again and again and may raise to stop. Raises as `models.trainer.Trainer.fit`, and
     `Unavailable` when the cluster loses what it cannot compute again.
     """
-    _register()
     size = trainer.sizes(outline.movies.vectors.shape[1]).embedding
     with _worded():
         steps = OnCluster(outline, place, size, check)
@@ -81,12 +82,19 @@ class OnCluster:
     """Takes the half-steps by tasks; `models.mixed_effects.half_steps.HalfSteps`."""
 
     def __init__(self, outline: Outline, place: Place, size: int, check: Check) -> None:
+        _register()
         self._check = check
         layout = Layout.of(outline.counts, size)
         movies, users = (torch.tensor(keys).numpy() for keys in (outline.movies.keys, outline.users))
         asked = [layout.order[block] for block in layout.blocks]
         listed = ray.put(movies)
-        begun = [_start(_read, 3, place, users[places.numpy()], listed, size) for places in asked]
+        keys = [ray.put(users[places.numpy()]) for places in asked]
+        # Held to the end: what was on a machine that is lost is computed again, from the reading on.
+        self._held: list[Any] = [listed, *keys]
+        begun = [
+            _start(_read, 3, place, own, listed, size, scheduling_strategy=machine)
+            for machine, own in zip(_machines(), keys, strict=False)
+        ]
         self._ranges, self._known = [each[0] for each in begun], [each[1] for each in begun]
         found = self._got([each[2] for each in begun])
         there = [number for number, each in enumerate(found) if each is not None]
@@ -95,6 +103,7 @@ class OnCluster:
         self._ranges, self._known = (
             [each[number] for number in there] for each in (self._ranges, self._known)
         )
+        self._marks = [found[number].mark for number in there]
         together = Found.joined(
             [replace(found[number], places=asked[number][found[number].places]) for number in there]
         )
@@ -103,7 +112,6 @@ class OnCluster:
         self._rows = torch.argsort(in_order)  # of the users as they stand in the ranges
         self._sums: list[list[Any]] = []
         self._constants: Any = None
-        self._history: list[Any] = []
 
     def move_users(self, common: Common) -> Totals:
         """Update all users once, and keep what the movies need of them."""
@@ -112,9 +120,9 @@ class OnCluster:
             _start(_move_users, 2 + parts, own, known, self._constants, given)
             for own, known in zip(self._ranges, self._known, strict=True)
         ]
-        totals: list[Totals] = self._got([each[1] for each in moved])
+        totals: list[Totals] = self._marked([each[1] for each in moved])
         self._known = [each[0] for each in moved]
-        self._sums = [list(each) for each in zip(*(each[2:] for each in moved), strict=True)]
+        self._sums = [_added(each) for each in zip(*(each[2:] for each in moved), strict=True)]
         return half_steps.total(totals)
 
     def move_items(self, items: Items, prior: Prior) -> tuple[Items, float]:
@@ -134,7 +142,7 @@ class OnCluster:
             _settle.remote(own, known, self._constants, given)
             for own, known in zip(self._ranges, self._known, strict=True)
         ]
-        tastes = chain.from_iterable(self._got([each])[0] for each in settled)
+        tastes = chain.from_iterable(self._marked(settled))
         return half_steps.by_rows(self._rows, tastes, common.items.features.shape[1])
 
     def _put(self, common: Common) -> Any:  # noqa: ANN401 - a reference, of which Ray does not say to what
@@ -143,9 +151,19 @@ class OnCluster:
             self._constants = ray.put(common.items.constants)
         given = ray.put((common.items.means, common.items.covariances, common.prior))
         if len(ray.nodes()) > 1:  # type: ignore[no-untyped-call]  # the library's
-            # what was on a machine that is lost is computed again, from the first step on
-            self._history.append(given)
+            self._held.append(given)
         return given
+
+    def _marked(self, references: Sequence[Any]) -> list[Any]:
+        """Return what the ranges' tasks returned.
+
+        Raises `Unavailable` where a machine was lost and its responses are no longer what they were when
+        they were read: the training begins anew then.
+        """
+        got = self._got(references)
+        if [mark for mark, _ in got] != self._marks:
+            raise Unavailable("the Ray cluster lost responses that have changed since they were read")
+        return [each for _, each in got]
 
     def _got(self, references: Sequence[Any]) -> list[Any]:
         """Return what the tasks returned; raises what they raised, or `check`."""
@@ -170,9 +188,30 @@ def _worded() -> Iterator[None]:
         raise Unavailable(f"the Ray cluster cannot be used at present: {type(error).__name__}") from error
 
 
-def _start(task: Any, returns: int, *given: object) -> list[Any]:  # noqa: ANN401 - Ray's types know one result
+def _machines() -> Iterator[Any]:
+    """Yield where each next range is to be read: sixteen on a machine, where their sums are added first."""
+    nodes = [each["NodeID"] for each in ray.nodes() if each["Alive"]]  # type: ignore[no-untyped-call]  # the library's
+    for node in cycle(nodes):
+        yield from repeat(NodeAffinitySchedulingStrategy(node, soft=True), half_steps.ADDED_AT_ONCE)
+
+
+def _added(sums: Sequence[Any]) -> list[Any]:
+    """Return references to the ranges' sums, added by sixteens until there are no more than that."""
+    left = list(sums)
+    while len(left) > half_steps.ADDED_AT_ONCE:
+        starts = range(0, len(left), half_steps.ADDED_AT_ONCE)
+        left = [_add.remote(*left[start : start + half_steps.ADDED_AT_ONCE]) for start in starts]
+    return left
+
+
+def _start(
+    task: Any,  # noqa: ANN401 - Ray's types know one result only
+    returns: int,
+    *given: object,
+    **options: object,
+) -> list[Any]:
     """Start a task that returns so many things; return references to them."""
-    references: list[Any] = task.options(num_returns=returns).remote(*given)
+    references: list[Any] = task.options(num_returns=returns, **options).remote(*given)
     return references
 
 
@@ -183,11 +222,12 @@ def _read(place: Place, users: Keys, movies: Keys, size: int) -> tuple[Range, li
     with closing(Database(place.url, place.busy_seconds)) as database, database.reading() as connection:
         read = read_range(connection, users, movies)
     if read is None:
-        return Range([], []), [], None
+        return Range([], [], ""), [], None
     responses, found = read
     cut = Cut.of(responses, size)
     answers = [cut.values[block.responses] for block in cut.blocks]
-    return Range(cut.blocks, answers), [half_steps.begun(each) for each in answers], found.ordered(cut.order)
+    known = [half_steps.begun(each) for each in answers]
+    return Range(cut.blocks, answers, found.mark), known, found.ordered(cut.order)
 
 
 @ray.remote(max_retries=_RETRIES)
@@ -197,11 +237,18 @@ def _move_users(own: Range, known: list[Known], constants: Tensor, given: Any) -
     common = _common(constants, given)
     moved = [
         half_steps.move_users(block, answers, before, common)
-        for block, answers, before in zip(*own, known, strict=True)
+        for block, answers, before in zip(own.blocks, own.answers, known, strict=True)
     ]
     left = half_steps.total(each for _, each in moved)
     sums = (left.items.part(rows) for rows in half_steps.item_ranges(len(constants)))
-    return [each for each, _ in moved], left.totals, *sums
+    return [each for each, _ in moved], (own.mark, left.totals), *sums
+
+
+@ray.remote(max_retries=_RETRIES)
+def _add(*sums: Sums) -> Sums:
+    """Add up some ranges' sums for a range of movies."""
+    _begin()
+    return half_steps.total(sums)
 
 
 @ray.remote(max_retries=_RETRIES)
@@ -212,13 +259,18 @@ def _move_items(items: Items, prior: Prior, *sums: Sums) -> Moved:
 
 
 @ray.remote(max_retries=_RETRIES)
-def _settle(own: Range, known: list[Known], constants: Tensor, given: Any) -> list[Tastes]:  # noqa: ANN401
+def _settle(
+    own: Range,
+    known: list[Known],
+    constants: Tensor,
+    given: Any,  # noqa: ANN401 - as `_put` gives it
+) -> tuple[str, list[Tastes]]:
     """Return the posteriors of a range's users with the movies held where they are."""
     _begin()
     common = _common(constants, given)
-    return [
+    return own.mark, [
         half_steps.settle(block, answers, before, common)
-        for block, answers, before in zip(*own, known, strict=True)
+        for block, answers, before in zip(own.blocks, own.answers, known, strict=True)
     ]
 
 

@@ -5,6 +5,7 @@ transaction of its own, with its users' versions as they are in it: whoever answ
 afterwards, as after any training. Does not know where ranges are read, nor what is learned of them.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -48,6 +49,14 @@ class Found:
     counts: torch.Tensor
     digests: torch.Tensor
     answered: torch.Tensor
+
+    @property
+    def mark(self) -> str:
+        """A digest of who has which responses here, whatever order they stand in."""
+        by_place = torch.argsort(self.places)
+        digest = hashlib.sha256(self.places[by_place].numpy().tobytes())
+        digest.update(self.digests[by_place].numpy().tobytes())
+        return digest.hexdigest()
 
     @classmethod
     def joined(cls, parts: Sequence["Found"]) -> "Found":

@@ -36,7 +36,7 @@ from app.trained_models import TrainedModels
 from app.trainings import TrainingRow, create_training, read_training
 from app.verification import verify_database
 from app.worker import Worker
-from models.mixed_effects import blocks
+from models.mixed_effects import blocks, half_steps
 from models.mixed_effects.blocks import Layout
 from models.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
 from models.responses import BadResponsesError
@@ -153,6 +153,24 @@ def test_a_process_that_is_killed_changes_no_bit(films: Database) -> None:
     assert same(fit(films, freeze), here(films))
     assert len(frozen) == 2
     assert reported == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_sums_that_are_added_where_the_ranges_are_change_no_bit(
+    films: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(half_steps, "ADDED_AT_ONCE", 2)  # so that there are sums of sums of sums
+    assert same(fit(films, unheard), here(films))
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_range_that_was_read_again_and_differs_ends_the_attempt(films: Database) -> None:
+    from app.cluster_tasks import OnCluster, Place
+
+    steps = OnCluster(read(films), Place(films.address, 30.0), TRAINER.sizes(2).embedding, lambda: None)
+    steps._marks[1] = "another"  # noqa: SLF001 - as it is when a machine was lost and somebody had answered
+    with pytest.raises(Unavailable, match="changed since they were read"):
+        TRAINER.learn_by(steps, DATA.item_vectors, 1, unheard)
 
 
 @pytest.mark.usefixtures("ray_cluster")

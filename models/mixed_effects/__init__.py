@@ -7,6 +7,7 @@ priors.py           what users have in common, and items: μ, Σ, B, T, and how 
 blocks.py           responses cut into what a pass has in hand at once
 users.py            the users' half-step: posteriors of e_u, given the items
 items.py            the items' half-step: posteriors of w_m, given the users
+half_steps.py       the two, range by range, here or elsewhere, and the order in which sums are added
 logistic.py         what is expected of the logistic likelihood
 fixed_point.py      a search for what an update leaves as it is
 trainer.py          the two in turn until the bound stands still

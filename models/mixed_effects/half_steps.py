@@ -25,7 +25,7 @@ from models.mixed_effects.priors import Posteriors, Prior
 from models.model import Tastes, packed
 from models.responses import Responses
 
-_ADDED_AT_ONCE = 16
+ADDED_AT_ONCE = 16
 _ITEMS_AT_ONCE = 16_384
 
 Part = TypeVar("Part", bound=Any)  # whatever can be added
@@ -137,7 +137,7 @@ def total(parts: Iterable[Part]) -> Part:
     """
     while True:
         given = iter(parts)
-        added = [reduce(add, islice(given, _ADDED_AT_ONCE - 1), first) for first in given]
+        added = [reduce(add, islice(given, ADDED_AT_ONCE - 1), first) for first in given]
         if len(added) == 1:
             return added[0]
         parts = added
