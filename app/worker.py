@@ -51,7 +51,7 @@ class StoppedError(Exception):
 
 
 class _Done(NamedTuple):
-    """What a fit left: what it saw, learned and had of movies, threads, timestamps' digest, a trial's verdict."""
+    """What a fit left: what it saw and learned, threads, the digest of timestamps, and a trial's verdict."""
 
     seen: Seen
     learned: Learned

@@ -1,7 +1,11 @@
 """docs/operations.md is so: its commands run and print what is shown, and what it names is there."""
 
+import os
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,8 +15,11 @@ from app.settings import Settings
 from tests.checkout import ROOT
 from tests.class_tour import Lecture, lecture
 from tests.console import Command, commands, comparable
+from tests.databases import empty_url
+from tests.live import free_port
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
+[WALK] = re.findall(r"^## From one file to several services\n.*?(?=^## )", PAGE, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +30,76 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lecture]:
 
 @pytest.mark.parametrize(
     "command",
-    [pytest.param(one, id=f"{number} {one.line[:60]}") for number, one in enumerate(commands(PAGE))],
+    [
+        pytest.param(one, id=f"{number} {one.line[:60]}")
+        for number, one in enumerate(commands(PAGE.replace(WALK, "")))
+    ],
 )
 def test_a_command_prints_what_is_shown(room: Lecture, command: Command) -> None:
     printed = room.run(command.line)
     if command.output:
         assert comparable(printed) == comparable(command.output)
+
+
+@pytest.mark.sqlite  # from a file to a server, whichever the other tests run on
+@pytest.mark.timeout(300)  # a Ray cluster starts, and three services
+def test_the_walk_from_one_file_to_several_services_prints_what_is_shown(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "app.cli", "demo"],
+        env={**os.environ, "LIKELY_DATABASE_URL": f"sqlite:///{tmp_path}/likely.db"},
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    named = {
+        "postgresql://likely@localhost/likely": empty_url("likely_walk"),
+        "localhost:8001": f"localhost:{(first := free_port())}",
+        "localhost:8002": f"localhost:{(second := free_port())}",
+        "--port 8001": f"--port {first}",
+        "--port 8002": f"--port {second}",
+    }
+    with shell(tmp_path) as run:
+        for command in commands(WALK):
+            printed = run(_renamed(command.line, named))
+            if command.output:
+                assert comparable(printed) == comparable(_renamed(command.output, named)), command.line
+
+
+def _renamed(text: str, named: Mapping[str, str]) -> str:
+    for shown, real in named.items():
+        text = text.replace(shown, real)
+    return text
+
+
+@contextmanager
+def shell(folder: Path) -> Iterator[Callable[[str], str]]:
+    """Have one shell for commands that belong together; what they leave running ends with it."""
+    (folder / ".curlrc").write_text("silent\nshow-error\n")
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("LIKELY_")},
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "CURL_HOME": str(folder),
+    }
+    with subprocess.Popen(
+        ["bash"], cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+
+        def run(line: str) -> str:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(f"{line}\ncode=$?; echo; echo ended $code\n")
+            process.stdin.flush()
+            printed: list[str] = []
+            while not (said := process.stdout.readline()).startswith("ended "):
+                assert said, f"the shell ended: {line}"
+                printed.append(said)
+            assert said == "ended 0\n", f"{line}\n{''.join(printed)}"
+            return "".join(printed).strip()
+
+        try:
+            yield run
+        finally:
+            process.communicate("kill $(jobs -p) 2> /dev/null; wait\n")
 
 
 def test_every_setting_that_is_named_is_there() -> None:
