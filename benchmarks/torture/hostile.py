@@ -77,7 +77,7 @@ def ask_every_operation(scale: float) -> list[Figure]:
     with TemporaryDirectory() as folder:
         store_class(folder)
         environment = {
-            "LIKELY_COMPUTE_PROCESSES": "1",
+            "LIKELY_COMPUTE_PROCESSES": "2",  # as a service has: while one is replaced the other computes
             "LIKELY_DRAWING_PROCESSES": "1",
             "LIKELY_RECEIVE_SECONDS": "1",
         }
