@@ -79,6 +79,8 @@ def shell(folder: Path) -> Iterator[Callable[[str], str]]:
         **{name: value for name, value in os.environ.items() if not name.startswith("LIKELY_")},
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "CURL_HOME": str(folder),
+        "LIKELY_COMPUTE_PROCESSES": "0",  # nobody computes or draws here, and each takes seconds to start
+        "LIKELY_DRAWING_PROCESSES": "0",
     }
     with subprocess.Popen(
         ["bash"], cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
