@@ -36,9 +36,10 @@ run: $(READY) ## set up what is missing, train the class example and serve it
 	@.venv/bin/likely demo
 	@exec .venv/bin/likely serve $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)")
 
+# Threads that wait for each other sleep (OMP_WAIT_POLICY): where they spin, those that they wait for have no core.
 test: browser postgresql lint ## everything that must pass: lint, then the tests, and again on PostgreSQL
-	@.venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
-	@TEST_DATABASE=postgresql .venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	@OMP_WAIT_POLICY=PASSIVE .venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	@OMP_WAIT_POLICY=PASSIVE TEST_DATABASE=postgresql .venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 browser: $(READY_DEV) ## see that a Chromium is here to test the console in; on Debian root gets one
 	@.venv/bin/python -m tests.chromium

@@ -18,6 +18,7 @@ from tests.live import free_port, stop
 
 ROOT = Path(__file__).parent.parent
 _SET_UP_WITHIN = 600.0
+_BEGINS_WITHIN = 60.0
 
 # Ratings of nobody, in MovieLens's layout: README names the folder of the real ones.
 _MOVIELENS = {
@@ -56,13 +57,14 @@ class Checkout:
         return console.run(line, self.port, self.folder, self._environment())
 
     def _run_for_a_while(self, line: str) -> None:
-        process = subprocess.Popen(
-            line.split(), cwd=self.folder, env=self._environment(), stderr=subprocess.PIPE
-        )
-        try:
-            process.wait(4)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGTERM)
+        alive = self.folder / "alive"  # a worker touches it, also the one that runs beside a web process
+        alive.unlink(missing_ok=True)
+        environment = {**self._environment(), "LIKELY_HEARTBEAT_FILE": str(alive)}
+        process = subprocess.Popen(line.split(), cwd=self.folder, env=environment, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + _BEGINS_WITHIN
+        while process.poll() is None and not alive.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=15)
         if process.returncode:
             raise AssertionError(f"{line}\n{said.decode()}")

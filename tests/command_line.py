@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 
 from app.cli import main
 from tests.databases import url_for
@@ -34,8 +35,10 @@ def make_run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
             for name, value in settings.items():
                 patch.setenv(name, value)
             patch.setattr(sys, "argv", ["likely", *arguments])
+            logging = structlog.get_config()
             with pytest.raises(SystemExit) as left:
                 main()
+            structlog.configure(**logging)  # a command says how its process logs; this one goes on
         status = int(left.value.code or 0)
         del left  # its traceback holds what the command held
         gc.collect()  # so that what the command left open is closed, as when its process ends
