@@ -12,7 +12,6 @@ from sqlalchemy import URL, inspect
 from app import keys
 from app.database import Database, is_file, parse_url
 from app.errors import Conflict, NotFound
-from app.logs import configure_logs
 from app.settings import Settings
 from app.sqlite import find_path, read_file
 from app.tables import ApiKey
@@ -99,5 +98,4 @@ def _find_file(otherwise: str) -> Path:
 
 def _read_url() -> URL:
     settings = Settings()
-    configure_logs("error")
     return parse_url(settings.database_url)

@@ -62,6 +62,7 @@ CatalogOption = Annotated[str, typer.Option(help="the catalog to work on")]
 
 def main() -> None:
     """Run a command; an error is one line on standard error and exit status 1, or 2 for a wrong command."""
+    configure_logs("error")  # commands print what they have to say; those that run on say how they log
     try:
         sys.exit(cli(standalone_mode=False))
     except typer.TyperException as error:
@@ -221,7 +222,6 @@ def demo() -> None:
     from app.catalogs import find_catalog
 
     settings = Settings()
-    configure_logs("error")
     database = Database.migrated(settings.database_url, settings.busy_seconds)
     with database.writing() as connection:
         example.load_class(connection)

@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from app.database import Database
-from app.logs import configure_logs
 from app.settings import Settings
 
 
@@ -17,7 +16,6 @@ def copy(
     from app.copying import copy_database, count_rows
     from app.printing import out, progress_bar
 
-    configure_logs("error")
     busy_seconds = Settings().busy_seconds
     source, target = (Database.migrated(url, busy_seconds) for url in (from_url, to_url))
     with progress_bar() as progress:

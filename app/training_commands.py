@@ -10,7 +10,6 @@ import typer
 from app.cluster import check_usable
 from app.database import Database
 from app.errors import BadInput
-from app.logs import configure_logs
 from app.settings import Settings
 from models.options import LARGEST_SEED
 
@@ -82,7 +81,6 @@ def train(  # noqa: PLR0913, PLR0917 - the trainers have so many options
         raise BadInput("--no-serve and --if-better contradict each other: give one of them")
     settings = Settings()
     check_usable(settings)
-    configure_logs("error")
     drawn = secrets.randbelow(2**31) if seed is None else seed
     database = Database.migrated(settings.database_url, settings.busy_seconds)
     training = terminal.run_training(
@@ -115,7 +113,6 @@ def evaluate(
     from models.holdout import Holdout
 
     settings = Settings()
-    configure_logs("error")
     database = Database.migrated(settings.database_url, settings.busy_seconds)
     holdout = _holdout(fraction, last_n, by if fraction or last_n else None) or Holdout(
         fraction=0.2, by=by or "time"

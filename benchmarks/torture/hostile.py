@@ -29,6 +29,7 @@ from tests.raw import Answer, connect, read_answer
 from tests.routes.test_bad_requests import BODIES
 
 _SECONDS = 1.0
+_COMPUTING = 2  # processes, as a service has: while one is replaced the other computes
 _MIB = 2**20
 _GROWTH = 16 * _MIB
 _WARM = 0.1
@@ -77,14 +78,14 @@ def ask_every_operation(scale: float) -> list[Figure]:
     with TemporaryDirectory() as folder:
         store_class(folder)
         environment = {
-            "LIKELY_COMPUTE_PROCESSES": "2",  # as a service has: while one is replaced the other computes
+            "LIKELY_COMPUTE_PROCESSES": str(_COMPUTING),
             "LIKELY_DRAWING_PROCESSES": "1",
             "LIKELY_RECEIVE_SECONDS": "1",
         }
         with serving(Path(folder), environment) as service:
             service.http.timeout = 120  # processes start late on a busy machine
             train_class(service)
-            wait_until_warm(service, 1)
+            wait_until_warm(service, _COMPUTING)
             targets = list_targets(service)
             pairs = [(target, name) for target in targets for name in REQUESTS]
             random.Random(_SEED).shuffle(pairs)  # noqa: S311 - the same again in every run
