@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 _MOMENT = 0.2  # seconds
+_ARENA_MAX = -8  # M_ARENA_MAX of mallopt(3)
 
 
 @contextmanager
@@ -25,6 +26,17 @@ def importing() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def keep_one_heap() -> None:
+    """Let all threads take memory from one heap; to be called before there are any.
+
+    The GNU C library gives threads heaps of their own, and what requests of every size leave behind in each
+    stays taken. Threads that wait for Python's lock hardly ever allocate at once. Other libraries cannot be
+    asked.
+    """
+    with suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
 
 
 def give_back_soon() -> None:

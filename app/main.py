@@ -17,6 +17,7 @@ from app.compute.limits import ComputeLimits
 from app.compute.pool import make_compute_pool
 from app.database import Database
 from app.drawing.pool import make_drawing_pool
+from app.garbage import keep_one_heap
 from app.importing.pool import make_import_pool
 from app.importing.tasks import ImportLimits
 from app.keys import check_not_open
@@ -175,6 +176,7 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
 
 def create_app_from_environment() -> FastAPI:
     """Return the application for the settings in the environment; what web processes start from."""
+    keep_one_heap()
     settings = Settings()
     configure_logs(settings.log_level)
     if settings.web_processes > 1:  # each is a child of `likely serve`, which may be killed

@@ -1,11 +1,15 @@
-"""The garbage collector and imports: nothing is looked at meanwhile, nor afterwards."""
+"""Garbage and imports: nothing is looked at meanwhile, nor afterwards. And threads with one heap."""
 
+import ctypes
 import gc
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from app.garbage import importing
+from tests.checkout import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -27,3 +31,33 @@ def test_garbage_is_collected_again_after_an_import_that_failed() -> None:
     with pytest.raises(ImportError), importing():
         raise ImportError
     assert gc.isenabled()
+
+
+_THREADS = """
+import ctypes, sys, threading
+from app.garbage import keep_one_heap
+if sys.argv[1] == "one":
+    keep_one_heap()
+together = threading.Barrier(8)
+def allocate():
+    together.wait()
+    kept = [bytes(1000 + number) for number in range(1000)]
+    together.wait()
+threads = [threading.Thread(target=allocate) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+ctypes.CDLL(None).malloc_stats()
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_stats"), reason="another C library has no such heaps"
+)
+@pytest.mark.parametrize(("how", "one"), [("one", True), ("many", False)])
+def test_threads_share_one_heap_where_they_are_told_to(how: str, *, one: bool) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _THREADS, how], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert (done.stderr.count("Arena ") == 1) is one
