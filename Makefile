@@ -21,6 +21,11 @@ endif
 READY := .venv/ready
 READY_DEV := .venv/ready-dev
 PIP := .venv/bin/python -m pip -qq --disable-pip-version-check
+INSTALL := $(PIP) install --no-compile -c constraints.txt
+
+# Python compiles what it imports and keeps it, also where the shell says not to: pip would compile all of torch, of which
+# a tenth is ever imported.
+export PYTHONDONTWRITEBYTECODE :=
 
 WHOLE := $(shell test "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" && .venv/bin/python -c 'import pip' 2>/dev/null && echo yes)
 
@@ -64,14 +69,14 @@ $(READY): pyproject.toml constraints.txt $(if $(WHOLE),,always)
 	@echo "setting up .venv (a few minutes the first time)"
 	@$(if $(WHOLE),rm -f $(READY) $(READY_DEV),"$(PYTHON)" -m venv --clear .venv)
 # torch by itself first: TORCH_INDEX holds few other packages, and no other package gets to choose torch's build
-	@$(PIP) install -c constraints.txt --no-deps $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") torch
-	@$(PIP) install -c constraints.txt -e .
+	@$(INSTALL) --no-deps $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") torch
+	@$(INSTALL) -e .
 	@pwd -P > $@
 
 $(READY_DEV): $(READY)
 	@echo "adding the development tools to .venv"
 	@rm -f $(READY) $@
-	@$(PIP) install -c constraints.txt -e ".[dev]"
+	@$(INSTALL) -e ".[dev]"
 	@pwd -P > $(READY) && pwd -P > $@
 
 # One line of trouble and nothing else: $(error) stops make before the recipe's first command.
@@ -137,12 +142,12 @@ constraints: ## resolve every dependency anew and write constraints.txt
 # The peers that fit .venv come into it; the others get environments of their own, which the benchmark makes under .bench.
 bench-accuracy: $(READY) ## measure accuracy beside peers, into docs/accuracy.md: make bench-accuracy DATA=path
 	@$(if $(DATA),,$(error name an unpacked MovieLens folder: make bench-accuracy DATA=path/to/ml-latest-small))
-	@$(PIP) install -c constraints.txt -e ".[bench]"
+	@$(INSTALL) -e ".[bench]"
 	@TORCH_INDEX="$(TORCH_INDEX)" .venv/bin/python -m benchmarks.accuracy "$(DATA)" "$(FOLDS)"
 
 bench: $(READY) ## measure speed beside peers, into docs/benchmarks.md: make bench DATA=path
 	@$(if $(DATA),,$(error name an unpacked MovieLens folder: make bench DATA=path/to/ml-latest-small))
-	@$(PIP) install -c constraints.txt -e ".[bench]"
+	@$(INSTALL) -e ".[bench]"
 	@TORCH_INDEX="$(TORCH_INDEX)" .venv/bin/python -m benchmarks.speed "$(DATA)" $(GROUPS)
 
 torture: $(READY_DEV) ## try to break every promise at full length (hours), into docs/track-record.md

@@ -36,8 +36,8 @@ esac
 RUN = ["likely migrate", "likely demo", "likely serve"]
 SET_UP = [
     "made",
-    "install -c constraints.txt --no-deps torch",
-    "install -c constraints.txt -e .",
+    "install --no-compile -c constraints.txt --no-deps torch",
+    "install --no-compile -c constraints.txt -e .",
 ]
 
 
@@ -148,7 +148,7 @@ def test_a_venv_whose_python_is_gone_or_that_was_moved_is_made_again(checkout: C
 def test_the_development_tools_come_after_what_runs_and_have_their_own_stamp(checkout: Checkout) -> None:
     python = checkout.interpreter(STAND_IN)
     checkout.make("setup", f"PYTHON={python}")
-    assert checkout.log() == [*SET_UP, "install -c constraints.txt -e .[dev]"]
+    assert checkout.log() == [*SET_UP, "install --no-compile -c constraints.txt -e .[dev]"]
     assert "Nothing to be done" in checkout.make("setup").stdout
 
 
@@ -166,7 +166,9 @@ def test_the_torch_index_serves_torch_and_nothing_else(checkout: Checkout) -> No
     python = checkout.interpreter(STAND_IN)
     checkout.make("setup", f"PYTHON={python}", "TORCH_INDEX=https://torch.example/cpu")
     named = [line for line in checkout.log() if "--index-url" in line]
-    assert named == ["install -c constraints.txt --no-deps --index-url https://torch.example/cpu torch"]
+    assert named == [
+        "install --no-compile -c constraints.txt --no-deps --index-url https://torch.example/cpu torch"
+    ]
 
 
 def test_an_old_python_is_refused_in_one_line_that_names_it(checkout: Checkout) -> None:
