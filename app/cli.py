@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.backup_commands import backup, restore, verify
@@ -53,8 +52,6 @@ cli.command()(restore)
 cli.command()(verify)
 cli.command()(copy)
 
-_errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-
 _START_SECONDS = 30
 
 CatalogOption = Annotated[str, typer.Option(help="the catalog to work on")]
@@ -89,7 +86,7 @@ def main() -> None:
 
 
 def _say(line: str) -> None:
-    _errors.print(hide(f"likely: {line}"), markup=False)
+    typer.echo(hide(f"likely: {line}"), err=True)
 
 
 @cli.command()
@@ -122,7 +119,7 @@ def serve(
         database.check_several_writers(allowed=settings.allow_affected_sqlite)
     database.migrate()
     check_not_open(database, settings.host)
-    _errors.print(f"likely: {database.version} keeps {database.url.render_as_string()}", markup=False)
+    _say(f"{database.version} keeps {database.url.render_as_string()}")
     # Leaves through the supervisor's exit, also when the signal comes before or after uvicorn handles it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     options = server_options(settings) | {"app": "app.main:create_app_from_environment", "factory": True}

@@ -9,8 +9,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-_MOMENT = 0.2  # seconds
+_MOMENT = 1.0  # seconds
 _ARENA_MAX = -8  # M_ARENA_MAX of mallopt(3)
+_soon = threading.Lock()  # taken while it is going to happen
 
 
 @contextmanager
@@ -42,13 +43,17 @@ def keep_one_heap() -> None:
 def give_back_soon() -> None:
     """Give freed memory back to the system in a moment, when what is under way has freed its own too.
 
-    The GNU C library keeps it for this process otherwise; others cannot be asked.
+    The GNU C library keeps it for this process otherwise; others cannot be asked. Whoever asks in that moment
+    too is served by the same look, which takes milliseconds.
     """
+    if not _soon.acquire(blocking=False):
+        return
     timer = threading.Timer(_MOMENT, _give_back)
     timer.daemon = True
     timer.start()
 
 
 def _give_back() -> None:
+    _soon.release()
     with suppress(AttributeError):  # of another C library
         ctypes.CDLL(None).malloc_trim(0)

@@ -7,6 +7,7 @@ found need no check of their own. Does not know HTTP.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,7 @@ class ReadyPairs:
         self._models = models
         self._readers = [PreparedReads(database) for _ in range(_READERS)]
         self._free: SimpleQueue[PreparedReads] = SimpleQueue()
+        self._turn = Lock()
         for reads in self._readers:
             self._free.put(reads)
 
@@ -126,7 +128,11 @@ class ReadyPairs:
         if tastes is None:
             return None
         places = _places(users, {row[2]: place for place, row in enumerate(found)})
-        predicted = trained.model.predict_pairs(tastes, places, _places(movies, trained.movies.rows))
+        rows = _places(movies, trained.movies.rows)
+        # Torch lets Python's lock go at each of thousands of small products: threads that hand it to each
+        # other for every one of them take several times as long as one after the other.
+        with self._turn:
+            predicted = trained.model.predict_pairs(tastes, places, rows)
         return PairScores(trained.id, scoring.scores(predicted.logits).tolist())
 
 

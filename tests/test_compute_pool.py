@@ -99,6 +99,20 @@ def test_a_task_whose_caller_hangs_up_is_killed() -> None:
     tell(story, seconds=60)
 
 
+def test_a_short_task_whose_caller_hangs_up_costs_no_process() -> None:
+    async def story(pool: ComputePool) -> None:
+        assert await pool.run(program("1 + 1")) == b"2\n"
+        before = processes()
+        for number in range(40):  # at any moment: before it is taken, in the middle, between head and body
+            left = asyncio.create_task(pool.run(program(f"zeros({number}, 100)")))
+            await asyncio.sleep(number / 4000)
+            left.cancel()
+            assert await pool.run(program(f"{number} * 2")) == f"{2 * number}\n".encode()
+        assert processes() == before
+
+    tell(story)
+
+
 def test_the_task_of_a_process_that_died_while_it_waited_is_done_by_another() -> None:
     async def story(pool: ComputePool) -> None:
         assert await pool.run(program("1 + 1")) == b"2\n"

@@ -4,11 +4,12 @@ import ctypes
 import gc
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from app.garbage import importing
+from app.garbage import give_back_soon, importing
 from tests.checkout import ROOT
 
 
@@ -31,6 +32,21 @@ def test_garbage_is_collected_again_after_an_import_that_failed() -> None:
     with pytest.raises(ImportError), importing():
         raise ImportError
     assert gc.isenabled()
+
+
+def test_what_is_freed_goes_back_once_for_all_who_ask_in_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[Callable[[], None]] = []
+
+    class Timer:
+        def __init__(self, _seconds: float, look: Callable[[], None]) -> None:
+            self.start = lambda: looks.append(look)
+
+    monkeypatch.setattr(threading, "Timer", Timer)
+    for rounds in (1, 2):
+        for _ in range(5):
+            give_back_soon()
+        assert len(looks) == rounds
+        looks[-1]()
 
 
 _THREADS = """

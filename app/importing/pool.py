@@ -13,7 +13,8 @@ _WAITING = 20  # as many as may wait for the write lock in a web process
 def make_import_pool(processes: int, seconds: float, limits: ImportLimits) -> ImportPool:
     """Return a pool of so many processes; an import has so many seconds.
 
-    It waits as long for a process as it would for the write lock, which whoever has the process may hold.
+    It waits as long for a process as it would for the write lock, which whoever has the process may hold. It
+    ends at once where the caller hung up: what nobody waits for is better not stored.
     """
     program = Program(
         module="app.importing.worker",
@@ -23,7 +24,7 @@ def make_import_pool(processes: int, seconds: float, limits: ImportLimits) -> Im
         lost=_may_be_stored,
         off="",  # without a process the web process imports by itself
     )
-    return ProcessPool(program, processes, _WAITING, seconds, limits.busy_seconds)
+    return ProcessPool(program, processes, _WAITING, seconds, limits.busy_seconds, moment=0.0)
 
 
 def _may_be_stored(cause: str) -> Unavailable:

@@ -1,13 +1,14 @@
 """A small pool of warm processes that do what requests ask for, each killed when its time is up.
 
-A process that is over its budget, or whose caller hung up, is killed, and another is started in its place.
+A process that is over its budget, or still at it a moment after its caller hung up, is killed, and another
+is started in its place.
 Does not know what is done.
 """
 
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Generic, TypeVar
 
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 Task = TypeVar("Task", bound=BaseModel)
 
 _RESTART_SECONDS = 1.0
+_MOMENT = 0.5  # another process takes a core a second and more
 _START_SECONDS = 120.0  # it takes two; a machine that is very busy does not refuse its first task
 # torch is told once it is there; NumPy's library starts its threads when it is imported.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -38,13 +40,20 @@ class ProcessPool(Generic[Task]):
     """Processes of one program beside one web process; belongs to the event loop that first uses it.
 
     At most ``waiting`` tasks wait for a process, each ``patience`` seconds, or for ever, and longer where one
-    has yet to start; a task has ``seconds``.
+    has yet to start; a task has ``seconds``. One whose caller hung up has ``moment`` seconds to end, which
+    may cost less than another process does.
     """
 
     def __init__(
-        self, program: Program, processes: int, waiting: int, seconds: float, patience: float | None = None
+        self,
+        program: Program,
+        processes: int,
+        waiting: int,
+        seconds: float,
+        patience: float | None = None,
+        moment: float = _MOMENT,
     ) -> None:
-        self._program, self._seconds, self._patience = program, seconds, patience
+        self._program, self._seconds, self._patience, self._moment = program, seconds, patience, moment
         self.places, self._most_waiting = processes, waiting
         self._free: asyncio.Queue[_Worker] = asyncio.Queue()
         self.busy = self.waiting = 0
@@ -69,7 +78,7 @@ class ProcessPool(Generic[Task]):
         Raises how it is refused, `Overloaded`, `SwitchedOff`, and what its program says of a task that is
         lost: its process was killed or its time ended, when it may have been done already.
         ``progress`` is called with what a task sends on its way. The time counts from when a process
-        is free for the task. Cancelling kills the process.
+        is free for the task. Cancelling kills the process, in a moment.
         """
         program = self._program
         while True:
@@ -87,7 +96,7 @@ class ProcessPool(Generic[Task]):
                     log.warning(what, program=program.name)
 
     async def close(self) -> None:
-        """Kill every process that waits or starts; one that computes, when its task ends."""
+        """Kill every process that waits, starts or is left alone; one that computes, when its task ends."""
         self._open = self._started = False
         starting = list(self._starting)
         for each in starting:
@@ -102,15 +111,34 @@ class ProcessPool(Generic[Task]):
         """Lend a process; one that comes back in the middle of a task is killed and replaced."""
         worker = await self._next()
         self.busy += 1
+        hung_up = False
         try:
             yield worker
+        except asyncio.CancelledError:
+            hung_up = True
+            raise
         finally:
             self.busy -= 1
-            if worker.idle and self._open:
-                self._free.put_nowait(worker)
+            if hung_up and not worker.idle:
+                self._begin(self._let_end(worker))
             else:
-                self._end(worker)
-                self._add()
+                self._take_back(worker)
+
+    async def _let_end(self, worker: "_Worker") -> None:
+        """Give a task whose caller hung up its moment."""
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._moment):
+                    await worker.end_task()
+        finally:
+            self._take_back(worker)
+
+    def _take_back(self, worker: "_Worker") -> None:
+        if worker.idle and self._open:
+            self._free.put_nowait(worker)
+        else:
+            self._end(worker)
+            self._add()
 
     async def _next(self) -> "_Worker":
         if self.places == 0:
@@ -139,11 +167,14 @@ class ProcessPool(Generic[Task]):
         return self._patience + (_START_SECONDS if self._starting else 0.0)
 
     def _add(self) -> None:
-        if not self._open:
-            return
-        starting = asyncio.get_running_loop().create_task(self._start())
-        self._starting.add(starting)
-        starting.add_done_callback(self._starting.discard)
+        if self._open:
+            self._begin(self._start())
+
+    def _begin(self, starting: Coroutine[None, None, None]) -> None:
+        """Do what leaves a process free, or begins another."""
+        task = asyncio.get_running_loop().create_task(starting)
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
 
     def _end(self, worker: "_Worker") -> None:
         """Kill a process; nobody waits until it is gone, which takes a while on a busy machine."""
@@ -175,6 +206,7 @@ class _Worker:
         assert process.stdout is not None  # noqa: S101 - likewise
         self._program, self._process = program, process
         self._stdin, self._stdout = process.stdin, process.stdout
+        self._head: tuple[Kind, int] | None = None  # of a frame whose body has yet to come
         self.idle = False
 
     @classmethod
@@ -219,6 +251,13 @@ class _Worker:
             raise refusal_of(frame.body)
         return frame.body
 
+    async def end_task(self) -> None:
+        """Wait until the process is through with its task, or dead."""
+        with suppress(_WorkerDiedError):
+            while (await self._read()).kind not in (Kind.ANSWER, Kind.REFUSAL):
+                pass
+            self.idle = True
+
     async def kill(self) -> None:
         """End the process now."""
         with suppress(ProcessLookupError):
@@ -226,9 +265,13 @@ class _Worker:
         await self._process.wait()
 
     async def _read(self) -> Frame:
+        """Return the next frame; whoever is cancelled between its head and its body leaves it to the next."""
         try:
-            kind, length = read_head(await self._stdout.readexactly(HEAD_BYTES))
-            return Frame(kind, await self._stdout.readexactly(length))
+            self._head = self._head or read_head(await self._stdout.readexactly(HEAD_BYTES))
+            kind, length = self._head
+            body = await self._stdout.readexactly(length)
+            self._head = None
+            return Frame(kind, body)
         except asyncio.IncompleteReadError as error:
             raise _WorkerDiedError("it ended before its answer") from error
 

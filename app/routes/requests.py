@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 _IMPORTS = ("/movies:import", "/responses:import")
 _COMPUTATIONS = "/v1/compute/"
-_LARGE = 2**20
+_LARGE = 2**18
 _SLOWEST = 16 * 2**10  # bytes a second
 _CLOSE = {"Connection": "close"}
 BEGAN = "began"  # in a request's scope: when it came, by `time.perf_counter`
