@@ -22,7 +22,7 @@ from app.cluster import ClusterUnusableError, check_usable
 from app.copy_commands import copy
 from app.database import Database
 from app.errors import DatabaseUnusableError, Problem
-from app.garbage import importing
+from app.garbage import importing, keep_one_heap
 from app.key_commands import commands as keys
 from app.keys import OpenToAllError, check_not_open
 from app.logs import configure_logs
@@ -100,6 +100,7 @@ def serve(
     """Serve the API, and run trainings in a worker process beside it."""
     flags = {"HOST": host, "PORT": port, "WEB_PROCESSES": web_processes}
     os.environ.update({f"LIKELY_{name}": str(value) for name, value in flags.items() if value is not None})
+    keep_one_heap()  # before the first thread
     settings = Settings()
     is_wanted(os.environ)  # web processes trace; what stands in the way is said here, once
     if worker:

@@ -34,6 +34,7 @@ _GREETING = "import sys; from ray._raylet import GcsClient; print(flush=True); G
 _TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _HOME_TOKEN = Path("~/.ray/auth_token")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_NOT_BEGUN = (OSError, RuntimeError, ValueError)
 
 
 class ClusterUnusableError(Exception):
@@ -112,6 +113,7 @@ def connected(settings: Settings) -> Iterator[None]:
     if settings.ray_address == LOCAL:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray keeps one in a file
     folder = mkdtemp(prefix="ray-")  # for its owner only; a long name would be no name for a socket
+    begun = False
     try:
         with _signals_kept():
             if settings.ray_address == LOCAL:
@@ -125,13 +127,17 @@ def connected(settings: Settings) -> Iterator[None]:
                 )
             else:
                 ray.init(address=settings.ray_address, configure_logging=False, log_to_driver=False)
-    except (OSError, RuntimeError, ValueError, ConnectionError, ray.exceptions.RayError) as error:
-        rmtree(folder, ignore_errors=True)
+        begun = True
+        yield
+    except Exception as error:
+        # Where its processes take long to come, Ray raises a plain Exception.
+        if begun or not (
+            type(error) is Exception or isinstance(error, (*_NOT_BEGUN, ray.exceptions.RayError))
+        ):
+            raise
         said = str(error).partition("\n")[0]
         raise Unavailable(f"the Ray cluster cannot be used at present: {said}") from error
-    try:
-        yield
-    finally:
+    finally:  # also what of it had begun
         ray.shutdown()
         rmtree(folder, ignore_errors=True)
 

@@ -43,6 +43,10 @@ _LOOKS_SECONDS = 0.2  # between looks whether the training is to stop
 Check = Callable[[], None]
 
 
+class _ChangedError(RuntimeError):
+    """A range was read again, and is not what it was."""
+
+
 class Place(NamedTuple):
     """Where responses are: the database's address, and how long to wait for it."""
 
@@ -117,10 +121,10 @@ class OnCluster:
         """Update all users once, and keep what the movies need of them."""
         given, parts = self._put(common), len(half_steps.item_ranges(len(common.items.means)))
         moved = [
-            _start(_move_users, 2 + parts, own, known, self._constants, given)
-            for own, known in zip(self._ranges, self._known, strict=True)
+            _start(_move_users, 2 + parts, own, mark, known, self._constants, given)
+            for own, mark, known in zip(self._ranges, self._marks, self._known, strict=True)
         ]
-        totals: list[Totals] = self._marked([each[1] for each in moved])
+        totals: list[Totals] = self._got([each[1] for each in moved])
         self._known = [each[0] for each in moved]
         self._sums = [_added(each) for each in zip(*(each[2:] for each in moved), strict=True)]
         return half_steps.total(totals)
@@ -139,10 +143,10 @@ class OnCluster:
         """Return every user's posterior with the movies held where they are, by the users' rows."""
         given = self._put(common)
         settled = [
-            _settle.remote(own, known, self._constants, given)
-            for own, known in zip(self._ranges, self._known, strict=True)
+            _settle.remote(own, mark, known, self._constants, given)
+            for own, mark, known in zip(self._ranges, self._marks, self._known, strict=True)
         ]
-        tastes = chain.from_iterable(self._marked(settled))
+        tastes = chain.from_iterable(self._got(settled))
         return half_steps.by_rows(self._rows, tastes, common.items.features.shape[1])
 
     def _put(self, common: Common) -> Any:  # noqa: ANN401 - a reference, of which Ray does not say to what
@@ -154,26 +158,24 @@ class OnCluster:
             self._held.append(given)
         return given
 
-    def _marked(self, references: Sequence[Any]) -> list[Any]:
-        """Return what the ranges' tasks returned.
+    def _got(self, references: Sequence[Any]) -> list[Any]:
+        """Return what the tasks returned; raises what they raised, or `check`.
 
         Raises `Unavailable` where a machine was lost and its responses are no longer what they were when
         they were read: the training begins anew then.
         """
-        got = self._got(references)
-        if [mark for mark, _ in got] != self._marks:
-            raise Unavailable("the Ray cluster lost responses that have changed since they were read")
-        return [each for _, each in got]
-
-    def _got(self, references: Sequence[Any]) -> list[Any]:
-        """Return what the tasks returned; raises what they raised, or `check`."""
         waiting = list(references)
         while waiting:
             self._check()
             _, waiting = ray.wait(
                 waiting, num_returns=len(waiting), timeout=_LOOKS_SECONDS, fetch_local=False
             )
-        got: list[Any] = ray.get(list(references))
+        try:
+            got: list[Any] = ray.get(list(references))
+        except RayTaskError as error:
+            if isinstance(error.cause, _ChangedError):
+                raise Unavailable(str(error.cause)) from None
+            raise
         return got
 
 
@@ -182,10 +184,11 @@ def _worded() -> Iterator[None]:
     """Raise what a task raised, and a failure of the cluster as `Unavailable`."""
     try:
         yield
-    except RayTaskError as error:
-        raise error.cause from None
     except RayError as error:
-        raise Unavailable(f"the Ray cluster cannot be used at present: {type(error).__name__}") from error
+        cause = error.cause if isinstance(error, RayTaskError) else error
+        if not isinstance(cause, RayError):
+            raise cause from None
+        raise Unavailable(f"the Ray cluster cannot be used at present: {type(cause).__name__}") from error
 
 
 def _machines() -> Iterator[Any]:
@@ -231,9 +234,15 @@ def _read(place: Place, users: Keys, movies: Keys, size: int) -> tuple[Range, li
 
 
 @ray.remote(max_retries=_RETRIES)
-def _move_users(own: Range, known: list[Known], constants: Tensor, given: Any) -> tuple[Any, ...]:  # noqa: ANN401
+def _move_users(
+    own: Range,
+    mark: str,
+    known: list[Known],
+    constants: Tensor,
+    given: Any,  # noqa: ANN401 - as `_put` gives it
+) -> tuple[Any, ...]:
     """Update a range's users; return what is known of its responses, totals, and sums by range of movies."""
-    _begin()
+    _begin(own, mark)
     common = _common(constants, given)
     moved = [
         half_steps.move_users(block, answers, before, common)
@@ -241,7 +250,7 @@ def _move_users(own: Range, known: list[Known], constants: Tensor, given: Any) -
     ]
     left = half_steps.total(each for _, each in moved)
     sums = (left.items.part(rows) for rows in half_steps.item_ranges(len(constants)))
-    return [each for each, _ in moved], (own.mark, left.totals), *sums
+    return [each for each, _ in moved], left.totals, *sums
 
 
 @ray.remote(max_retries=_RETRIES)
@@ -261,14 +270,15 @@ def _move_items(items: Items, prior: Prior, *sums: Sums) -> Moved:
 @ray.remote(max_retries=_RETRIES)
 def _settle(
     own: Range,
+    mark: str,
     known: list[Known],
     constants: Tensor,
     given: Any,  # noqa: ANN401 - as `_put` gives it
-) -> tuple[str, list[Tastes]]:
+) -> list[Tastes]:
     """Return the posteriors of a range's users with the movies held where they are."""
-    _begin()
+    _begin(own, mark)
     common = _common(constants, given)
-    return own.mark, [
+    return [
         half_steps.settle(block, answers, before, common)
         for block, answers, before in zip(own.blocks, own.answers, known, strict=True)
     ]
@@ -279,10 +289,12 @@ def _common(constants: Tensor, given: tuple[Tensor, Tensor, Prior]) -> Common:
     return Common(Items(constants, means, covariances), prior)
 
 
-def _begin() -> None:
-    """Prepare a task's process."""
+def _begin(own: Range | None = None, mark: str = "") -> None:
+    """Prepare a task's process; raises `_ChangedError` where a range is not what was first read of it."""
     torch.set_num_threads(1)
     _register()
+    if own is not None and own.mark != mark:
+        raise _ChangedError("the Ray cluster lost responses that have changed since they were read")
 
 
 @cache

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.database import Database
+from app.database import Database, check_exists
 from app.settings import Settings
 
 
@@ -12,11 +12,15 @@ def copy(
     from_url: Annotated[str, typer.Argument(help="the database that is there, such as sqlite:///likely.db")],
     to_url: Annotated[str, typer.Argument(help="an empty one, such as postgresql://user@host/likely")],
 ) -> None:
-    """Copy everything to another database and compare it; stop the service first."""
+    """Copy everything to another database and compare it; stop the service first.
+
+    Both are brought up to this version's tables.
+    """
     from app.copying import copy_database, count_rows
     from app.printing import out, progress_bar
 
     busy_seconds = Settings().busy_seconds
+    check_exists(from_url)
     source, target = (Database.migrated(url, busy_seconds) for url in (from_url, to_url))
     with progress_bar() as progress:
         task = progress.add_task("copying", total=2 * count_rows(source))

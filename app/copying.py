@@ -6,8 +6,8 @@ ends every table is read again and its digest compared. Does not know the tables
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,8 +61,8 @@ def copy_database(source: Database, target: Database, progress: Progress) -> lis
 
 def _copy(reading: Connection, writing: Connection, table: Table, progress: Progress) -> Copied:
     digest, rows = hashlib.sha256(), 0
-    with _writer(writing, table) as write:
-        for some in _read(reading, table):
+    with _writer(writing, table) as write, closing(_read(reading, table)) as read:
+        for some in read:
             digest.update("".join(map(repr, some)).encode())
             write(some)
             rows += len(some)
@@ -72,18 +72,20 @@ def _copy(reading: Connection, writing: Connection, table: Table, progress: Prog
 
 def _digest(connection: Connection, table: Table, progress: Progress) -> Copied:
     digest, rows = hashlib.sha256(), 0
-    for some in _read(connection, table):
-        digest.update("".join(map(repr, some)).encode())
-        rows += len(some)
-        progress(f"comparing {table.name}", len(some))
+    with closing(_read(connection, table)) as read:
+        for some in read:
+            digest.update("".join(map(repr, some)).encode())
+            rows += len(some)
+            progress(f"comparing {table.name}", len(some))
     return Copied(table.name, rows, digest.hexdigest())
 
 
-def _read(connection: Connection, table: Table) -> Iterator[list[tuple[Any, ...]]]:
+def _read(connection: Connection, table: Table) -> Generator[list[tuple[Any, ...]], None, None]:
     """Return a table's rows in the order of its keys, so many at once."""
     statement = select(table).order_by(*table.primary_key).execution_options(yield_per=_ROWS_AT_ONCE)
-    for rows in connection.execute(statement).partitions():
-        yield [tuple(row) for row in rows]
+    with connection.execute(statement) as found:
+        for rows in found.partitions():
+            yield [tuple(row) for row in rows]
 
 
 @contextmanager

@@ -225,6 +225,11 @@ class Database:
         """What the driver's own connections raise."""
         return self._kept.errors
 
+    @property
+    def data_errors(self) -> tuple[type[Exception], ...]:
+        """Those of them that say that a value cannot be one of the database's."""
+        return self._kept.data_errors
+
     def close(self) -> None:
         """Close every pooled connection."""
         self._kept.close()
@@ -248,6 +253,13 @@ def find_revisions() -> tuple[set[str], str]:
 
 def _revisions() -> Iterator[Path]:
     return (MIGRATIONS / "versions").glob("[0-9]*_*.py")
+
+
+def check_exists(url: str) -> None:
+    """Raise `DatabaseUnusableError` where a URL names a file that is not there: to open it would make it."""
+    parsed = parse_url(url)
+    if is_file(parsed) and not Path(str(parsed.database)).exists():
+        raise DatabaseUnusableError(f"there is no database at {parsed.render_as_string()}")
 
 
 def parse_url(url: str) -> URL:

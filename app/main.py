@@ -17,7 +17,7 @@ from app.compute.limits import ComputeLimits
 from app.compute.pool import make_compute_pool
 from app.database import Database
 from app.drawing.pool import make_drawing_pool
-from app.garbage import keep_one_heap
+from app.garbage import keep_for_ever, keep_one_heap
 from app.importing.pool import make_import_pool
 from app.importing.tasks import ImportLimits
 from app.keys import check_not_open
@@ -181,7 +181,9 @@ def create_app_from_environment() -> FastAPI:
     configure_logs(settings.log_level)
     if settings.web_processes > 1:  # each is a child of `likely serve`, which may be killed
         end_with_parent()
-    return create_app(settings, warm=True, tracing=Tracing.of_environment())
+    app = create_app(settings, warm=True, tracing=Tracing.of_environment())
+    keep_for_ever()
+    return app
 
 
 def _watch(resources: Resources, threads: Threads) -> None:

@@ -209,5 +209,6 @@ def _forget_ended(folder: Path) -> None:
         pid = int(file.stem.rpartition("_")[2])
         try:
             os.kill(pid, 0)
-        except ProcessLookupError:
-            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]  # the library's
+        except (ProcessLookupError, PermissionError):  # ended, and its number may be another user's by now
+            with suppress(FileNotFoundError):  # somebody who asks at the same time was faster
+                mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]  # the library's

@@ -3,6 +3,7 @@
 Does not know whether the text is JSON.
 """
 
+import json
 import re
 
 import numpy as np
@@ -18,6 +19,8 @@ def nests_deeper(text: bytes, than: int) -> bool:
     """Return whether arrays and objects nest in each other more than so many times."""
     if text.count(b"[") + text.count(b"{") <= than:
         return False
+    if b"\0" in text:  # of UTF-16, in which a letter may have the byte of a quotation mark
+        text = text.decode(json.detect_encoding(text), "replace").encode()
     outside = _STRING.sub(b"", text) if b"\\" in text else b"".join(text.split(b'"')[::2])
     steps = np.frombuffer(outside.translate(_STEPS, _OTHERS), np.int8)
     return bool(steps.size) and int(np.cumsum(steps, dtype=np.int32).max()) > than

@@ -66,6 +66,11 @@ class PostgreSQL:
         """What the driver's own connections raise."""
         return psycopg.Error
 
+    @property
+    def data_errors(self) -> tuple[type[Exception], ...]:
+        """Those of them that say that a value cannot be one of the database's: a text with NUL."""
+        return (psycopg.DataError,)
+
     def check_several_writers(self) -> None:
         """Do nothing: any number of processes may write."""
 

@@ -100,6 +100,8 @@ class PreparedReads:
             found = prepared.run_in(self._connection, self._database.engine.dialect, parameters)
         except Unavailable:
             return None
+        except self._database.data_errors:  # what no text of the database's can be is not there
+            return None
         except self._database.errors as error:
             if self._connection is not None and self._database.is_lost(self._connection):
                 self._connection = None

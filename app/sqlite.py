@@ -53,6 +53,11 @@ class SQLite:
         error: type[Exception] = find_driver().Error
         return error
 
+    @property
+    def data_errors(self) -> tuple[type[Exception], ...]:
+        """Those of them that say that a value cannot be one of the database's: any text can."""
+        return ()
+
     def check_several_writers(self) -> None:
         """Raise `DatabaseUnusableError` where several processes that write can lose data."""
         if not may_write_together(find_driver().sqlite_version):

@@ -304,6 +304,7 @@ class Worker:
             del snapshot
         with self._database.reading() as connection:
             outline = read_outline(connection, lease.catalog_id, Memory.of(self._settings), trainer.sizes)
+        torch.set_num_threads(1)  # as in the tasks: other sums are other bits
         with span("fit"), connected(self._settings):
             from app import cluster_tasks  # it imports Ray, which is an extra
 

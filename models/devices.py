@@ -12,7 +12,7 @@ from torch import Tensor
 
 DeviceName = Literal["cpu", "cuda"]
 
-DEVICE: Any = Field("cpu", description="where to compute; cuda needs a GPU, and gives the same to 1e-4")
+DEVICE: Any = Field("cpu", description="where to compute; cuda needs a GPU")
 """The field of trainers' options."""
 
 Value = TypeVar("Value")

@@ -39,7 +39,7 @@ _KEEPING = {"settings", "likely", "unmigrated"}
 
 # Requests that are answered, or refused, before anything is asked of a database, and what takes long besides.
 _ELSEWHERE = re.compile(
-    r"browser/|routes/test_(compute|console|cors|heads|openapi|schemathesis|plots|bad_|admission)"
+    r"browser/|routes/test_(compute|console|cors|heads|openapi|schemathesis|plots|admission)"
     r"|test_(connections|overload|compute|readme|makefile|class_tour|logs|plots|drawing|accuracy|speed)"
 )
 

@@ -113,6 +113,22 @@ def test_a_short_task_whose_caller_hangs_up_costs_no_process() -> None:
     tell(story)
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2])
+def test_a_caller_that_hangs_up_as_the_pool_closes_leaves_no_process(turns: int) -> None:
+    async def story(pool: ComputePool) -> None:
+        assert await pool.run(program("1 + 1")) == b"2\n"
+        computing = asyncio.create_task(pool.run(ENDLESS))
+        await asyncio.sleep(0.1)
+        closing = asyncio.create_task(pool.close()) if turns == 2 else None
+        computing.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if closing is not None:
+            await closing
+
+    tell(story, seconds=60)
+
+
 def test_the_task_of_a_process_that_died_while_it_waited_is_done_by_another() -> None:
     async def story(pool: ComputePool) -> None:
         assert await pool.run(program("1 + 1")) == b"2\n"

@@ -53,24 +53,35 @@ def test_a_copy_there_and_back_has_everything(tmp_path: Path, settings: Settings
         database.close()
 
 
-def test_an_interrupted_copy_leaves_nothing_and_is_begun_again(settings: Settings, sqlite: Database) -> None:
+@pytest.mark.parametrize("moment", ["copying responses", "comparing responses"])
+def test_an_interrupted_copy_leaves_nothing_and_is_begun_again(
+    settings: Settings, tmp_path: Path, moment: str
+) -> None:
     store_two_catalogs(settings)
-    source = Database(settings.database_url)
+    source, target = Database(settings.database_url), Database.migrated(url_for(tmp_path, "target.db"))
 
     def interrupt(what: str, _rows: int) -> None:
-        if what == "comparing responses":
+        if what == moment:
             raise KeyboardInterrupt
 
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            copy_database(source, sqlite, interrupt)
-        assert count_rows(sqlite) == 0
-    copy_database(source, sqlite, lambda *_: None)
-    assert everything(sqlite) == everything(source)
+            copy_database(source, target, interrupt)
+        assert count_rows(target) == 0
+    copy_database(source, target, lambda *_: None)
+    assert everything(target) == everything(source)
     with pytest.raises(Conflict, match="has catalogs already"):
-        copy_database(source, sqlite, lambda *_: None)
+        copy_database(source, target, lambda *_: None)
     source.close()
-    sqlite.close()
+    target.close()
+
+
+@pytest.mark.sqlite
+def test_a_file_that_is_not_there_is_not_made_to_be_copied(likely: Run, tmp_path: Path) -> None:
+    done = likely("copy", f"sqlite:///{tmp_path}/mistyped.db", f"sqlite:///{tmp_path}/other.db")
+    assert (done.status, done.out) == (1, "")
+    assert "there is no database at" in done.err
+    assert not (tmp_path / "mistyped.db").exists()
 
 
 def test_the_command_says_what_it_copied(likely: Run, tmp_path: Path) -> None:

@@ -13,8 +13,7 @@ _WAITING = 20  # as many as may wait for the write lock in a web process
 def make_import_pool(processes: int, seconds: float, limits: ImportLimits) -> ImportPool:
     """Return a pool of so many processes; an import has so many seconds.
 
-    It waits as long for a process as it would for the write lock, which whoever has the process may hold. It
-    ends at once where the caller hung up: what nobody waits for is better not stored.
+    It waits as long for a process as it would for the write lock, which whoever has the process may hold.
     """
     program = Program(
         module="app.importing.worker",

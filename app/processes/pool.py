@@ -98,6 +98,7 @@ class ProcessPool(Generic[Task]):
     async def close(self) -> None:
         """Kill every process that waits, starts or is left alone; one that computes, when its task ends."""
         self._open = self._started = False
+        await asyncio.sleep(0)  # whose caller has just hung up comes back first
         starting = list(self._starting)
         for each in starting:
             each.cancel()
@@ -119,19 +120,17 @@ class ProcessPool(Generic[Task]):
             raise
         finally:
             self.busy -= 1
-            if hung_up and not worker.idle:
-                self._begin(self._let_end(worker))
+            if hung_up and not worker.idle and self._open:
+                left = self._begin(self._let_end(worker))
+                left.add_done_callback(lambda _: self._take_back(worker))  # also if it is never begun
             else:
                 self._take_back(worker)
 
     async def _let_end(self, worker: "_Worker") -> None:
         """Give a task whose caller hung up its moment."""
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._moment):
-                    await worker.end_task()
-        finally:
-            self._take_back(worker)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._moment):
+                await worker.end_task()
 
     def _take_back(self, worker: "_Worker") -> None:
         if worker.idle and self._open:
@@ -170,11 +169,12 @@ class ProcessPool(Generic[Task]):
         if self._open:
             self._begin(self._start())
 
-    def _begin(self, starting: Coroutine[None, None, None]) -> None:
+    def _begin(self, starting: Coroutine[None, None, None]) -> "asyncio.Task[None]":
         """Do what leaves a process free, or begins another."""
         task = asyncio.get_running_loop().create_task(starting)
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
+        return task
 
     def _end(self, worker: "_Worker") -> None:
         """Kill a process; nobody waits until it is gone, which takes a while on a busy machine."""

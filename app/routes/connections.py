@@ -48,7 +48,8 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
         self._stop_waiting()
-        super().connection_lost(exc)  # which resumes writing
+        self._stop_sending()
+        super().connection_lost(exc)
 
     def pause_writing(self) -> None:
         """Have more to send than the caller takes; who takes nothing for long is let go."""
@@ -57,9 +58,7 @@ class Connection(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         """Go on sending."""
-        if self._unsent is not None:
-            self._unsent.cancel()
-            self._unsent = None
+        self._stop_sending()
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
@@ -132,6 +131,12 @@ class Connection(HttpToolsProtocol):
 
     def _wait(self) -> None:
         self._timer = self.loop.call_later(self._entrance.settings.receive_seconds, self.transport.close)
+
+    def _stop_sending(self) -> None:
+        """Wait no longer for the caller to take something."""
+        if self._unsent is not None:
+            self._unsent.cancel()
+            self._unsent = None
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:

@@ -77,10 +77,23 @@ UserId = Annotated[str, _ID]
 TrainingId = Annotated[int, Path(ge=1, le=2**53 - 1)]
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="most items on the page")]
+_NO_NUL = r"^[^\x00]*$"  # which PostgreSQL keeps in no text
+
 Search = Annotated[
     str | None,
-    Query(min_length=1, max_length=ID_LENGTH, description="only what has this in its id or title"),
+    Query(
+        min_length=1,
+        max_length=ID_LENGTH,
+        pattern=_NO_NUL,
+        description="only what has this in its id or title",
+    ),
 ]
 After = Annotated[
-    str | None, Query(min_length=1, max_length=2 * ID_LENGTH + 1, description="`next` of the page before")
+    str | None,
+    Query(
+        min_length=1,
+        max_length=2 * ID_LENGTH + 1,
+        pattern=_NO_NUL,
+        description="`next` of the page before",
+    ),
 ]

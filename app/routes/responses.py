@@ -52,6 +52,7 @@ AfterPair = Annotated[
     Query(
         min_length=3,
         max_length=2 * ID_LENGTH + 1,
+        pattern=r"^[^\x00]*$",
         description="`next` of the page before",
         json_schema_extra={"pattern": "^[^/]+/[^/]+$"},  # said in words in app.responses
     ),

@@ -26,6 +26,8 @@ from models.holdout import Holdout
 from models.mixed_effects.trainer import MixedEffectsOptions
 from models.options import LARGEST_SEED
 
+_LAST_STEP = 2**31 - 1  # PostgreSQL's integers end there
+
 router = APIRouter(prefix="/v1/catalogs/{catalog}/trainings", tags=["trainings"], route_class=KeyedRoute)
 
 _STEPS_AT_ONCE = 1000
@@ -199,7 +201,7 @@ async def stream_events(
     app: FromApp,
     catalog: CatalogId,
     training: TrainingId,
-    last_event_id: Annotated[int, Header(ge=0, le=LARGEST_SEED)] = 0,
+    last_event_id: Annotated[int, Header(ge=0, le=_LAST_STEP)] = 0,
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream one `step` event a step, and at the end one event named after the training's status.
 

@@ -32,6 +32,7 @@ from tests.stored import store_two_catalogs
 _BACKUPS = 100
 _ROWS = 50  # of an import
 _IMPORTS_A_TRAINING = 10
+_BETWEEN = 0.02  # seconds between responses; each training leaves embeddings of everybody who gave one
 _CLASS = "/v1/catalogs/class"
 
 Table = list[dict[str, Any]]
@@ -76,6 +77,7 @@ class _Writers:
                 path = f"{_CLASS}/users/s{self.sent}/responses/m0"
                 if self._good(http.put(path, json={"response": 1})):
                     self.acknowledged = self.sent
+                self.stop.wait(_BETWEEN)
 
     def _import_and_train(self) -> None:
         with httpx2.Client(base_url=self.service.url, timeout=30) as http:

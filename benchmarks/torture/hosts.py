@@ -80,10 +80,11 @@ class Breaking:
     def kill(self, over: Event, every: float) -> None:
         """Kill one of them every so often, and wait until it is there again."""
         source = random.Random(3)  # noqa: S311 - a seed
-        while not over.wait(every):
+        began = time.monotonic()
+        while not over.wait(max(0.0, began + every - time.monotonic())):
             port = source.choice(self._ports)
-            self._running[port].kill()
             began = time.monotonic()
+            self._running[port].kill()
             self._running[port] = self._start(port)
             self.kills += 1
             self.ready.append(self.wait_until_ready(port, began))
@@ -203,7 +204,12 @@ def _figures(
     came = f"{len(lost)} lost, {len(violations)} violations; {failures} answers lost or 5xx"
     if broken:
         came += f" ({'; '.join(broken)[:400]})"
-    enough = breaking.kills > 0 and breaking.cut > 0 and writes > 0 and importing.acknowledged > 0
+    enough = (
+        breaking.kills >= 0.9 * seconds / KILL_EVERY - 1
+        and breaking.cut > 0
+        and writes > 0
+        and importing.acknowledged > 0
+    )
     silent = [one for guest in guests for one in guest.silent] or [LONGEST]
     ready, served = max(breaking.ready), max(promoting.seconds, default=LONGEST)
     middle = percentile(breaking.ready, 50)

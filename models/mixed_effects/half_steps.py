@@ -133,11 +133,14 @@ class Here:
 def total(parts: Iterable[Part]) -> Part:
     """Add up the parts by sixteens, then those sums by sixteens, until there is one.
 
-    So whoever has sixteen parts that belong together can add them before anybody else has the rest.
+    So whoever has sixteen parts that belong together can add them before anybody else has the rest. Raises
+    `ValueError` where there is none.
     """
     while True:
         given = iter(parts)
         added = [reduce(add, islice(given, ADDED_AT_ONCE - 1), first) for first in given]
+        if not added:
+            raise ValueError("there is nothing to add up")
         if len(added) == 1:
             return added[0]
         parts = added

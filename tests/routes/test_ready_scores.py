@@ -155,6 +155,27 @@ def test_what_most_ask_for_goes_the_short_way(
         assert len(client.post(f"{path}/scores", json=pairs).json()["scores"]) == 2
 
 
+@pytest.mark.databases
+def test_what_no_database_takes_for_text_is_refused_though_it_comes_the_short_way(
+    client: TestClient, trained: str
+) -> None:
+    client.get(f"{trained}{USER}/scores")
+    for path in ("/v1/catalogs/%00/users/0/", f"{trained}/users/%00/"):
+        for asked in ("scores?movie=m0", "recommendations"):
+            assert client.get(path + asked).status_code == 422, asked
+    for user in ("\\u0000", "\\ud800"):
+        body = f'{{"pairs": [["{user}", "m0"]]}}'
+        answer = client.post(f"{trained}/scores", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code in {400, 422}, user
+    body = '{"pairs": [[NaN, "m0"]]}'
+    answer = client.post(f"{trained}/scores", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in {400, 422}
+    for asked in ("movies?search=%00", "movies?after=%00", "users?search=%00", "responses?after=%00/m"):
+        assert client.get(f"{trained}/{asked}").status_code == 422, asked
+    answer = client.get(f"{trained}/trainings/1/events", headers={"Last-Event-ID": str(2**31)})
+    assert answer.status_code == 422
+
+
 def test_pairs_that_come_together_all_go_the_short_way(
     client: TestClient, trained: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
