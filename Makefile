@@ -145,7 +145,7 @@ bench-accuracy: $(READY) ## measure accuracy beside peers, into docs/accuracy.md
 	@$(INSTALL) -e ".[bench]"
 	@TORCH_INDEX="$(TORCH_INDEX)" .venv/bin/python -m benchmarks.accuracy "$(DATA)" "$(FOLDS)"
 
-bench: $(READY) ## measure speed beside peers, into docs/benchmarks.md: make bench DATA=path
+bench: $(READY_DEV) ## measure speed beside peers, into docs/benchmarks.md: make bench DATA=path
 	@$(if $(DATA),,$(error name an unpacked MovieLens folder: make bench DATA=path/to/ml-latest-small))
 	@$(INSTALL) -e ".[bench]"
 	@TORCH_INDEX="$(TORCH_INDEX)" .venv/bin/python -m benchmarks.speed "$(DATA)" $(GROUPS)

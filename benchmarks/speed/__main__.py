@@ -1,10 +1,10 @@
 """Every measurement of speed, one group after the other, each in a process of its own.
 
-    python -m benchmarks.speed PATH [GROUP ...]    # an unpacked MovieLens folder; all groups if none
+    python -m benchmarks.speed PATH [GROUP ...]    # an unpacked MovieLens folder; all but long ones if none
 
-Writes .bench/speed/GROUP.json and the tables of docs/benchmarks.md. A group that fails keeps the lines that
-it had and says that the others are missing, and the run ends with its name. Does not know how anything is
-measured.
+Writes docs/benchmarks/GROUP.json and the tables of docs/benchmarks.md. A group that fails keeps the lines
+that it had and says that the others are missing, and the run ends with its name. Does not know how anything
+is measured.
 """
 
 import json
@@ -19,11 +19,11 @@ from rich.console import Console
 
 from benchmarks.machine import LOAD, machine
 from benchmarks.speed import document
-from benchmarks.speed.groups import GROUPS, measure
+from benchmarks.speed.groups import GROUPS, LONG, measure
 from benchmarks.speed.lines import Goal, Line, missing
 
 ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / ".bench" / "speed"
+RESULTS = ROOT / "docs" / "benchmarks"
 _CONSOLE = Console()
 
 
@@ -60,7 +60,7 @@ def main(movielens: Path, groups: list[str]) -> None:
     """Measure these groups, then write the tables of all that was ever measured here."""
     here = machine()  # before anything runs: its load is that of others
     failed = [group for group in groups if not _in_a_process(movielens, group)]
-    found = [kept for group in GROUPS if (kept := Measured.read(group)) is not None]
+    found = [kept for group in (*GROUPS, *LONG) if (kept := Measured.read(group)) is not None]
     document.write(
         ROOT / "docs" / "benchmarks.md",
         {name: value for name, value in here.items() if name != LOAD},

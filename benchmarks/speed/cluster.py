@@ -47,7 +47,7 @@ from models.mixed_effects.half_steps import Common, Totals
 from models.mixed_effects.trainer import MixedEffects, MixedEffectsOptions, kept
 from models.trainer import Learned, Step
 
-_COUNT, _STEPS = 8_000_000, 6
+_COUNT, _STEPS = 8_000_000, 4
 _ROOT = Path(__file__).parents[2]
 _MEMORY = Memory(training_bytes=2**40)
 

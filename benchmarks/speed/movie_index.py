@@ -56,9 +56,9 @@ def lines(movies: int, dimensions: int) -> Iterator[Line]:
     """Measure both draws."""
     work = f"top {LIMIT} of {movies:,} movies × {dimensions} dimensions by the index, "
     if find_spec("faiss") is None:
-        yield missing(
-            work, BRUTE_FORCE, FASTER, "FAISS is not installed: pip install -e '.[faiss]'", failed=True
-        )
+        why = "FAISS is not installed: pip install -e '.[faiss]'"
+        for goal in (NEARER, FASTER):
+            yield missing(work, BRUTE_FORCE, goal, why)
         return
     torch.set_num_threads(1)
     for draw in (_normal, _clusters):

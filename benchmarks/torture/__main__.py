@@ -3,8 +3,8 @@
     python -m benchmarks.torture [HARNESS ...]           # at full length; all harnesses if none
     python -m benchmarks.torture --scale 0.01 [HARNESS ...]
 
-Writes .bench/torture/HARNESS.json and, at full length, the table of docs/track-record.md. Does not know how
-anything is tried.
+At full length writes docs/track-record/HARNESS.json and the table of docs/track-record.md, otherwise
+.bench/torture/HARNESS.json. Does not know how anything is tried.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from benchmarks.torture.figures import Figure
 from benchmarks.torture.harnesses import HARNESSES, run
 
 ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / ".bench" / "torture"
+RESULTS, PARTS = ROOT / "docs" / "track-record", ROOT / ".bench" / "torture"
 DEFECTS = "defects"  # kept by `python -m benchmarks.torture.defects`
 _HEADS = ["what was tried", "what has to come out", "what came out", "held", "when"]
 _CONSOLE = Console(highlight=False)
@@ -71,13 +71,13 @@ def keep(name: str, scale: float, seconds: float, figures: list[Figure]) -> None
         "seconds": seconds,
         "figures": [asdict(each) for each in figures],
     }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    name = name if scale == 1.0 else f"{name}-part"
-    (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    folder = RESULTS if scale == 1.0 else PARTS
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_table() -> None:
-    """Write docs/track-record.md anew from what was kept here, the planted defects last."""
+    """Write docs/track-record.md anew from what was kept, the planted defects last."""
     rows = []
     for name in (*HARNESSES, DEFECTS):
         path = RESULTS / f"{name}.json"

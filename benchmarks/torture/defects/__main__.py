@@ -3,8 +3,9 @@
     python -m benchmarks.torture.defects [AREA ...]      # all areas if none
 
 A defect is found when a test fails: not when none can be collected, and not when one never ends. Before any
-is planted all of their tests must pass. What came of it is printed, and kept in .bench/torture/defects.json
-for docs/track-record.md when all areas were tried. Does not know what the tests test.
+is planted all of their tests must pass. What came of it is printed, and kept in
+docs/track-record/defects.json for docs/track-record.md when all areas were tried. Does not know what the
+tests test.
 """
 
 import os
