@@ -41,8 +41,7 @@ class ReadyRoute(KeyedRoute):
             return ordinary
 
         async def answer(request: Request) -> Response:
-            path, query = request.path_params, request.scope["query_string"]
-            asked = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+            path, asked = request.path_params, _asked(request.scope["query_string"])
             with span("ready scores"):
                 found = short(request.app.state.resources.ready, path["catalog"], path["user"], asked)
             if found is None:
@@ -50,6 +49,14 @@ class ReadyRoute(KeyedRoute):
             return Response(_SCORES.dump_json(found, exclude_none=True), media_type="application/json")
 
         return answer
+
+
+def _asked(query: bytes) -> Asked:
+    """Return what `parse_qsl` does, which takes ten times as long where nothing is encoded."""
+    text = query.decode("latin-1")
+    if "%" in text or "+" in text:
+        return parse_qsl(text, keep_blank_values=True)
+    return [(name, value) for name, _, value in (each.partition("=") for each in text.split("&") if each)]
 
 
 def _answer_pairs_first(ordinary: Handler) -> Handler:

@@ -8,10 +8,12 @@ import asyncio
 import random
 import re
 import time
+from functools import cache
 from http import HTTPMethod, HTTPStatus
 
 import structlog
 from fastapi import Request
+from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -151,6 +153,7 @@ class Measured:
 
     def __init__(self, app: ASGIApp, measurements: Measurements) -> None:
         self._app, self._measurements, self._log = app, measurements, log.bind()
+        self._labelled = cache(self._find)  # to find one by its labels takes longer than to count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -164,11 +167,11 @@ class Measured:
             nonlocal measured
             measured = True
             route, method, seconds = route_of(scope), method_of(scope), time.perf_counter() - started
-            self._measurements.requests.labels(method, route, status).inc()
-            self._measurements.seconds.labels(method, route).observe(seconds)
             kind = _SCORES.get(getattr(scope.get("route"), "name", ""))
-            if kind is not None and status == HTTPStatus.OK:
-                self._measurements.scores.labels(kind).observe(seconds)
+            count, times = self._labelled(method, route, status, kind if status == HTTPStatus.OK else None)
+            count.inc()
+            for each in times:
+                each.observe(seconds)
             self._log.debug("request", method=method, route=route, status=status, seconds=round(seconds, 6))
 
         async def send_measured(message: Message) -> None:
@@ -182,6 +185,14 @@ class Measured:
             if not measured:
                 measure(HTTPStatus.INTERNAL_SERVER_ERROR)
             raise
+
+    def _find(
+        self, method: str, route: str, status: int, kind: str | None
+    ) -> tuple[Counter, list[Histogram]]:
+        times = [self._measurements.seconds.labels(method, route)]
+        if kind is not None:
+            times.append(self._measurements.scores.labels(kind))
+        return self._measurements.requests.labels(method, route, status), times
 
 
 def route_of(scope: Scope) -> str:

@@ -3,14 +3,18 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.main import create_app
 from app.prepared import Prepared, PreparedReads
 from app.ready_pairs import ReadyPairs
 from app.ready_scores import ReadyScores
+from app.routes import ready
 from app.settings import Settings
 from app.worker import Worker
 from tests.routes.classroom import train
@@ -174,6 +178,11 @@ def test_what_no_database_takes_for_text_is_refused_though_it_comes_the_short_wa
         assert client.get(f"{trained}/{asked}").status_code == 422, asked
     answer = client.get(f"{trained}/trainings/1/events", headers={"Last-Event-ID": str(2**31)})
     assert answer.status_code == 422
+
+
+@given(st.text("ab=&;?é ", max_size=12).map(str.encode) | st.binary(max_size=12))
+def test_a_query_is_read_as_the_standard_library_reads_it(query: bytes) -> None:
+    assert ready._asked(query) == parse_qsl(query.decode("latin-1"), keep_blank_values=True)  # noqa: SLF001 - its oracle
 
 
 def test_pairs_that_come_together_all_go_the_short_way(
