@@ -22,6 +22,7 @@ from app.database import Database
 from app.logs import configure_logs
 from app.main import create_app
 from app.settings import Settings
+from app.tokens import make_token
 from tests.live import serving
 from tests.routes.classroom import CLASS
 from tests.routes.test_bad_requests import OPERATIONS, body_of
@@ -127,6 +128,16 @@ def test_what_libraries_were_working_on_is_cut_off(capsys: pytest.CaptureFixture
     logging.getLogger("some.library").info(MARK)
     said = json.loads(capsys.readouterr().err)
     assert (said["event"], said["level"]) == ("Task exception was never retrieved", "error")
+
+
+def test_a_key_that_comes_into_an_event_is_hidden(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("info")
+    key = make_token()
+    structlog.get_logger().info("an event", header=f"Bearer {key}", number=1)
+    logging.getLogger("some.library").error("refused %s", key)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 2
+    assert key not in said
 
 
 def test_a_line_that_cannot_be_written_is_lost_and_nobody_notices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,7 @@ def affected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr("app.supervision.Supervisor", Supervisor)
     monkeypatch.setattr("app.cli._run", lambda _server: started.append("web"))
+    monkeypatch.setattr("uvicorn.run", lambda **_: started.append("web"))  # of several
     monkeypatch.setattr("app.cli.signal.signal", lambda *_: None)
     return started
 
