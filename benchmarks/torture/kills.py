@@ -311,7 +311,8 @@ class Killing:
                     self.book.halves.append(f"group {group} has {values}")
                 found[f"group {group}"] = next(iter(values), None)
             users = len({user for user, _, _ in answers})
-            for row in connection.execute(select(Training.id, Training.status, Training.steps_total)):
+            columns = (Training.id, Training.status, Training.steps_done, Training.steps_total)
+            for row in connection.execute(select(*columns)):
                 if row.status == "cancelled":
                     found[f"cancelled {row.id}"] = "cancelled"
                 if row.id not in self.book.checked:
@@ -320,7 +321,7 @@ class Killing:
                     self.book.checked.add(row.id)
         return found
 
-    def _check_training(self, connection: Connection, row: Row[int, str, int], users: int) -> None:
+    def _check_training(self, connection: Connection, row: Row[int, str, int, int], users: int) -> None:
         if row.status == "failed":
             self.book.halves.append(f"training {row.id} failed")
         there = [_count(connection, table, row.id) for table in (UserEmbedding, TrainingState)]
@@ -328,6 +329,8 @@ class Killing:
         if there != whole:
             self.book.halves.append(f"training {row.id} {row.status} has {there}, not {whole}")
         steps = _count(connection, TrainingStep, row.id)
+        if steps != row.steps_done:  # those of a worker that was killed are forgotten when another begins
+            self.book.halves.append(f"training {row.id} has {steps} steps, and says {row.steps_done}")
         if row.status == "succeeded" and steps != row.steps_total:
             self.book.halves.append(f"training {row.id} has {steps} steps of {row.steps_total}")
 

@@ -146,7 +146,7 @@ DEFECTS: tuple[Defect, ...] = (
         right="connection.execute(delete(TrainingStep).where(TrainingStep.training_id == training))",
         wrong="_ = delete(TrainingStep)",
         tests=(f"{_PROMISES}[kills]",),
-        times=3,  # of ten kills hardly one is of a worker that has reported steps; 12 found it no more
+        times=3,  # of ten kills hardly one is of a worker that had taken a training up again
     ),
     Defect(
         what="failpoints: what an import stores is committed apart from its answer",
