@@ -120,8 +120,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "brackets in strings nest",
         "app/nesting.py",
-        """b"".join(text.split(b'"')[::2])""",
-        "text",
+        """b"".join(marks.split(b'"')[::2])""",
+        """marks.replace(b'"', b"")""",
         ("tests/test_nesting.py",),
     ),
     Defect(
