@@ -29,6 +29,19 @@ def importing() -> Iterator[None]:
         gc.enable()
 
 
+@contextmanager
+def making_much() -> Iterator[None]:
+    """Look for no garbage in the block, which makes thousands of objects and lets them go again.
+
+    The collector would go through them a dozen times and find them all in use.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def keep_for_ever() -> None:
     """Leave all that there is now out of later looks for garbage, of which a full one takes 0.1 s."""
     gc.freeze()

@@ -8,8 +8,9 @@ the taste. Only what follows from these is remembered. Does not know HTTP.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 from typing import Any
 
@@ -88,19 +89,38 @@ _ANSWERED = Prepared(
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Person:
-    """A user's taste, and which rows of the movies they answered; both depend on ``stamp`` alone."""
+    """A user's taste, and how many movies they answered, which depend on ``stamp`` alone.
+
+    keys are these movies', with commas between them; rows int64 [answered] are made of them when the best
+    movies are asked for.
+    """
 
     stamp: tuple[object, ...]
     taste: Taste
-    answered: Tensor
+    keys: str
+    rows: Tensor | None = None
+
+    @cached_property
+    def answered(self) -> int:
+        """Count them."""
+        return self.keys.count(",") + 1
 
     @property
     def size(self) -> int:
         """About how many bytes it takes, with what a model makes of the taste in float64."""
         numbers = self.taste.embedding.numel() ** 2 if self.taste.factor is not None else 0
-        return 2000 + 8 * self.answered.numel() + 12 * numbers
+        return 2000 + len(self.keys) + 8 * self.answered + 12 * numbers
+
+    def rows_of(self, movies: Mapping[int, int]) -> Tensor | None:
+        """Return the rows of the movies they answered; None unless each has one."""
+        if self.rows is None:
+            rows = [movies.get(int(key), -1) for key in self.keys.split(",")]
+            if -1 in rows:
+                return None
+            self.rows = torch.from_numpy(np.array(rows))
+        return self.rows
 
 
 class ReadyScores:
@@ -137,7 +157,10 @@ class ReadyScores:
         numbers = len(trained.movies.movies) * len(person.taste.embedding)
         if numbers > _MOST_NUMBERS or trained.index is not None:
             return None
-        best = trained.model.best(person.taste, limit, person.answered, -inf)
+        answered = person.rows_of(trained.movies.rows_by_key)
+        if answered is None:
+            return None
+        best = trained.model.best(person.taste, limit, answered, -inf)
         return _in_words(trained, user, person, best.rows.tolist(), best.logits)
 
     def _find(self, catalog: str, user: str) -> tuple[TrainedModel, _Person] | None:
@@ -151,22 +174,20 @@ class ReadyScores:
         stamp = (movies_version, *rest)
         person = self._people.get((training, user_id))
         if person is None or person.stamp != stamp:
-            person = self._read(trained, user_id, stamp)
+            person = self._read(user_id, stamp)
             if person is None:
                 return None
             self._remember((training, user_id), person)
         return trained, person
 
-    def _read(self, trained: TrainedModel, user_id: int, stamp: tuple[object, ...]) -> _Person | None:
+    def _read(self, user_id: int, stamp: tuple[object, ...]) -> _Person | None:
         _, version, embedding, factor = stamp
         row = self._reads.row(_ANSWERED, {"user_id": user_id})
         if row is None or row[0] != version or row[1] is None:  # somebody has just answered
             return None
-        rows = [trained.movies.rows_by_key.get(int(key), -1) for key in row[1].split(",")]
-        if len(rows) > _MOST_ANSWERED or -1 in rows or not isinstance(embedding, bytes):
+        if row[1].count(",") >= _MOST_ANSWERED or not isinstance(embedding, bytes):
             return None
-        taste = to_taste(embedding, factor if isinstance(factor, bytes) else None)
-        return _Person(stamp, taste, torch.tensor(rows))
+        return _Person(stamp, to_taste(embedding, factor if isinstance(factor, bytes) else None), row[1])
 
     def _remember(self, key: tuple[int, int], person: _Person) -> None:
         """Keep the newest, as many as fit."""
@@ -183,4 +204,4 @@ def _in_words(
     names, titles = trained.movies.movies, trained.movies.titles
     numbers = zip(rows, scoring.scores(logits).tolist(), logits.tolist(), strict=True)
     scores = [Score(names[row], titles[row], score, logit) for row, score, logit in numbers]
-    return UserScores(user, trained.id, len(person.answered), "learned", scores)
+    return UserScores(user, trained.id, person.answered, "learned", scores)

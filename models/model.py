@@ -56,6 +56,17 @@ class Tastes(Sequence[Taste]):
         return Taste(embeddings, unpacked(self.factors[index], self.embeddings.shape[1]))
 
 
+def stacked(tastes: Sequence[Taste]) -> tuple[Tensor, Tensor | None]:
+    """Return tastes' embeddings float32 [users, P] and factors float32 [users, P, P], or None."""
+    if isinstance(tastes, Tastes):
+        halves = tastes.factors
+        size = tastes.embeddings.shape[1]
+        return tastes.embeddings, None if halves is None else unpacked(halves, size)
+    factors = [taste.factor for taste in tastes if taste.factor is not None]
+    embeddings = torch.stack([taste.embedding for taste in tastes])
+    return embeddings, torch.stack(factors) if len(factors) == len(tastes) else None
+
+
 def damping(variance: Floats) -> Floats:
     """Return κ [n] of variances float64 [n].
 

@@ -6,6 +6,7 @@ Does not know what was trained or how.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,17 @@ _FLOAT32_LARGEST = 2.0**127  # no sum of products below it overflows
 _FEW = 512  # items worth a look: finer bounds than those that left so many would cost more than the looks
 _BLOCK, _BLOCKS_A_PLACE = 1024, 8  # of items whose largest bound is looked at before their own
 _LEAST_SCORE, _LARGEST_SCORE = 2.0**-1022, 1.0 - 2.0**-53  # next to 0 and 1 in float64
+
+
+class Bound(NamedTuple):
+    """What no item's logit is above, [items], but for an error: it may be too low by so much.
+
+    True of logits from ``floor`` on; of lower ones it says that they are lower.
+    """
+
+    upper: Floats
+    error: float
+    floor: float = -np.inf
 
 
 @dataclass(frozen=True)
@@ -57,26 +69,28 @@ def best(
     def exact(rows: Rows) -> Floats:
         return logits(embedding, vectors[torch.from_numpy(rows)]).numpy()
 
-    return best_of([(rough.numpy(), 2.0 * error)], exact, limit, excluded.numpy(), min_logit)
+    return best_of([Bound(rough.numpy(), 2.0 * error)], exact, limit, excluded.numpy(), min_logit)
 
 
 def best_of(
-    bounds: Iterable[tuple[Floats, float]],
+    bounds: Iterable[Bound],
     exact: Callable[[Rows], Floats],
     limit: int,
     excluded: Rows,
     min_logit: float,
 ) -> Best:
-    """Return the best by exact logits, given upper bounds [items], each with the error it may be too low by.
+    """Return the best by exact logits, given bounds of all items' logits, the last one of whatever size.
 
     Bounds come one after the other, the cheapest first, and are taken until few items are left to look at;
     they are written to. ``exact`` computes the logits float64 [n] at rows [n]. It is asked for a few good
     items first: the worst of the best among these is what all others must reach to be worth a look.
     """
     rows = np.empty(0, dtype=np.int64)
-    for upper, error in bounds:
+    for upper, error, floor in bounds:
         upper[excluded] = -np.inf
         least = max(min_logit, _reached(upper, exact, limit)) - error
+        if least < floor:
+            continue
         rows = np.flatnonzero((upper >= least) & (upper > -np.inf) if least == -np.inf else upper >= least)
         if len(rows) <= max(_FEW, 2 * limit):
             break

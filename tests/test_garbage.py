@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from app.garbage import give_back_soon, importing
+from app.garbage import give_back_soon, importing, making_much
 from tests.checkout import ROOT
 
 
@@ -31,6 +31,33 @@ def test_nothing_is_collected_while_something_is_imported_and_all_of_it_is_froze
 def test_garbage_is_collected_again_after_an_import_that_failed() -> None:
     with pytest.raises(ImportError), importing():
         raise ImportError
+    assert gc.isenabled()
+
+
+def test_nothing_is_collected_while_much_is_made_nor_because_of_it_when_it_is_gone() -> None:
+    looks: list[str] = []
+
+    def look(phase: str, _: dict[str, int]) -> None:
+        looks.append(phase)
+
+    gc.collect()
+    gc.callbacks.append(look)
+    try:
+        with making_much():
+            made = [[each] for each in range(10_000)]
+            assert len(made) == 10_000
+            del made
+        assert looks == []
+        kept = [[each] for each in range(10_000)]  # as it is otherwise
+        assert len(kept) == 10_000
+        assert looks
+    finally:
+        gc.callbacks.remove(look)
+
+
+def test_garbage_is_collected_again_after_a_body_that_could_not_be_read() -> None:
+    with pytest.raises(ValueError, match="not so plain"), making_much():
+        raise ValueError("not so plain")
     assert gc.isenabled()
 
 

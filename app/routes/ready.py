@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 
+from app.garbage import making_much
 from app.ready_pairs import ReadyPairs
 from app.ready_scores import ReadyScores
 from app.routes.keyed import Handler, KeyedRoute
@@ -76,6 +77,14 @@ def _answer_pairs_first(ordinary: Handler) -> Handler:
 
 
 def _score_pairs(ready: ReadyPairs, catalog: str, body: bytes) -> bytes | None:
+    with making_much():
+        asked = _read_pairs(body)
+    found = None if asked is None else ready.score_pairs(catalog, *asked)
+    return None if found is None else _PAIR_SCORES.dump_json(found)
+
+
+def _read_pairs(body: bytes) -> tuple[list[object], list[object]] | None:
+    """Return the first and the second part of all pairs; None for what is not so plain."""
     try:
         asked = from_json(body)
     except ValueError:
@@ -87,8 +96,7 @@ def _score_pairs(ready: ReadyPairs, catalog: str, body: bytes) -> bytes | None:
     if len(pairs) > MOST_PAIRS or set(map(type, pairs)) != {list} or set(map(len, pairs)) != {_BOTH}:
         return None
     names = list(chain.from_iterable(pairs))
-    found = ready.score_pairs(catalog, names[::2], names[1::2])
-    return None if found is None else _PAIR_SCORES.dump_json(found)
+    return names[::2], names[1::2]
 
 
 def _score_movies(ready: ReadyScores, catalog: str, user: str, asked: Asked) -> UserScores | None:

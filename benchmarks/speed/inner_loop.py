@@ -2,12 +2,15 @@
 
 The inner loop updates every user of ml-latest-small once: gathers, weighs, multiplies, solves and multiplies
 again. Bare are its two products alone, of arrays that are there already, so the ratio of the rates is that of
-the times. One thread. Does not know what else a training does.
+the times. A second line has what no such loop can do without: the items are gathered, weighed, multiplied,
+the users' precisions factored and inverted, and multiplied again, each once and in memory that is there. One
+thread. Does not know what else a training does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import Tensor
@@ -23,6 +26,8 @@ from models.mixed_effects.predictor import Predictor
 from models.mixed_effects.priors import Prior
 from models.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
 
+WORK = "multiply-adds a second in mixed_effects' inner loop, ml-latest-small"
+AGAINST = "a bare torch batched matmul of the same shapes"
 _TIMES = 30
 _GOAL = Goal("at least", 0.4, "of its multiply-adds a second")
 
@@ -68,11 +73,23 @@ def measure(movielens: Path) -> Iterator[Line]:
     times = InTurn.of(lambda: seconds_of(loop.run), lambda: seconds_of(lambda: _bare(pairs)), _TIMES)
     count = sum(2 * lines * most * width**2 for lines, most, width in shapes)
     yield Line(
-        "multiply-adds a second in mixed_effects' inner loop, ml-latest-small",
-        "a bare torch batched matmul of the same shapes",
+        WORK,
+        AGAINST,
         _GOAL,
         times.times_faster,
         f"{count / 1e6:.0f} million in {said(times.ours)}, bare in {said(times.theirs)}, one thread",
+    )
+    needed = [_Needed.of(batch, loop, *pair) for batch, pair in zip(loop.batches, pairs, strict=True)]
+    least = InTurn.of(
+        lambda: sum(each.seconds() for each in needed), lambda: seconds_of(lambda: _bare(pairs)), _TIMES
+    )
+    parts = ", ".join(f"{name} {said([value])}" for name, value in _middles(needed).items())
+    yield Line(
+        f"{WORK}: nothing but what it cannot do without",
+        AGAINST,
+        None,
+        least.times_faster,
+        f"{said(least.ours)}: {parts}; bare in {said(least.theirs)}, one thread",
     )
 
 
@@ -90,6 +107,47 @@ def _bare(pairs: list[tuple[Tensor, Tensor]]) -> None:
     for there, moments in pairs:
         torch.bmm(there.mT, there)
         torch.bmm(there, moments)
+
+
+@dataclass(frozen=True)
+class _Needed:
+    """The parts of a batch's update, by name, each on arrays that are there; seconds of each run so far."""
+
+    parts: dict[str, Callable[[], object]]
+    took: dict[str, list[float]]
+
+    @classmethod
+    def of(cls, batch: Batch, loop: _Loop, there: Tensor, moments: Tensor) -> "_Needed":
+        size = len(loop.prior.mean)
+        weights, room = torch.rand(there.shape[:2]), torch.empty_like(there)
+        drawn = torch.randn(len(there), size, size, dtype=torch.float64)
+        precisions = drawn @ drawn.mT + torch.eye(size, dtype=torch.float64)
+        factors = torch.linalg.cholesky(precisions)
+        flat = room.flatten(0, 1)
+        parts: dict[str, Callable[[], object]] = {
+            "gathering": lambda: torch.index_select(loop.items.narrow, 0, batch.item_rows, out=flat),
+            "weighing": lambda: torch.mul(there, weights[..., None], out=room),
+            "their products": lambda: torch.bmm(there.mT, there),
+            "Cholesky factors": lambda: torch.linalg.cholesky_ex(precisions),
+            "inverses": lambda: torch.cholesky_inverse(factors),
+            "products with moments": lambda: torch.bmm(there, moments, out=room),
+            "their squares": lambda: torch.linalg.vecdot(there, room),
+        }
+        return cls(parts, {name: [] for name in parts})
+
+    def seconds(self) -> float:
+        """Run each part once; return the seconds of all."""
+        for name, part in self.parts.items():
+            self.took[name].append(seconds_of(part))
+        return sum(taken[-1] for taken in self.took.values())
+
+
+def _middles(needed: list[_Needed]) -> dict[str, float]:
+    """Return the median seconds of each part, over all batches together."""
+    return {
+        name: median(map(sum, zip(*(each.took[name] for each in needed), strict=True)))
+        for name in needed[0].parts
+    }
 
 
 def _check(loop: _Loop) -> None:

@@ -72,14 +72,7 @@ class MixedEffectsModel:
 
     def predict_pairs(self, tastes: Sequence[Taste], users: Tensor, rows: Tensor) -> Prediction:
         """Predict pair by pair: as `predict`, user by user."""
-        mean, variance = (torch.empty(len(rows), dtype=torch.float64) for _ in range(2))
-        order = torch.argsort(users, stable=True)
-        counts = torch.bincount(users, minlength=len(tastes)).tolist()
-        for taste, places in zip(tastes, torch.split(order, counts), strict=True):
-            if len(places):
-                found = self.predict(taste, rows[places])
-                mean[places], variance[places] = found.mean, found.variance
-        return Prediction(mean, variance)
+        return self._terms.predict_pairs(tastes, users, rows)
 
     def best(self, taste: Taste, limit: int, excluded: Tensor, min_logit: float) -> Best:
         """Find the best by float32 bounds of all items' logits."""

@@ -8,24 +8,24 @@ the two together. Numbers are float64 where they are shown, float32 where they o
 look.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from math import pi, sqrt
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn.functional import leaky_relu
 
 from models.mixed_effects.items import Items
-from models.model import Prediction, Taste, damping
-from models.scoring import FLOAT32_ROUNDING
+from models.model import Prediction, Taste, damping, stacked
+from models.scoring import FLOAT32_ROUNDING, Bound
 
 Floats = npt.NDArray[np.float64]
-Singles = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
+_TASTES_AT_ONCE = 128
 FEW = 128  # items: more at once, and numpy would use threads of its own
 _STEEPEST_DAMPING = pi / 16  # |dκ/dvar| is largest at var = 0
 
@@ -34,16 +34,11 @@ _STEEPEST_DAMPING = pi / 16  # |dκ/dvar| is largest at var = 0
 class TasteTerms:
     """A taste's side: ``sums`` [P + 1 + K(K + 1)/2, 2] gives E[z] and the items' share of var z.
 
-    mean and item_share are its two columns' parts that are not zero, float32; spread [P, P] is C.
+    spread [P, P] is C. What only bounds are made of is worked out when they are asked for.
     """
 
     sums: Floats
     spread: Floats
-    mean: Tensor  # float32 [P + 1]
-    item_share: Tensor  # float32 [K(K + 1)/2]
-    length: float  # ‖m‖
-    share_length: float
-    trace: float  # of C: no φᵀCφ is larger than it times ‖φ‖²
 
     @classmethod
     def of(cls, taste: Taste, learned: int) -> "TasteTerms":
@@ -51,22 +46,69 @@ class TasteTerms:
         if taste.factor is None:
             raise ValueError("a taste of this model has a factor")
         mean, factor = taste.embedding.double().numpy(), taste.factor.double().numpy()
+        size, named = len(mean), len(mean) - learned
         spread = factor @ factor.T
-        side = np.concatenate([[1.0], mean[len(mean) - learned :]])
+        side = np.empty(learned + 1)
+        side[0], side[1:] = 1.0, mean[named:]
         both = np.outer(side, side)
-        both[1:, 1:] += spread[len(mean) - learned :, len(mean) - learned :]
-        share = both[np.triu_indices(len(side))]
-        sums = np.zeros((len(mean) + 1 + len(share), 2))
-        sums[: len(mean), 0], sums[len(mean), 0], sums[len(mean) + 1 :, 1] = mean, 1.0, share
-        return cls(
-            sums,
-            spread,
-            torch.from_numpy(sums[: len(mean) + 1, 0].astype(np.float32)),
-            torch.from_numpy(share.astype(np.float32)),
-            float(np.linalg.norm(mean)),
-            float(np.linalg.norm(share)),
-            float(np.trace(spread)),
-        )
+        both[1:, 1:] += spread[named:, named:]
+        share = both[_upper_half(learned + 1)]
+        sums = np.zeros((size + 1 + len(share), 2))
+        sums[:size, 0], sums[size, 0], sums[size + 1 :, 1] = mean, 1.0, share
+        return cls(sums, spread)
+
+    @cached_property
+    def mean(self) -> Tensor:
+        """[m, 1], float32 [P + 1]."""
+        return torch.from_numpy(self.sums[: len(self.spread) + 1, 0].astype(np.float32))
+
+    @cached_property
+    def item_share(self) -> Tensor:
+        """What the items' covariances are weighed by, float32 [K(K + 1)/2]."""
+        return torch.from_numpy(self.sums[len(self.spread) + 1 :, 1].astype(np.float32))
+
+    @cached_property
+    def length(self) -> float:
+        """‖m‖."""
+        return float(np.linalg.norm(self.sums[: len(self.spread), 0]))
+
+    @cached_property
+    def share_length(self) -> float:
+        """The norm of `item_share`."""
+        return float(np.linalg.norm(self.sums[len(self.spread) + 1 :, 1]))
+
+    @cached_property
+    def trace(self) -> float:
+        """The trace of C: no φᵀCφ is larger than it times ‖φ‖²."""
+        return float(np.trace(self.spread))
+
+
+def _sides(tastes: Sequence[Taste], learned: int) -> tuple[Floats, Floats]:
+    """Return `TasteTerms.sums` and the factors of some tastes, one after the other."""
+    embeddings, kept = stacked(tastes)
+    if kept is None:
+        raise ValueError("a taste of this model has a factor")
+    means, factors = embeddings.double().numpy(), kept.double().numpy()
+    size, named = means.shape[1], means.shape[1] - learned
+    side = np.ones((len(means), learned + 1))
+    side[:, 1:] = means[:, named:]
+    both = side[:, :, None] * side[:, None, :]
+    corner = factors[:, named:, named:]  # all that is there in these rows of an upper triangle
+    both[:, 1:, 1:] += corner @ corner.transpose(0, 2, 1)
+    above, beside = _upper_half(learned + 1)
+    sums = np.zeros((len(means), size + 1 + len(above), 2))
+    sums[:, :size, 0], sums[:, size, 0], sums[:, size + 1 :, 1] = means, 1.0, both[:, above, beside]
+    return sums, factors
+
+
+def _parts(rows: Rows) -> list[Rows]:
+    return [rows[first : first + FEW] for first in range(0, len(rows), FEW)]
+
+
+@lru_cache(maxsize=4)
+def _upper_half(size: int) -> tuple[Rows, Rows]:
+    """Return which rows and columns it has; to find them takes as long as half of the other terms."""
+    return np.triu_indices(size)
 
 
 @dataclass(frozen=True)
@@ -104,7 +146,7 @@ class ItemTerms:
 
     def _predict(self, taste: TasteTerms, rows: Rows) -> tuple[Floats, Floats]:
         if len(rows) > FEW:
-            parts = [self._predict(taste, part) for part in np.split(rows, range(FEW, len(rows), FEW))]
+            parts = [self._predict(taste, part) for part in _parts(rows)]
             mean, variance = map(np.concatenate, zip(*parts, strict=True))
             return mean, variance
         own = self.rows[rows]
@@ -113,28 +155,49 @@ class ItemTerms:
         variance = sums[:, 1] + ((features @ taste.spread) * features).sum(axis=1)
         return sums[:, 0].copy(), variance
 
+    def predict_pairs(self, tastes: Sequence[Taste], users: Tensor, rows: Tensor) -> Prediction:
+        """Return E[z] and var z of the tastes at ``users`` [n] for the items at ``rows`` [n], pair by pair.
+
+        User by user, and of users some at a time: what is worked out of these at once stays in the cache.
+        """
+        order = np.argsort(users.numpy(), kind="stable")
+        own = np.split(rows.numpy()[order], np.cumsum(np.bincount(users.numpy(), minlength=len(tastes)))[:-1])
+        means, variances = np.empty(len(order)), np.empty(len(order))
+        done = 0
+        for first in range(0, len(tastes), _TASTES_AT_ONCE):
+            sums, factors = _sides(tastes[first : first + _TASTES_AT_ONCE], self.learned)
+            for one, factor, asked in zip(sums, factors, own[first:], strict=False):
+                for some in _parts(asked):
+                    items = self.rows[some]
+                    here = slice(done, done := done + len(some))
+                    means[here], variances[here] = (items @ one).T
+                    spread = items[:, : len(factor)] @ factor
+                    variances[here] += np.einsum("nk,nk->n", spread, spread)
+        mean, variance = np.empty_like(means), np.empty_like(variances)
+        mean[order], variance[order] = means, variances
+        return Prediction(torch.from_numpy(mean), torch.from_numpy(variance))
+
     def sides(self, taste: TasteTerms, rows: Tensor) -> Tensor:
         """Return κ·[φ, b] of the items at ``rows`` [n], float32 [n, P + 1]; κ is the taste's."""
         _, variance = self._predict(taste, rows.numpy())
         return self.means[:, rows].T * torch.from_numpy(damping(variance)).float()[:, None]
 
-    def bounds(self, taste: TasteTerms) -> Iterator[tuple[Singles, float]]:
-        """Yield what no item's logit is above, float32 [items], but for an error: its largest size.
+    def bounds(self, taste: TasteTerms) -> Iterator[Bound]:
+        """Yield bounds of all items' logits, float32.
 
-        First what needs no item's variance: a logit above zero is at most E[z], and one below is damped at
-        least as much as the largest variance that there can be would damp it. Then what does: the items'
-        share of the variance alone damps a logit less than all of it does, and a logit below zero is damped
-        most where the person's share is as large as it can be.
+        First what needs no item's variance: a logit above zero is at most E[z], and one of zero or less
+        has an E[z] of zero or less. Then what does: the items' share of the variance alone damps a logit less
+        than all of it does, and a logit below zero is damped most where the person's share is as large as it
+        can be.
         """
         means = taste.mean @ self.means
         ceiling = self.largest_feature**2 * taste.trace
-        most = ceiling + self.largest_half * taste.share_length
         error = self._error(taste, ceiling)
-        yield leaky_relu(means, 1.0 / sqrt(1.0 + pi / 8.0 * most)).numpy(), error
+        yield Bound(means.numpy(), error, 0.0)
         share = taste.item_share @ self.halves
         damped = share.clamp_(min=0.0).mul_(pi / 8.0).add_(1.0)
         least = torch.where(means > 0.0, damped, damped + pi / 8.0 * ceiling)
-        yield means.mul_(least.rsqrt_()).numpy(), error
+        yield Bound(means.mul_(least.rsqrt_()).numpy(), error)
 
     def _error(self, taste: TasteTerms, ceiling: float) -> float:
         """Bound the rounding: of n products' sum by (n + 2)·2⁻²⁴ times the product of the norms."""

@@ -1,5 +1,7 @@
 """What a request takes of the mixed-effects model, beside the readable formula of its predictor."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -56,13 +58,15 @@ def test_a_few_items_are_predicted_as_all_are(count: int, seed: int, scale: floa
 def test_no_logit_is_above_its_bound(seed: int, scale: float) -> None:
     items, taste = _drawn(seed, scale)
     logits = _reference(items, taste).logits
-    bounds = [
-        (torch.from_numpy(upper).double(), error)
-        for upper, error in ItemTerms.of(items).bounds(TasteTerms.of(taste, LEARNED))
+    first, last = [
+        (torch.from_numpy(upper.copy()).double(), error, floor)
+        for upper, error, floor in ItemTerms.of(items).bounds(TasteTerms.of(taste, LEARNED))
     ]
-    assert len(bounds) == 2
-    for upper, error in bounds:
-        assert bool((logits <= upper + error).all())
-    assert bool((bounds[1][0] <= bounds[0][0] + bounds[0][1]).all())  # the dearer ones are finer
+    for upper, error, floor in (first, last):
+        assert bool((logits.clamp(min=floor) <= (upper + error).clamp(min=floor)).all())
+    assert first[2] == 0.0
+    assert last[2] == -math.inf
+    above = logits > 0
+    assert bool((last[0] <= first[0] + first[1])[above].all())  # the dearer ones are finer
     assert bool((logits < 0).any())
     assert bool((logits > 0).any())

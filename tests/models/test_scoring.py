@@ -2,13 +2,14 @@
 
 from math import fsum, inf, log
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.scoring import best, logits, scores
+from models.scoring import Bound, best, best_of, logits, scores
 from tests.models.problems import generator
 
 NOTHING = torch.tensor([], dtype=torch.int64)
@@ -133,3 +134,21 @@ def test_no_score_is_0_or_1_and_a_larger_logit_never_has_a_smaller_score() -> No
     found = scores(torch.cat([ascending, torch.tensor([-inf, inf])])).tolist()
     assert all(0.0 < score < 1.0 for score in found)
     assert found[:-2] == sorted(found[:-2])
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(-3, 3), min_size=1, max_size=300),
+    st.floats(-3, 3),
+    st.integers(1, 12),
+    st.floats(-3, 3),
+)
+def test_a_bound_of_those_above_a_floor_loses_none_below_it(
+    exact: list[float], floor: float, limit: int, min_logit: float
+) -> None:
+    every = np.array(exact)
+    coarse = np.where(every >= floor, every + 0.5, floor - 1.0)  # says nothing of how far below they are
+    bounds = [Bound(coarse, 0.0, floor), Bound(every.copy(), 0.0)]
+    found = best_of(bounds, lambda rows: every[rows], limit, NOTHING.numpy(), min_logit)
+    order = np.argsort(-every, kind="stable")
+    assert found.rows.tolist() == [row for row in order if every[row] >= min_logit][:limit]
