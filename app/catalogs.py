@@ -3,6 +3,7 @@
 Does not know how movies or embeddings are kept, only how many there are.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from app.changes import announce
 from app.database import now
 from app.errors import BadInput, Conflict, NotFound, Place
 from app.names import in_path
+from app.prepared import Prepared
 from app.tables import Catalog, Movie, Response, Serving, Training, User, having
 
 # Columns of movie imports that are no dimension.
@@ -32,7 +34,7 @@ class CatalogRow:
 _CATALOG_ROW = select(
     Catalog.id, Catalog.catalog, Catalog.dimensions, Catalog.movies_version, Serving.training_id
 ).outerjoin(Serving, Serving.catalog_id == Catalog.id)
-_NAMED = _CATALOG_ROW.where(Catalog.catalog == bindparam("catalog"))  # made once: almost every request asks
+_NAMED = Prepared(_CATALOG_ROW.where(Catalog.catalog == bindparam("catalog")))  # almost every request asks
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,13 @@ class CatalogSummary:
 
 def find_catalog(connection: Connection, catalog: str) -> CatalogRow:
     """Return the named catalog; raises `NotFound`."""
-    row = connection.execute(_NAMED, {"catalog": catalog}).one_or_none()
-    if row is None:
+    found = _NAMED.run(connection, {"catalog": catalog})
+    if not found:
         raise NotFound(f"there is no catalog {catalog!r}; PUT /v1/catalogs/{in_path(catalog)} makes one")
-    return CatalogRow(*row)
+    key, name, dimensions, movies_version, serving = found[0]
+    if isinstance(dimensions, str):  # PostgreSQL's driver reads JSON itself
+        dimensions = json.loads(dimensions)
+    return CatalogRow(key, name, dimensions, movies_version, serving)
 
 
 def find_catalog_by_key(connection: Connection, catalog_id: int) -> CatalogRow | None:

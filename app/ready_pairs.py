@@ -112,7 +112,7 @@ class ReadyPairs:
     def _score(
         self, reads: PreparedReads, catalog: str, users: Sequence[object], movies: Sequence[object]
     ) -> PairScores | None:
-        asked = dict.fromkeys(users)
+        asked = set(users)
         serving = reads.row(_SERVING, {"catalog": catalog})
         if serving is None or not 0 < len(asked) <= _MOST_USERS:
             return None

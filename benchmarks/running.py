@@ -4,7 +4,7 @@ Does not know what is measured.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from app.database import Database
 from app.demo import CATALOG, SEED, load_class
@@ -44,7 +44,7 @@ def median(times: list[float]) -> float:
     return percentile(times, 50)
 
 
-def percentile(times: list[float], percent: float) -> float:
+def percentile(times: Sequence[float], percent: float) -> float:
     """Return the time that so many of hundred are below."""
     return sorted(times)[int(len(times) * percent / 100)]
 

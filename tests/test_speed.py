@@ -6,8 +6,10 @@ How fast anything is, `make bench` measures; what must stay fast is held by coun
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from app.prepared import Prepared, PreparedReads
 from app.worker import Worker
 from benchmarks.speed import __main__ as run
 from benchmarks.speed import empty_route, growth, recommendations
+from benchmarks.speed.client import Client
 from benchmarks.speed.document import Run, lines_table, runs_table
 from benchmarks.speed.growth import Growth, slopes
 from benchmarks.speed.imports import Peaks
@@ -188,6 +191,42 @@ def test_the_memory_of_a_process_counts_what_its_descendants_had_before_they_end
                 time.sleep(0.01)
         assert peaks.taken >= 64 * 2**20
         process.stdin.write("end\n")
+
+
+class _Peer(BaseHTTPRequestHandler):
+    """Answers with what it was sent, and 404 elsewhere; closes the connection where it is told to."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200 if self.path == "/same" else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[:7])
+        self.wfile.flush()
+        self.wfile.write(body[7:])
+        self.close_connection = self.path == "/last"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_client_reads_answers_that_come_in_parts_and_over_one_connection() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Peer) as peer:
+        serving = threading.Thread(target=peer.serve_forever)
+        serving.start()
+        with Client(f"http://127.0.0.1:{peer.server_port}") as client:
+            for size in (1, 8, 300_000):
+                assert client.read("POST", "/same", b"x" * size, "text/plain") == b"x" * size
+            assert client.ask("POST", "/same", {"scores": [0.5]}) == {"scores": [0.5]}
+            with pytest.raises(RuntimeError, match="404"):
+                client.ask("POST", "/last", [1])
+            with pytest.raises((RuntimeError, OSError)):
+                client.ask("POST", "/same", [1])
+            assert client.ask("POST", "/same", [2]) == [2]  # anew
+        peer.shutdown()
+        serving.join()
 
 
 def test_the_forgetful_application_reads_each_user_anew(

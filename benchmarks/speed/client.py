@@ -1,10 +1,13 @@
 """One connection that stays open and asks one thing after the other, in as little time as Python can.
 
-Does not know what is asked. What a client needs to read and write counts as the service's time.
+What a client needs to write and read counts as the service's time, and http.client takes 0.15 ms a request
+for itself: only bodies that are made as they are sent go that way. Answers have their length in their head,
+as the service's do. Does not know what is asked.
 """
 
 import http.client
 import json
+import socket
 import time
 from collections.abc import Iterable
 from types import TracebackType
@@ -12,6 +15,8 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 _IDLE = 2.0  # seconds; after 5 the service closes a connection
+_AT_ONCE = 2**20
+_LENGTH, _END = b"\r\ncontent-length: ", b"\r\n\r\n"
 
 
 class Client:
@@ -19,9 +24,9 @@ class Client:
 
     def __init__(self, url: str, seconds: float = 300) -> None:
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or 80
-        self._connection = http.client.HTTPConnection(host, port, timeout=seconds, blocksize=2**20)
-        self._used = time.monotonic()
+        self._host, self._port, self._seconds = parts.hostname or "", parts.port or 80, seconds
+        self._socket: socket.socket | None = None
+        self._used = 0.0
 
     def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
         """Return the JSON of a successful answer; raises `RuntimeError` for any other."""
@@ -40,16 +45,58 @@ class Client:
         self, method: str, path: str, body: bytes | Iterable[bytes] = b"", content_type: str = ""
     ) -> bytes:
         """Return a successful answer as it came; see `ask`."""
-        headers = {"Content-Type": content_type} if content_type else {}
-        if time.monotonic() - self._used > _IDLE:
-            self._connection.close()  # it connects anew by itself
-        self._connection.request(method, path, body or None, headers)
-        answer = self._connection.getresponse()
-        text = answer.read()
-        self._used = time.monotonic()
-        if not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP's
-            raise RuntimeError(f"{method} {path}: {answer.status} {text[:500]!r}")
+        exchange = self._exchange if isinstance(body, bytes) else self._stream
+        status, text = exchange(method, path, body, content_type)  # type: ignore[arg-type]  # by its type
+        if not 200 <= status < 300:  # noqa: PLR2004 - HTTP's
+            raise RuntimeError(f"{method} {path}: {status} {text[:500]!r}")
         return text
+
+    def _exchange(self, method: str, path: str, body: bytes, content_type: str) -> tuple[int, bytes]:
+        head = f"{method} {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
+        if body:
+            head += f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
+        connection = self._connected()
+        connection.sendall(head.encode() + b"\r\n" + body)
+        came = bytearray()
+        while (end := came.find(_END)) < 0:
+            came += self._received(connection)
+        _, _, length = came[:end].lower().partition(_LENGTH)
+        end += len(_END)
+        whole = end + int(length.partition(b"\r\n")[0] or 0)
+        while len(came) < whole:
+            came += self._received(connection)
+        self._used = time.monotonic()
+        return int(came[9:12]), bytes(came[end:])
+
+    def _stream(self, method: str, path: str, body: Iterable[bytes], content_type: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._seconds)
+        try:
+            connection.request(method, path, body, {"Content-Type": content_type})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def _connected(self) -> socket.socket:
+        if self._socket is not None and time.monotonic() - self._used > _IDLE:
+            self.close()
+        if self._socket is None:
+            self._socket = socket.create_connection((self._host, self._port), self._seconds)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self._socket
+
+    def _received(self, connection: socket.socket) -> bytes:
+        part = connection.recv(_AT_ONCE)
+        if not part:
+            self.close()
+            raise RuntimeError("the connection was closed before the answer was whole")
+        return part
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     def __enter__(self) -> Self:
         return self
@@ -57,4 +104,4 @@ class Client:
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self._connection.close()
+        self.close()

@@ -20,6 +20,7 @@ from benchmarks.running import check, percentile
 from benchmarks.speed.lines import Goal, Line, middle
 from benchmarks.speed.scores import check_scores, score_paths
 from benchmarks.speed.served import CATALOG, QUIET, Truth, running, train_movielens
+from benchmarks.speed.stopwatch import percentiles
 from tests.live import Service
 
 WORK = "`GET …/scores` of 5 named movies, 99 % of them, while a training and an import run"
@@ -55,11 +56,7 @@ def measure(movielens: Path) -> Iterator[Line]:
             check_scores(service, truth, paths)
     ratios = [percentile(busy, 99) / percentile(rest, 99) for rest, busy in runs]
     rest, busy = middle(runs, ratios)
-    yield Line(WORK, AGAINST, GOAL, ratios, f"{_said(busy)}; at rest {_said(rest)}")
-
-
-def _said(times: list[float]) -> str:
-    return ", ".join(f"{percent} % {1000 * percentile(times, percent):.1f} ms" for percent in (50, 95, 99))
+    yield Line(WORK, AGAINST, GOAL, ratios, f"{percentiles(busy)}; at rest {percentiles(rest)}")
 
 
 def _latencies(service: Service, paths: list[str]) -> list[float]:

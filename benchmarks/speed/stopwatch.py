@@ -4,9 +4,11 @@ Does not know what is timed.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
+
+from benchmarks.running import percentile
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,11 @@ def seconds_of(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
+
+
+def percentiles(times: Sequence[float]) -> str:
+    """Return in words what half, 95 and 99 of hundred take at most."""
+    return ", ".join(f"{percent} % {1000 * percentile(times, percent):.1f} ms" for percent in (50, 95, 99))
 
 
 def said(times: Iterable[float]) -> str:

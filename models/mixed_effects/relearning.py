@@ -22,7 +22,7 @@ from models.mixed_effects.logistic import evidence
 from models.mixed_effects.priors import Prior
 from models.model import Prediction
 
-_SETTLED = 3e-9
+_SETTLED = 1e-8
 
 
 class Normal(NamedTuple):

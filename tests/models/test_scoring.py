@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.scoring import Bound, best, best_of, logits, scores
+from models.scoring import Bound, Floats, Rows, best, best_of, logits, scores
 from tests.models.problems import generator
 
 NOTHING = torch.tensor([], dtype=torch.int64)
@@ -113,6 +113,20 @@ def test_the_best_of_ten_thousand_are_those_of_sorting_all() -> None:
     excluded = torch.randperm(10_000, generator=generator(8))[:2000]
     for limit in (1, 10, 9_999, 20_000):
         assert agrees(embedding, vectors, limit, excluded, min_logit=0.5)
+
+
+def test_few_of_a_hundred_thousand_are_looked_at_exactly() -> None:
+    """A guard on counted work, since unit tests take no times."""
+    every = torch.randn(100_000, generator=generator(9)).double().numpy()
+    looks = []
+
+    def exact(rows: Rows) -> Floats:
+        looks.append(len(rows))
+        return np.asarray(every[rows])
+
+    best_of([Bound(every + 0.01, 0.001)], exact, 10, NOTHING.numpy(), -inf)
+    assert len(looks) == 2
+    assert sum(looks) < 100
 
 
 def test_equal_movies_come_in_the_order_of_their_rows() -> None:

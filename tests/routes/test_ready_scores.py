@@ -63,25 +63,47 @@ def test_what_is_ready_is_answered_as_all_else_is(
         assert short.headers["content-type"] == ordinary.headers["content-type"]
 
 
-def test_a_ready_score_takes_one_statement_and_the_first_of_a_user_two(
-    client: TestClient, trained: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client.get(f"{trained}{USER}/scores")
-    asked: list[Prepared] = []
-    read = PreparedReads.row
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Prepared]:
+    """The statements that are run in the short way from here on."""
+    found: list[Prepared] = []
+    read = PreparedReads.rows
 
-    def counted(self: PreparedReads, prepared: Prepared, parameters: dict[str, object]) -> Any:  # noqa: ANN401 - a row
-        asked.append(prepared)
+    def counted(self: PreparedReads, prepared: Prepared, parameters: dict[str, object]) -> Any:  # noqa: ANN401 - rows
+        found.append(prepared)
         return read(self, prepared, parameters)
 
-    monkeypatch.setattr(PreparedReads, "row", counted)
+    monkeypatch.setattr(PreparedReads, "rows", counted)
+    return found
+
+
+@pytest.mark.parametrize("question", ["/scores?movie=m0", "/recommendations?limit=2"])
+def test_what_is_ready_takes_one_statement_and_the_first_of_a_user_two(
+    client: TestClient,
+    trained: str,
+    asked: list[Prepared],
+    monkeypatch: pytest.MonkeyPatch,
+    question: str,
+) -> None:
+    client.get(f"{trained}{USER}/scores")
     monkeypatch.setattr("app.scores.find_catalog", None)  # the ordinary way would fail
     statements = []
     for _ in range(3):
         asked.clear()
-        assert client.get(f"{trained}{USER}/scores?movie=m0").status_code == 200
+        assert client.get(f"{trained}{USER}{question}").status_code == 200
         statements.append(len(asked))
     assert statements == [2, 1, 1]
+
+
+@pytest.mark.parametrize("pairs", [1, 1000])
+def test_pairs_take_two_statements_however_many_they_are(
+    client: TestClient, trained: str, asked: list[Prepared], pairs: int
+) -> None:
+    client.get(f"{trained}{USER}/scores")
+    asked.clear()
+    body = {"pairs": [[str(number % 3), f"m{number % 2}"] for number in range(pairs)]}
+    assert len(client.post(f"{trained}/scores", json=body).json()["scores"]) == pairs
+    assert len(asked) == 2
 
 
 def test_an_answer_stored_by_another_process_is_in_the_next_ready_score(
