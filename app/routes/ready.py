@@ -78,8 +78,8 @@ def _answer_pairs_first(ordinary: Handler) -> Handler:
 def _score_pairs(ready: ReadyPairs, catalog: str, body: bytes) -> bytes | None:
     with making_much():
         asked = _read_pairs(body)
-    found = None if asked is None else ready.score_pairs(catalog, *asked)
-    return None if found is None else _PAIR_SCORES.dump_json(found)
+        found = None if asked is None else ready.score_pairs(catalog, *asked)
+        return None if found is None else _PAIR_SCORES.dump_json(found)
 
 
 def _read_pairs(body: bytes) -> tuple[list[object], list[object]] | None:

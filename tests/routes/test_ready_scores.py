@@ -106,6 +106,38 @@ def test_pairs_take_two_statements_however_many_they_are(
     assert len(asked) == 2
 
 
+PAIRS = {"pairs": [["0", "m1"], ["1", "m1"], ["0", "m0"]]}
+
+
+def _agree(client: TestClient, path: str) -> list[float]:
+    """Return the scores of `PAIRS`, which must be those that each of their users is shown."""
+    found: list[float] = client.post(f"{path}/scores", json=PAIRS).json()["scores"]
+    for (user, movie), score in zip(PAIRS["pairs"], found, strict=True):
+        shown = client.get(f"{path}/users/{user}/scores?movie={movie}").json()["scores"][0]["score"]
+        assert score == pytest.approx(shown, abs=1e-12)
+    return found
+
+
+def test_scores_of_pairs_are_those_of_their_users_now(
+    client: TestClient, worker: Worker, trained: str, settings: Settings
+) -> None:
+    scores = [_agree(client, trained)]
+    with TestClient(create_app(settings)) as other:
+        assert other.put(f"{trained}{USER}/responses/m1", json={"response": 0.5}).is_success
+        scores.append(_agree(client, trained))
+        train(other, worker, trained, trainer="mixed_effects", options={})
+        scores.append(_agree(client, trained))
+        assert other.delete(f"{trained}{USER}").is_success
+        scores.append(_agree(client, trained))  # nobody's
+        assert other.put(f"{trained}{USER}/responses/m2", json={"response": 1.0}).is_success  # another's
+        scores.append(_agree(client, trained))
+        assert other.put(f"{trained}/serving", json={"training": 1}).is_success
+        while worker.relearn_some():
+            pass
+        scores.append(_agree(client, trained))
+    assert len({tuple(each) for each in scores}) == len(scores)
+
+
 def test_an_answer_stored_by_another_process_is_in_the_next_ready_score(
     client: TestClient, trained: str, settings: Settings
 ) -> None:
