@@ -167,6 +167,8 @@ def _expected(loop: _Loop, rows: Tensor, weights: Tensor, pulls: Tensor) -> Tens
     means = loop.items.moments.means[rows]
     sums = (means * weights[:, None]).T @ means
     side = loop.items.means.shape[1]
-    sums[-side:, -side:] += (weights @ loop.items.moments.covariances[rows]).view(side, side)
+    sums[-side:, -side:] += (
+        (weights @ loop.items.moments.covariances[rows]).view(side, side).roll((-1, -1), (0, 1))
+    )
     slopes = pulls @ means[:, :-1] - sums[:-1, -1] + loop.prior.precision @ loop.prior.mean
     return torch.linalg.solve(sums[:-1, :-1] + loop.prior.precision, slopes)

@@ -41,11 +41,8 @@ class Items:
 
     @cached_property
     def moments(self) -> "Moments":
-        """What the users' half-step takes of each item; for it [q, b] is the better order of a side."""
-        return Moments(
-            torch.cat([self.features, self.means[..., :1]], dim=-1),
-            self.covariances.roll((-1, -1), (-2, -1)).flatten(-2),
-        )
+        """What the users' half-step takes of each item."""
+        return Moments(torch.cat([self.features, self.means[..., :1]], dim=-1), self.covariances.flatten(-2))
 
     @cached_property
     def wide(self) -> Tensor:
@@ -68,9 +65,9 @@ class Items:
 
 
 class Moments(NamedTuple):
-    """Items' moments: means E[φ̃] [..., P + 1], where φ̃ = [φ, b], and covariances of [q, b] [..., K²].
+    """Items' moments: means E[φ̃] [..., P + 1], where φ̃ = [φ, b], and covariances of [b, q] [..., K²].
 
-    E[φ̃φ̃ᵀ] is E[φ̃]E[φ̃]ᵀ, and in its last K rows and columns the covariance besides.
+    E[φ̃φ̃ᵀ] is E[φ̃]E[φ̃]ᵀ, and in its last K rows and columns, those of [q, b], the covariance besides.
     """
 
     means: Tensor
@@ -86,7 +83,7 @@ def take(numbers: Tensor, rows: Tensor) -> Tensor:
 class Sums:
     """What the items' half-step needs of the users, summed over them.
 
-    precisions Σ w·E[ggᵀ] [items, K²] of g = [e_q, 1]; slopes Σ h·E[g] − Σ w·E[z·g] [items, K]; float64.
+    precisions Σ w·E[ggᵀ] [items, K²] of g = [1, e_q]; slopes Σ h·E[g] − Σ w·E[z·g] [items, K]; float64.
     """
 
     precisions: Tensor
@@ -101,20 +98,21 @@ class Sums:
 
 
 def sums(block: Block, said: Evidence, learned: Tensor, crossed: Tensor) -> Sums:
-    """Return a block's sums, from E[ggᵀ] [users, K²] and E[z·g] [responses, K], which is overwritten."""
+    """Return a block's sums, from E[ggᵀ] [users, K²] and E[z·[e_q, 1]] [responses, K], written over."""
     weights, pulls = said.weights.double(), said.pulls.double()
-    tastes = learned[:, -crossed.shape[1] :]  # E[g·1]
+    tastes = learned[:, : crossed.shape[1]]  # E[1·g]
     slopes = block.askers.holding(pulls[block.order]) @ tastes
-    slopes -= block.answers.holding(weights.new_ones(len(weights))) @ crossed.mul_(weights[:, None])
+    crossed = block.answers.holding(weights.new_ones(len(weights))) @ crossed.mul_(weights[:, None])
+    slopes -= crossed.roll(1, 1)
     return Sums(block.askers.holding(weights[block.order]) @ learned, slopes)
 
 
 def update(items: Items, prior: Prior, users: Sums) -> tuple[Items, float]:
     """Return the items with new posteriors, and the sum of their covariances' log determinants."""
     size = items.means.shape[1]
-    known = users.precisions.view(-1, size, size).roll((1, 1), (1, 2))  # the constant first, as in [b, q]
+    known = users.precisions.view(-1, size, size)
     # z = c + ψ·w_m: with Σ w·E[ψψᵀ]·E[w_m] added back, what is left of E[z·ψ] is E[c·ψ].
-    slopes = users.slopes.roll(1, 1) + (known @ items.means[..., None])[..., 0]
+    slopes = users.slopes + (known @ items.means[..., None])[..., 0]
     factors = torch.linalg.cholesky(known + prior.precision)
     covariances = torch.cholesky_inverse(factors)
     means = (covariances @ (slopes + prior.mean @ prior.precision)[..., None])[..., 0]

@@ -72,8 +72,8 @@ class _Inner(NamedTuple):
 class _Known:
     """What the items say of s, whatever the answers weigh.
 
-    means E[φ̃] [r + 1, n], features [r, n] and offsets [n] parts of it; covariances of [q, b] [n, K²]; places
-    [K, r + 1], which of a vector that [q, b] meet, learned [K, r] and constant [K] parts of it; answers [n];
+    means E[φ̃] [r + 1, n], features [r, n] and offsets [n] parts of it; covariances of [b, q] [n, K²]; places
+    [K, r + 1], which of a vector that [b, q] meet, learned [K, r] and constant [K] parts of it; answers [n];
     eye [r + 1, r + 1] and its part one [r, r]; sums [r + 1, r + 1], room for each update, inner [r, r] and
     edge [r] parts of it. Turned and cut once: each takes as long as a small product.
     """
@@ -103,7 +103,7 @@ class _Known:
         change = torch.zeros(len(mean) + 1, size + 1, dtype=basis.dtype)  # [e, 1] = change @ [s, 1]
         change[:-1, :-1], change[:-1, -1], change[-1, -1] = basis, mean, 1
         means = change.T @ items.moments.means.T
-        places, eye = change[items.named :], torch.eye(size + 1, dtype=basis.dtype)
+        places, eye = change[items.named :].roll(1, 0), torch.eye(size + 1, dtype=basis.dtype)
         learned, features, sums = places[:, :-1], means[:-1], torch.empty_like(eye)
         return cls(
             means=means,

@@ -55,11 +55,11 @@ class Posterior:
         return self.products[..., self.means.shape[1]]
 
     def learned(self, named: int) -> Tensor:
-        """Return E[ggᵀ] [n, K²] of g = [e_q, 1], what an item's covariance of [q, b] meets."""
-        return self.moments[:, named:, named:].flatten(1)
+        """Return E[ggᵀ] [n, K²] of g = [1, e_q], what an item's covariance of [b, q] meets."""
+        return self.moments[:, named:, named:].roll((1, 1), (1, 2)).flatten(1)
 
     def crossed(self, named: int) -> Tensor:
-        """Return E[z·g] [n, most, K], which the items' half-step needs."""
+        """Return E[z·[e_q, 1]] [n, most, K], which the items' half-step needs."""
         return self.products[..., named : self.means.shape[1] + 1]
 
 
@@ -87,7 +87,7 @@ def update(
 ) -> Posterior:
     """Update the batch's users once, given the weights and pulls [responses] of their responses.
 
-    ``spread`` [n, K²] is Σ w times the items' covariances of [q, b]. Their part in E[z²] is left out: both
+    ``spread`` [n, K²] is Σ w times the items' covariances of [b, q]. Their part in E[z²] is left out: both
     are one sparse product for all users of a block. What is done a response is done in the ``room``'s
     `precision`, and the posterior's products stay there; `settled` has the last word in float64.
     """
@@ -141,7 +141,7 @@ def _update(
     size, sides = len(prior.mean), isqrt(spread.shape[1])
     torch.mul(there, weights[..., None], out=room)
     sums = torch.bmm(room.mT, there)[:, : size + 1, : size + 1].double()
-    sums[:, -sides:, -sides:] += spread.view(-1, sides, sides)
+    sums[:, -sides:, -sides:] += spread.view(-1, sides, sides).roll((-1, -1), (1, 2))
     slopes = torch.bmm(pulls[:, None], there)[:, 0, :size].double() - sums[:, :size, size]
     factors = torch.linalg.cholesky(sums[:, :size, :size] + prior.precision)
     inverses = torch.cholesky_inverse(factors)
