@@ -7,7 +7,7 @@ request, so that an answer stored a moment ago counts. Does not know how load is
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -27,16 +27,18 @@ from tests.live import Service
 WORK = "`GET …/recommendations?limit=10` over {} movies, 16 connections"
 EMPTY = "an empty route of the same application"
 HANDLER = "a hand-written FastAPI and torch handler"
+HANDLER_ALONE = f"{HANDLER}, one thread of torch's"
 LITSERVE = "the same model in LitServe"
 GOALS = {
     EMPTY: Goal("at least", 0.4, "of its requests a second"),
     HANDLER: Goal("at least", 2.5, "times its requests a second"),
+    HANDLER_ALONE: Goal("at least", 2.5, "times its requests a second"),
     LITSERVE: Goal("at least", 5, "times its requests a second"),
 }
 LIMIT = 10
 _REPETITIONS, _CHECKED, _CLOSE, _PEERS_CLOSE = 5, 40, 1e-9, 1e-3
 _READY_WITHIN = 60.0
-_READY_PATHS = {HANDLER: "/readyz", LITSERVE: "/health"}
+_READY_PATHS = {HANDLER: "/readyz", HANDLER_ALONE: "/readyz", LITSERVE: "/health"}
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,9 @@ def _start(open_services: ExitStack, folder: Path, users: list[str]) -> tuple[Su
     asked = [f"/v1/catalogs/{CATALOG}/users/{user}/recommendations?limit={LIMIT}" for user in users]
     likely = Subject(open_services.enter_context(serving_with_empty_route(folder)), asked)
     peers = {EMPTY: Subject(likely.service, [empty_route.PATH])}
-    handler = open_services.enter_context(_peer("handler", folder))
-    peers[HANDLER] = Subject(handler, [f"/users/{user}/recommendations?limit={LIMIT}" for user in users])
+    paths = [f"/users/{user}/recommendations?limit={LIMIT}" for user in users]
+    for handler, settings in ((HANDLER, {}), (HANDLER_ALONE, {"OMP_NUM_THREADS": "1"})):
+        peers[handler] = Subject(open_services.enter_context(_peer("handler", folder, settings)), paths)
     if find_spec("litserve"):
         service = open_services.enter_context(_peer("litserve_api", folder))
         bodies = [json.dumps({"user": user, "limit": LIMIT}) for user in users]
@@ -120,8 +123,11 @@ def _start(open_services: ExitStack, folder: Path, users: list[str]) -> tuple[Su
     return likely, peers
 
 
-def _peer(module: str, folder: Path) -> AbstractContextManager[Service]:
-    return running([f"benchmarks.speed.peers.{module}"], folder, {"MODEL": str(folder / "model.pt")})
+def _peer(
+    module: str, folder: Path, settings: Mapping[str, str] | None = None
+) -> AbstractContextManager[Service]:
+    environment = {"MODEL": str(folder / "model.pt"), **(settings or {})}
+    return running([f"benchmarks.speed.peers.{module}"], folder, environment)
 
 
 def _faults(truth: Truth, peers: dict[str, Subject]) -> dict[str, str]:

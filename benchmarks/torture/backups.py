@@ -31,8 +31,8 @@ from tests.stored import store_two_catalogs
 
 _BACKUPS = 100
 _ROWS = 50  # of an import
-_IMPORTS_A_TRAINING = 10
-_BETWEEN = 0.02  # seconds between responses; each training leaves embeddings of everybody who gave one
+_IMPORTS_A_TRAINING = 40  # each leaves embeddings of everybody, and a backup's rows are read five times
+_BETWEEN = 0.05  # seconds between responses
 _CLASS = "/v1/catalogs/class"
 
 Table = list[dict[str, Any]]
@@ -87,7 +87,7 @@ class _Writers:
                 headers = {"content-type": "text/csv"}
                 content = "user,movie,response\n" + rows
                 self._good(http.post(f"{_CLASS}/responses:import", content=content, headers=headers))
-                if self.imports % _IMPORTS_A_TRAINING == 1:  # each leaves embeddings of everybody
+                if self.imports % _IMPORTS_A_TRAINING == 1:
                     body = {"trainer": "gradient_descent", "seed": 1, "options": {"epochs": 20}}
                     self.trainings += self._good(http.post(f"{_CLASS}/trainings", json=body))
                 self.stop.wait(0.5)
