@@ -129,8 +129,8 @@ class ReadyPairs:
             return None
         places = _places(users, {row[2]: place for place, row in enumerate(found)})
         rows = _places(movies, trained.movies.rows)
-        # Torch lets Python's lock go at each of thousands of small products: threads that hand it to each
-        # other for every one of them take several times as long as one after the other.
+        # Torch and NumPy let Python's lock go at each of thousands of small products: threads that hand it to
+        # each other for every one of them take several times as long as one after the other.
         with self._turn:
             predicted = trained.model.predict_pairs(tastes, places, rows)
         return PairScores(trained.id, scoring.scores(predicted.logits).tolist())

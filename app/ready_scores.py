@@ -104,7 +104,7 @@ class _Person:
 
     @cached_property
     def answered(self) -> int:
-        """Count them."""
+        """How many movies they answered."""
         return self.keys.count(",") + 1
 
     @property

@@ -83,9 +83,10 @@ def best_of(
 
     Bounds come one after the other, the cheapest first, and are taken until few items are left to look at;
     they are written to. ``exact`` computes the logits float64 [n] at rows [n]. It is asked for a few good
-    items first: the worst of the best among these is what all others must reach to be worth a look.
+    items first: the worst of the best among these is what all others must reach to be worth a look. Raises
+    `ValueError` when no bound is of logits as low as that.
     """
-    rows = np.empty(0, dtype=np.int64)
+    rows: Rows | None = None
     for upper, error, floor in bounds:
         upper[excluded] = -np.inf
         least = max(min_logit, _reached(upper, exact, limit)) - error
@@ -94,6 +95,8 @@ def best_of(
         rows = np.flatnonzero((upper >= least) & (upper > -np.inf) if least == -np.inf else upper >= least)
         if len(rows) <= max(_FEW, 2 * limit):
             break
+    if rows is None:
+        raise ValueError("the last bound is to be of logits of whatever size")
     return best_among(rows, exact, limit, min_logit)
 
 

@@ -1,4 +1,4 @@
-"""Garbage and imports: nothing is looked at meanwhile, nor afterwards. And threads with one heap."""
+"""Garbage while much is imported or made: nothing is looked at meanwhile. And threads with one heap."""
 
 import ctypes
 import gc

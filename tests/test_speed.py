@@ -194,39 +194,55 @@ def test_the_memory_of_a_process_counts_what_its_descendants_had_before_they_end
 
 
 class _Peer(BaseHTTPRequestHandler):
-    """Answers with what it was sent, and 404 elsewhere; closes the connection where it is told to."""
+    """Answers with what it was sent, as the path says: the same, in error, too late, without its length."""
 
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(200 if self.path == "/same" else 404)
-        self.send_header("Content-Length", str(len(body)))
+        if self.path == "/late":
+            time.sleep(0.4)
+        if self.path == "/closed":
+            self.close_connection = True
+            return
+        self.send_response(404 if self.path == "/not-found" else 200)
+        if self.path != "/no-length":
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[:7])
         self.wfile.flush()
         self.wfile.write(body[7:])
-        self.close_connection = self.path == "/last"
 
     def log_message(self, *_: object) -> None:
         pass
 
 
-def test_the_client_reads_answers_that_come_in_parts_and_over_one_connection() -> None:
+@pytest.fixture
+def asking() -> Iterator[Client]:
+    """A client of such a peer, which waits for a fifth of a second."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Peer) as peer:
         serving = threading.Thread(target=peer.serve_forever)
         serving.start()
-        with Client(f"http://127.0.0.1:{peer.server_port}") as client:
-            for size in (1, 8, 300_000):
-                assert client.read("POST", "/same", b"x" * size, "text/plain") == b"x" * size
-            assert client.ask("POST", "/same", {"scores": [0.5]}) == {"scores": [0.5]}
-            with pytest.raises(RuntimeError, match="404"):
-                client.ask("POST", "/last", [1])
-            with pytest.raises((RuntimeError, OSError)):
-                client.ask("POST", "/same", [1])
-            assert client.ask("POST", "/same", [2]) == [2]  # anew
+        with Client(f"http://127.0.0.1:{peer.server_port}", seconds=0.2) as client:
+            yield client
         peer.shutdown()
         serving.join()
+
+
+def test_the_client_reads_answers_that_come_in_parts(asking: Client) -> None:
+    for size in (1, 8, 300_000):
+        assert asking.read("POST", "/same", b"x" * size, "text/plain") == b"x" * size
+    assert asking.ask("POST", "/same", {"scores": [0.5]}) == {"scores": [0.5]}
+
+
+@pytest.mark.parametrize("path", ["/not-found", "/late", "/closed", "/no-length"])
+def test_the_client_goes_on_with_the_next_answer_after_one_that_it_could_not_take(
+    asking: Client, path: str
+) -> None:
+    with pytest.raises((RuntimeError, TimeoutError)):
+        asking.ask("POST", path, [1])
+    time.sleep(0.5)  # until what was late has come
+    assert asking.ask("POST", "/same", [2]) == [2]
 
 
 def test_the_forgetful_application_reads_each_user_anew(

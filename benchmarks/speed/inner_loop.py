@@ -2,9 +2,9 @@
 
 The inner loop updates every user of ml-latest-small once: gathers, weighs, multiplies, solves and multiplies
 again. Bare are its two products alone, of arrays that are there already, so the ratio of the rates is that of
-the times. A second line has what no such loop can do without: the items are gathered, weighed, multiplied,
-the users' precisions factored and inverted, and multiplied again, each once and in memory that is there. One
-thread. Does not know what else a training does.
+the times. A second line has some of what no such loop can do without: the items are gathered, weighed,
+multiplied, the users' precisions factored and inverted, and multiplied again, each once and in memory that is
+there. One thread. Does not know what else a training does.
 """
 
 from collections.abc import Callable, Iterator
@@ -85,7 +85,7 @@ def measure(movielens: Path) -> Iterator[Line]:
     )
     parts = ", ".join(f"{name} {said([value])}" for name, value in _middles(needed).items())
     yield Line(
-        f"{WORK}: nothing but what it cannot do without",
+        f"{WORK}: its largest parts alone, each once",
         AGAINST,
         None,
         least.times_faster,

@@ -49,7 +49,10 @@ def _parts(numbers: Tensor) -> tuple[Tensor, ...]:
 
 
 class _Mixture(NamedTuple):
-    """p/2, what φ(x)/t and t·φ(x) are weighed by beside √2·t, [8] each; 2/s² [8, 1]."""
+    """The mixture beside y = x/√2: 2/s² [8, 1] gives √2·t, and three sums have the weights [8].
+
+    E σ(z) = halves · erfc(−y),   E[dσ/dz] = slopes · exp(−y²)/√2t,   Σ p·t·φ(x) = heights · √2t·exp(−y²)
+    """
 
     halves: Tensor
     slopes: Tensor

@@ -1,11 +1,11 @@
-"""What one request takes of the model: a few items' predictions, and bounds of all items' logits.
+"""What one request takes of the model: predictions of a few items or many pairs, bounds of all items' logits.
 
     E[z] = b + φ·m,   var z = ψᵀVψ + Σ V_q∘C_q + φᵀCφ ,   ψ = [1, m_q]
 
 The items' side of each is one row of a table; a taste's side is worked out once and kept as long as the
-taste. `models.mixed_effects.predictor` has the same formula for any number of items, readable; a test holds
-the two together. Numbers are float64 where they are shown, float32 where they only say what is worth an exact
-look.
+taste, but for pairs, whose users are many. `models.mixed_effects.predictor` has the same formula for any
+number of items, readable; a test holds the two together. Numbers are float64 where they are shown, float32
+where they only say what is worth an exact look.
 """
 
 from collections.abc import Iterator, Sequence
@@ -84,7 +84,7 @@ class TasteTerms:
 
 
 def _sides(tastes: Sequence[Taste], learned: int) -> tuple[Floats, Floats]:
-    """Return `TasteTerms.sums` and the factors of some tastes, one after the other."""
+    """Return `TasteTerms.sums` of each taste, [tastes, P + 1 + K(K + 1)/2, 2], and factors [tastes, P, P]."""
     embeddings, kept = stacked(tastes)
     if kept is None:
         raise ValueError("a taste of this model has a factor")
@@ -107,7 +107,7 @@ def _parts(rows: Rows) -> list[Rows]:
 
 @lru_cache(maxsize=4)
 def _upper_half(size: int) -> tuple[Rows, Rows]:
-    """Return which rows and columns it has; to find them takes as long as half of the other terms."""
+    """Return the rows and columns of a matrix's upper half: finding them is half of the work otherwise."""
     return np.triu_indices(size)
 
 
@@ -158,15 +158,20 @@ class ItemTerms:
     def predict_pairs(self, tastes: Sequence[Taste], users: Tensor, rows: Tensor) -> Prediction:
         """Return E[z] and var z of the tastes at ``users`` [n] for the items at ``rows`` [n], pair by pair.
 
+        Raises `IndexError` for users that there are no tastes of.
         User by user, and of users some at a time: what is worked out of these at once stays in the cache.
         """
         order = np.argsort(users.numpy(), kind="stable")
-        own = np.split(rows.numpy()[order], np.cumsum(np.bincount(users.numpy(), minlength=len(tastes)))[:-1])
+        counts = np.bincount(users.numpy(), minlength=len(tastes))
+        if len(counts) > len(tastes):
+            raise IndexError(f"there are {len(tastes)} tastes, and pairs of a user at {len(counts) - 1}")
+        own = np.split(rows.numpy()[order], np.cumsum(counts)[:-1])
         means, variances = np.empty(len(order)), np.empty(len(order))
         done = 0
         for first in range(0, len(tastes), _TASTES_AT_ONCE):
-            sums, factors = _sides(tastes[first : first + _TASTES_AT_ONCE], self.learned)
-            for one, factor, asked in zip(sums, factors, own[first:], strict=False):
+            some_tastes = slice(first, first + _TASTES_AT_ONCE)
+            sums, factors = _sides(tastes[some_tastes], self.learned)
+            for one, factor, asked in zip(sums, factors, own[some_tastes], strict=True):
                 for some in _parts(asked):
                     items = self.rows[some]
                     here = slice(done, done := done + len(some))
@@ -188,7 +193,7 @@ class ItemTerms:
         First what needs no item's variance: a logit above zero is at most E[z], and one of zero or less
         has an E[z] of zero or less. Then what does: the items' share of the variance alone damps a logit less
         than all of it does, and a logit below zero is damped most where the person's share is as large as it
-        can be.
+        can be. The second is worked out in the memory of the first, which then is gone.
         """
         means = taste.mean @ self.means
         ceiling = self.largest_feature**2 * taste.trace

@@ -70,3 +70,24 @@ def test_no_logit_is_above_its_bound(seed: int, scale: float) -> None:
     assert bool((last[0] <= first[0] + first[1])[above].all())  # the dearer ones are finer
     assert bool((logits < 0).any())
     assert bool((logits > 0).any())
+
+
+@pytest.mark.parametrize("tastes", [1, 128, 129, 300])
+def test_pairs_of_any_number_of_users_are_predicted_as_one_by_one(tastes: int) -> None:
+    items, _ = _drawn(0, 1.0)
+    drawn = [_drawn(seed, 1.0)[1] for seed in range(tastes)]
+    users = torch.tensor([tastes - 1, 0, *[tastes // 2] * 300, tastes - 1])  # nearly all have no pair
+    rows = torch.arange(len(users)) % ITEMS
+    found = ItemTerms.of(items).predict_pairs(drawn, users, rows)
+    for place, (user, row) in enumerate(zip(users.tolist(), rows.tolist(), strict=True)):
+        right = _reference(items, drawn[user])
+        torch.testing.assert_close(found.mean[place], right.mean[row], rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(found.variance[place], right.variance[row], rtol=1e-10, atol=1e-12)
+
+
+def test_no_pairs_are_none_and_a_user_without_a_taste_is_refused() -> None:
+    items, taste = _drawn(0, 1.0)
+    nothing = torch.tensor([], dtype=torch.int64)
+    assert len(ItemTerms.of(items).predict_pairs([taste], nothing, nothing).mean) == 0
+    with pytest.raises(IndexError, match="1 tastes"):
+        ItemTerms.of(items).predict_pairs([taste], torch.tensor([1]), torch.tensor([0]))

@@ -166,3 +166,9 @@ def test_a_bound_of_those_above_a_floor_loses_none_below_it(
     found = best_of(bounds, lambda rows: every[rows], limit, NOTHING.numpy(), min_logit)
     order = np.argsort(-every, kind="stable")
     assert found.rows.tolist() == [row for row in order if every[row] >= min_logit][:limit]
+
+
+def test_bounds_that_say_nothing_of_what_is_to_be_reached_are_an_error() -> None:
+    every = np.array([-1.0, -2.0])
+    with pytest.raises(ValueError, match="whatever size"):
+        best_of([Bound(every.copy(), 0.0, 0.0)], lambda rows: every[rows], 1, NOTHING.numpy(), -inf)

@@ -121,6 +121,7 @@ def _agree(client: TestClient, path: str) -> list[float]:
 def test_scores_of_pairs_are_those_of_their_users_now(
     client: TestClient, worker: Worker, trained: str, settings: Settings
 ) -> None:
+    first = client.get(f"{trained}{USER}/scores").json()["training"]
     scores = [_agree(client, trained)]
     with TestClient(create_app(settings)) as other:
         assert other.put(f"{trained}{USER}/responses/m1", json={"response": 0.5}).is_success
@@ -131,7 +132,7 @@ def test_scores_of_pairs_are_those_of_their_users_now(
         scores.append(_agree(client, trained))  # nobody's
         assert other.put(f"{trained}{USER}/responses/m2", json={"response": 1.0}).is_success  # another's
         scores.append(_agree(client, trained))
-        assert other.put(f"{trained}/serving", json={"training": 1}).is_success
+        assert other.put(f"{trained}/serving", json={"training": first}).is_success
         while worker.relearn_some():
             pass
         scores.append(_agree(client, trained))
