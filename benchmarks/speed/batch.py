@@ -20,7 +20,7 @@ from benchmarks.running import check
 from benchmarks.speed.client import Client
 from benchmarks.speed.lines import Goal, Line
 from benchmarks.speed.served import CATALOG, Truth, serving_with_empty_route, train_movielens
-from benchmarks.speed.stopwatch import InTurn, percentiles, seconds_of
+from benchmarks.speed.stopwatch import InTurn, percentiles, said, seconds_of
 
 PAIRS = 10_000
 WORK = f"`POST …/scores`, {PAIRS:,} pairs a request"
@@ -41,16 +41,18 @@ def measure(movielens: Path) -> Iterator[Line]:
             with serving_with_empty_route(folder) as service, ExitStack() as opened:
                 clients = [opened.enter_context(Client(service.url)) for _ in range(_CLIENTS)]
                 alone, together = _times(clients, truth)
-        yield _line(f"{WORK}, {trainer}", AGAINST, goal, alone)
-        at_once = f"{_CLIENTS} clients at once"
-        yield _line(f"{WORK}, {trainer}, {at_once}", f"the same, {_CLIENTS} threads at once", None, together)
+        yield _line(f"{WORK}, {trainer}", AGAINST, goal, alone, percentiles)
+        at_once = f"{_CLIENTS} clients at once, until all are answered"
+        yield _line(
+            f"{WORK}, {trainer}, {at_once}", f"the same, {_CLIENTS} threads at once", None, together, said
+        )
 
 
-def _line(work: str, against: str, goal: Goal | None, times: InTurn) -> Line:
+def _line(
+    work: str, against: str, goal: Goal | None, times: InTurn, words: Callable[[list[float]], str]
+) -> Line:
     ratios = [one / other for one, other in zip(times.ours, times.theirs, strict=True)]
-    return Line(
-        work, against, goal, ratios, f"{percentiles(times.ours)}; beside it {percentiles(times.theirs)}"
-    )
+    return Line(work, against, goal, ratios, f"{words(times.ours)}; beside it {words(times.theirs)}")
 
 
 def _times(clients: list[Client], truth: Truth) -> tuple[InTurn, InTurn]:
