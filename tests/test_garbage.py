@@ -17,6 +17,7 @@ from tests.checkout import ROOT
 def _thawed() -> Iterator[None]:
     yield
     gc.unfreeze()
+    gc.freeze()  # all that was collected before the first test stays out of later looks
     gc.enable()
 
 
