@@ -158,8 +158,8 @@ class ItemTerms:
     def predict_pairs(self, tastes: Sequence[Taste], users: Tensor, rows: Tensor) -> Prediction:
         """Return E[z] and var z of the tastes at ``users`` [n] for the items at ``rows`` [n], pair by pair.
 
-        Raises `IndexError` for users that there are no tastes of.
         User by user, and of users some at a time: what is worked out of these at once stays in the cache.
+        Raises `IndexError` for users that there are no tastes of.
         """
         order = np.argsort(users.numpy(), kind="stable")
         counts = np.bincount(users.numpy(), minlength=len(tastes))
@@ -173,14 +173,18 @@ class ItemTerms:
             sums, factors = _sides(tastes[some_tastes], self.learned)
             for one, factor, asked in zip(sums, factors, own[some_tastes], strict=True):
                 for some in _parts(asked):
-                    items = self.rows[some]
                     here = slice(done, done := done + len(some))
-                    means[here], variances[here] = (items @ one).T
-                    spread = items[:, : len(factor)] @ factor
-                    variances[here] += np.einsum("nk,nk->n", spread, spread)
+                    means[here], variances[here] = self._of_one(one, factor, some)
         mean, variance = np.empty_like(means), np.empty_like(variances)
         mean[order], variance[order] = means, variances
         return Prediction(torch.from_numpy(mean), torch.from_numpy(variance))
+
+    def _of_one(self, sums: Floats, factor: Floats, rows: Rows) -> tuple[Floats, Floats]:
+        """Return E[z] and var z by a taste's `_sides`, of up to `FEW` items."""
+        items = self.rows[rows]
+        spread = items[:, : len(factor)] @ factor
+        mean, variance = (items @ sums).T
+        return mean, variance + np.einsum("nk,nk->n", spread, spread)
 
     def sides(self, taste: TasteTerms, rows: Tensor) -> Tensor:
         """Return κ·[φ, b] of the items at ``rows`` [n], float32 [n, P + 1]; κ is the taste's."""
