@@ -21,6 +21,8 @@ from app.worker import Worker
 from tests.command_line import Run, make_run
 from tests.databases import POSTGRESQL, url_for
 
+gc.disable()  # until all is imported and collected: looks for garbage would take a sixth of that
+
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))  # as a service does
 
 # The name that Starlette's test client calls a service by, beside this machine's.
@@ -53,6 +55,7 @@ def pytest_collection_finish() -> None:
     """Leave what was collected, millions of objects that stay, out of every later look for garbage."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 # What FastAPI remembers of each function that it calls; some hold their application.
