@@ -102,7 +102,7 @@ def _figure(ended: subprocess.CompletedProcess[str], examples: int, *, here: boo
     whose = "of a trained catalog" if here else "made up"
     what = (
         f"schemathesis, every check that it has (but that all is taken which a schema allows, for "
-        f"{len(SAY_TOO_LITTLE)} operations whose schemas cannot say it), {examples} examples each and "
+        f"{len(SAY_TOO_LITTLE)} operations whose schemas cannot say it), {examples} examples an operation and "
         f"as many sequences of requests, names {whose}: {cases[1] if cases else 'no'} cases"
     )
     said = (
