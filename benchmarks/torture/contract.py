@@ -102,8 +102,8 @@ def _figure(ended: subprocess.CompletedProcess[str], examples: int, *, here: boo
     whose = "of a trained catalog" if here else "made up"
     what = (
         f"schemathesis, every check that it has (but that all is taken which a schema allows, for "
-        f"{len(SAY_TOO_LITTLE)} operations whose schemas cannot say it), {examples} examples an operation and "
-        f"as many sequences of requests, names {whose}: {cases[1] if cases else 'no'} cases"
+        f"{len(SAY_TOO_LITTLE)} operations whose schemas cannot say it), {examples} examples an operation "
+        f"and as many sequences of requests, names {whose}: {cases[1] if cases else 'no'} cases"
     )
     said = (
         f"{failures[1] if failures else 0} failures"
