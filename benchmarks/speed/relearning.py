@@ -21,9 +21,9 @@ from app.catalogs import find_catalog
 from app.database import Database
 from app.embeddings import find_serving
 from app.movielens import import_movielens
-from app.relearning import read_answers
+from app.relearning import Answers, read_answers
 from app.tables import Movie, Response, User
-from app.trained_models import TrainedModels
+from app.trained_models import TrainedModel, TrainedModels
 from benchmarks.running import check
 from benchmarks.speed.client import Client
 from benchmarks.speed.lines import Goal, Line
@@ -150,13 +150,7 @@ class _Alone:
     @classmethod
     def of(cls, database: Database, asker: Asker) -> "_Alone":
         """Read what is needed, once."""
-        with database.reading() as connection:
-            catalog = find_catalog(connection, CATALOG)
-            trained = find_serving(connection, _MODELS, catalog)
-            user = connection.scalar(
-                select(User.id).where(User.catalog_id == catalog.id, User.user == asker.user)
-            )
-            given = read_answers(connection, trained, user or 0)
+        trained, given = _read(database, asker)
         changed = given.rows == trained.movies.rows[asker.movie]
         own, other = given.answers.clone(), given.answers.clone()
         own[changed], other[changed] = 1.0, 0.0
@@ -212,16 +206,21 @@ def _askers(database: Database) -> list[Asker]:
 
 def _check_exact(database: Database, asker: Asker, score: float) -> None:
     """Learn the user here, from all their responses and from nothing else: the score must be the same."""
+    trained, given = _read(database, asker)
+    taste = trained.model.relearn(given.rows, given.answers, None, 0.0)
+    row = given.rows.new_tensor([trained.movies.rows[asker.movie]])
+    check(abs(float(scores(trained.model.predict(taste, row).logits)) - score) < _CLOSE)
+
+
+def _read(database: Database, asker: Asker) -> tuple[TrainedModel, Answers]:
+    """Return the serving model, and all that somebody answered."""
     with database.reading() as connection:
         catalog = find_catalog(connection, CATALOG)
         trained = find_serving(connection, _MODELS, catalog)
         user = connection.scalar(
             select(User.id).where(User.catalog_id == catalog.id, User.user == asker.user)
         )
-        answers = read_answers(connection, trained, user or 0)
-        taste = trained.model.relearn(answers.rows, answers.answers, None, 0.0)
-        row = answers.rows.new_tensor([trained.movies.rows[asker.movie]])
-        check(abs(float(scores(trained.model.predict(taste, row).logits)) - score) < _CLOSE)
+        return trained, read_answers(connection, trained, user or 0)
 
 
 _MODELS = TrainedModels()
