@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from models import scoring
-from models.model import Explanation, Prediction, Taste, Tastes, Weights
+from models.model import Explanation, Prediction, Taste, Weights, stacked
 from models.objective import Objective
 from models.scoring import Best
 
@@ -59,13 +59,10 @@ class DotProduct:
 
     def predict_pairs(self, tastes: Sequence[Taste], users: Tensor, rows: Tensor) -> Prediction:
         """Multiply pair by pair in float64."""
-        if isinstance(tastes, Tastes):
-            stacked = tastes.embeddings.double()
-        else:
-            stacked = torch.stack([taste.embedding for taste in tastes]).double()
+        embeddings = stacked(tastes)[0].double()
         parts = zip(torch.split(users, _PAIRS_AT_ONCE), torch.split(rows, _PAIRS_AT_ONCE), strict=True)
         found = [
-            scoring.logits(stacked.index_select(0, some), self.vectors.index_select(0, theirs))
+            scoring.logits(embeddings.index_select(0, some), self.vectors.index_select(0, theirs))
             for some, theirs in parts
         ]
         return _certain(torch.cat(found))
