@@ -60,16 +60,21 @@ def _all_seen(files: Path) -> list[str]:
     """Return what strace saw until the first process that it saw was gone; it writes that afterwards."""
     deadline = time.monotonic() + 60
     lines: list[str] = []
-    while not lines or not any(line.startswith(f"{lines[0].split()[0]} +++ exited") for line in lines):
+    while not lines or not any(_is_end_of(lines[0], line) for line in lines):
         assert time.monotonic() < deadline, "strace did not see the end of the service"
         time.sleep(0.1)
         lines = files.read_text().splitlines()
     return lines
 
 
+def _is_end_of(first: str, line: str) -> bool:
+    """Return whether ``line`` says that the process of ``first`` ended; strace pads a short number with blanks."""
+    return line.split()[:3] == [first.split()[0], "+++", "exited"]
+
+
 def _writes(line: str) -> bool:
     """Return whether a call that strace saw changed a file system, and was not refused."""
-    call = re.search(r"(?:^|\d )(\w+)\(", line)
+    call = re.match(r"\d+ +(\w+)\(", line)
     if call is None or " = -1 " in line:
         return False
     if call[1] in {"open", "openat"}:
