@@ -68,8 +68,8 @@ def _all_seen(files: Path) -> list[str]:
 
 
 def _is_end_of(first: str, line: str) -> bool:
-    """Return whether ``line`` says that the process of ``first`` ended; strace pads a short number with blanks."""
-    return line.split()[:3] == [first.split()[0], "+++", "exited"]
+    """Return whether ``line`` says that the process of ``first`` ended; short numbers have blanks around."""
+    return line.split()[:3] == [first.split(maxsplit=1)[0], "+++", "exited"]
 
 
 def _writes(line: str) -> bool:

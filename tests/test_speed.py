@@ -20,6 +20,7 @@ from fastapi.testclient import TestClient
 from app import ready_scores
 from app.prepared import Prepared, PreparedReads
 from app.worker import Worker
+from benchmarks.machine import LOAD
 from benchmarks.speed import __main__ as run
 from benchmarks.speed import empty_route, growth, recommendations
 from benchmarks.speed.client import Client
@@ -32,6 +33,8 @@ from tests.live import descendants_of
 from tests.routes.classroom import train
 
 FASTER = Goal("at least", 40, "times faster")
+HERE = {"processor": "2 cores", "Python": "3.11.7", "torch": "1", LOAD: "a load of 1.9"}
+THERE = {"processor": "16 cores", "Python": "3.11.7", "torch": "2", LOAD: "a load of 0.2"}
 LONGER = Goal("at most", 1.5, "times its time")
 
 
@@ -139,8 +142,14 @@ def test_the_load_is_that_before_the_group_and_not_its_own(
 
 
 def test_each_group_says_when_and_beside_what_it_was_measured() -> None:
-    runs = [Run("scores", "2026-11-26 01:45", "a load of 1.9", 67.4)]
-    assert runs_table(runs).splitlines()[2:] == ["| scores | 2026-11-26 01:45 | a load of 1.9 | 67 s |"]
+    runs = [
+        Run("scores", "2026-11-26 01:45", "a load of 1.9", 67.4),
+        Run("device", "2026-11-26 02:45", "a load of 0.2", 58.2, run.elsewhere(THERE, HERE)),
+    ]
+    assert runs_table(runs).splitlines()[2:] == [
+        "| scores | 2026-11-26 01:45 | a load of 1.9 | 67 s |  |",
+        "| device | 2026-11-26 02:45 | a load of 0.2 | 58 s | processor 16 cores, torch 2 |",
+    ]
 
 
 def test_the_slope_of_times_that_grow_as_a_power_is_the_power() -> None:

@@ -1,7 +1,8 @@
 """Every measurement of speed, one group after the other, each in a process of its own.
 
-    python -m benchmarks.speed PATH [GROUP ...]    # an unpacked MovieLens folder; all but long ones if none
+    python -m benchmarks.speed PATH [GROUP ...]    # PATH is an unpacked MovieLens folder
 
+Without a group, all but those that are asked for by name.
 Writes docs/benchmarks/GROUP.json and the tables of docs/benchmarks.md. A group that fails keeps the lines
 that it had and says that the others are missing, and the run ends with its name. Does not know how anything
 is measured.
@@ -11,6 +12,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +21,7 @@ from rich.console import Console
 
 from benchmarks.machine import LOAD, machine
 from benchmarks.speed import document
-from benchmarks.speed.groups import GROUPS, LONG, measure
+from benchmarks.speed.groups import BY_NAME, GROUPS, measure
 from benchmarks.speed.lines import Goal, Line, missing
 
 ROOT = Path(__file__).parents[2]
@@ -60,15 +62,31 @@ def main(movielens: Path, groups: list[str]) -> None:
     """Measure these groups, then write the tables of all that was ever measured here."""
     here = machine()  # before anything runs: its load is that of others
     failed = [group for group in groups if not _in_a_process(movielens, group)]
-    found = [kept for group in (*GROUPS, *LONG) if (kept := Measured.read(group)) is not None]
+    found = [kept for group in (*GROUPS, *BY_NAME) if (kept := Measured.read(group)) is not None]
     document.write(
         ROOT / "docs" / "benchmarks.md",
         {name: value for name, value in here.items() if name != LOAD},
         [(each.group, line) for each in found for line in each.lines],
-        [document.Run(each.group, each.began, each.machine.get(LOAD, ""), each.seconds) for each in found],
+        [
+            document.Run(
+                each.group,
+                each.began,
+                each.machine.get(LOAD, ""),
+                each.seconds,
+                elsewhere(each.machine, here),
+            )
+            for each in found
+        ],
     )
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")
+
+
+def elsewhere(there: Mapping[str, str], here: Mapping[str, str]) -> str:
+    """Return what another machine than this one, or its programs, was by, in words; "" for this one."""
+    return ", ".join(
+        f"{name} {value}" for name, value in there.items() if name != LOAD and value != here.get(name)
+    )
 
 
 def _in_a_process(movielens: Path, group: str) -> bool:

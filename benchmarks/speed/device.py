@@ -1,55 +1,101 @@
 """The trainers on a CUDA device: how far their results lie from the processor's, and both times.
 
-Compared are the logits of all responses of ml-latest-small. A machine without a CUDA device leaves the lines
-empty. Does not know how a device computes.
+    python -m benchmarks.speed PATH device    # asked for by name: it needs a CUDA device
+
+Compared are the logits of all responses. A machine without a CUDA device leaves the lines empty. Does not
+know how a device computes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from app.demo import SEED
 from benchmarks.folder import Folder
 from benchmarks.running import check
+from benchmarks.speed import catalogs
+from benchmarks.speed.class_training import class_responses
 from benchmarks.speed.lines import Goal, Line, missing
 from benchmarks.speed.stopwatch import InTurn, said, seconds_of
 from models.responses import Responses
+from models.trainer import Learned, Trainer
 from models.trainers import make_trainer
 
-_TRAININGS = {
-    "gradient_descent": {"epochs": 500, "loss": "logistic"},
-    "mixed_effects": {"learned_dimensions": 8},
-}
 _PROCESSOR = "the processor"
 _APART = Goal("at most", 1e-4, "of a logit apart, at most")
 _TIMES = 3
+_MANY, _STEPS = 2_000_000, 6
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is learned from, how, and what the line says that it was."""
+
+    responses: Responses
+    trainer: str
+    options: Mapping[str, object]
+    said: str
 
 
 def measure(movielens: Path) -> Iterator[Line]:
     """Learn with both trainers on both, compare what they learned, then the times."""
-    responses = Folder.read(movielens).responses
-    for trainer, options in _TRAININGS.items():
-        work = f"{trainer} on a CUDA device, ml-latest-small"
-        if not torch.cuda.is_available():
-            yield missing(work, _PROCESSOR, _APART, "this machine has no CUDA device")
-            continue
-        learned = {device: _logits(responses, trainer, options, device) for device in ("cpu", "cuda")}
-        apart = float((learned["cpu"] - learned["cuda"]).abs().max())
-        check(bool(torch.isfinite(learned["cuda"]).all()))
-        times = InTurn.of(
-            lambda: seconds_of(lambda: _logits(responses, trainer, options, "cuda")),  # noqa: B023 - called at once
-            lambda: seconds_of(lambda: _logits(responses, trainer, options, "cpu")),  # noqa: B023 - likewise
-            _TIMES,
+    if not torch.cuda.is_available():
+        yield missing("all rows", _PROCESSOR, _APART, "this machine has no CUDA device")
+        return
+    ratings = Folder.read(movielens).responses
+    for training in (
+        Training(class_responses(), "gradient_descent", {}, "the class training"),
+        # At the class's learning rate, steps overshoot on so many responses: rounding says where to.
+        Training(
+            ratings,
+            "gradient_descent",
+            {"epochs": 500, "loss": "logistic", "learning_rate": 0.001},
+            "gradient_descent, ml-latest-small",
+        ),
+        Training(ratings, "mixed_effects", {}, "mixed_effects, ml-latest-small"),
+    ):
+        yield _compared(training)
+    drawn = catalogs.responses(catalogs.drawn(_MANY))
+    yield _compared(
+        Training(
+            drawn,
+            "mixed_effects",
+            {"max_steps": _STEPS},
+            f"mixed_effects, {_MANY:,} responses, {_STEPS} steps",
         )
-        device = torch.cuda.get_device_name()
-        behind = f"{said(times.ours)} on {device}, {said(times.theirs)} on the processor"
-        yield Line(work, _PROCESSOR, _APART, [apart], behind)
+    )
 
 
-def _logits(responses: Responses, trainer: str, options: dict[str, object], device: str) -> Tensor:
-    chosen = make_trainer(trainer, {**options, "device": device})
-    learned = chosen.fit(responses, 1, lambda _: None)
+def _compared(training: Training) -> Line:
+    there, here = (_logits(training, device) for device in ("cuda", "cpu"))
+    check(bool(torch.isfinite(there).all()))
+    times = InTurn.of(
+        lambda: seconds_of(lambda: _learned(training, "cuda")),
+        lambda: seconds_of(lambda: _learned(training, "cpu")),
+        _TIMES,
+    )
+    behind = (
+        f"{said(times.ours)} on {torch.cuda.get_device_name()}, "
+        f"{said(times.theirs)} with {torch.get_num_threads()} threads of the processor"
+    )
+    work = f"{training.said}, on a CUDA device"
+    return Line(work, _PROCESSOR, _APART, [float((here - there).abs().max())], behind)
+
+
+def _learned(training: Training, device: str) -> tuple[Trainer, Learned]:
+    trainer = make_trainer(training.trainer, {**training.options, "device": device})
+    losses: list[float] = []
+    learned = trainer.fit(training.responses, SEED, lambda step: losses.append(step.loss))
+    check(losses[-1] < losses[0])
+    return trainer, learned
+
+
+def _logits(training: Training, device: str) -> Tensor:
+    trainer, learned = _learned(training, device)
+    responses = training.responses
     known = torch.ones(responses.items, dtype=torch.bool)
-    model = chosen.restore(learned.shared, responses.item_vectors, learned.items, known)
+    model = trainer.restore(learned.shared, responses.item_vectors, learned.items, known)
     return model.predict_pairs(learned.tastes, responses.user_rows, responses.item_rows).logits

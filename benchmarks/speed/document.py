@@ -13,12 +13,13 @@ from benchmarks.speed.lines import Line
 
 @dataclass(frozen=True)
 class Run:
-    """When a group's rows were measured, beside which load, and how long that took."""
+    """When a group's rows were measured, beside which load, for how long, and where if it was not here."""
 
     group: str
     began: str
     load: str
     seconds: float
+    elsewhere: str = ""
 
 
 def write(
@@ -41,8 +42,9 @@ def lines_table(lines: Sequence[tuple[str, Line]]) -> str:
 
 def runs_table(runs: Sequence[Run]) -> str:
     """Return the table that tells the rows of several runs apart."""
-    heads = ["group", "began (UTC)", "other work", "took"]
-    return table(heads, [[run.group, run.began, run.load, f"{run.seconds:.0f} s"] for run in runs])
+    heads = ["group", "began (UTC)", "other work", "took", "on another machine than below"]
+    rows = [[run.group, run.began, run.load, f"{run.seconds:.0f} s", run.elsewhere] for run in runs]
+    return table(heads, rows)
 
 
 def _cells(line: Line) -> list[str]:
