@@ -19,7 +19,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.worker import Worker
 from tests.command_line import Run, make_run
-from tests.databases import POSTGRESQL, url_for
+from tests.databases import POSTGRESQL, migrated_url
 
 gc.disable()  # until all is imported and collected: looks for garbage would take a sixth of that
 
@@ -90,7 +90,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings for a database of this test's own; quick to look, quick to give up."""
-    return Settings(database_url=url_for(tmp_path), poll_seconds=0.01, busy_seconds=5, import_processes=0)
+    return Settings(database_url=migrated_url(tmp_path), poll_seconds=0.01, busy_seconds=5, import_processes=0)
 
 
 @pytest.fixture

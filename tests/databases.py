@@ -1,4 +1,4 @@
-"""Which database the tests run on: a SQLite file each, or a PostgreSQL database each, made from a template.
+"""Which database the tests run on: a SQLite file each, or a PostgreSQL database each, copied from a template.
 
 ``TEST_DATABASE=postgresql`` chooses PostgreSQL: the server that ``TEST_DATABASE_URL`` names, whose user may
 make databases, or one that is started here for the session, from the programs that are installed.
@@ -52,6 +52,22 @@ def _template() -> str:
         connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
     Database.migrated(_url(name)).close()
     return name
+
+
+def migrated_url(folder: Path) -> str:
+    """Return the URL of a new database of the test's own that has the newest tables."""
+    if not POSTGRESQL:
+        shutil.copy(_template_file(), folder / "likely.db")
+    return url_for(folder)
+
+
+@cache
+def _template_file() -> Path:
+    """Make a SQLite file with the newest tables, which takes as long as many a test."""
+    folder = Path(tempfile.mkdtemp(prefix="likely-template-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    Database.migrated(url_for(folder)).close()
+    return folder / "likely.db"
 
 
 def empty_url(name: str) -> str:

@@ -6,7 +6,7 @@ Half of the requests go to the class catalog, trained, so that there is somethin
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis.checks import CheckFunction, ignored_auth, positive_data_acceptance
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.parameters import ParameterLocation
-from schemathesis.python.asgi import ASGIClient, get_client
+from schemathesis.python import asgi
 
 from app.catalogs import delete_catalog
 from app.database import Database
@@ -77,7 +77,7 @@ schema = schemathesis.openapi.from_dict(
 class Service:
     """A running application and its database."""
 
-    client: ASGIClient
+    client: asgi.ASGIClient
     key: str
     database: Database
     worker: Worker
@@ -93,6 +93,15 @@ class Service:
         return training.id
 
 
+@contextmanager
+def _lasting() -> Iterator[None]:
+    """Let an application run on between tests: it would end with each, and its processes start anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asgi, "shutdown_lifespans", lambda: None)
+        yield
+    asgi.shutdown_lifespans()
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     # Bodies that break a rule are often large; here they are to be refused for that rule.
@@ -102,7 +111,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     )
     database = Database(configured.database_url)
     application: Any = create_app(configured)  # ASGI has several descriptions that do not fit together
-    with get_client(application) as client:
+    with _lasting(), asgi.get_client(application) as client:
         client.post("/v1/compute/tensor.txt", data="1", timeout=60)  # the first waits for a process to start
         with database.writing() as connection:
             key = create_key(connection, "schemathesis", {Scope.ADMIN}, None)
