@@ -55,7 +55,7 @@ postgresql: $(READY_DEV) ## see that PostgreSQL's programs are here, or TEST_DAT
 lint: $(READY_DEV) ## format, lint, types and the import contract, checked only
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
-	@.venv/bin/mypy
+	@.venv/bin/mypy --num-workers $(JOBS)
 	@.venv/bin/lint-imports
 
 format: $(READY_DEV) ## write the files as `make lint` wants them, where a tool can

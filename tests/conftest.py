@@ -18,6 +18,7 @@ from app.demo import load_class
 from app.main import create_app
 from app.settings import Settings
 from app.worker import Worker
+from tests.checkout import ROOT
 from tests.command_line import Run, make_run
 from tests.databases import POSTGRESQL, migrated_url
 
@@ -42,7 +43,7 @@ _KEEPING = {"settings", "likely", "unmigrated"}
 # Requests that are answered, or refused, before anything is asked of a database, and what takes long besides.
 _ELSEWHERE = re.compile(
     r"browser/|routes/test_(compute|console|cors|heads|openapi|schemathesis|plots|admission)"
-    r"|test_(connections|overload|compute|readme|makefile|class_tour|logs|plots|drawing|accuracy|speed)"
+    r"|test_(connections|overload|compute|readme|makefile|class_tour|logs|plots|drawing|accuracy|speed|cluster)"
 )
 
 # Files of few tests that take long: they begin first, so that no core waits for the other at the end.
@@ -51,10 +52,21 @@ _LONG = re.compile(
 )
 
 
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Read no file on PostgreSQL of which nothing runs there; reading makes requests up for seconds."""
+    name = collection_path.relative_to(ROOT).as_posix()
+    return True if POSTGRESQL and collection_path.is_file() and _ELSEWHERE.search(name) else None
+
+
 def pytest_collection_finish() -> None:
-    """Leave what was collected, millions of objects that stay, out of every later look for garbage."""
+    """Leave what was collected, millions of objects that stay, out of every later look for garbage.
+
+    And look at the oldest a tenth as often: what lives long here are applications, a test each.
+    """
     gc.collect()
     gc.freeze()
+    youngest, middle, oldest = gc.get_threshold()
+    gc.set_threshold(youngest, middle, 10 * oldest)
     gc.enable()
 
 
@@ -76,7 +88,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item
         for item in items
         if not item.get_closest_marker("sqlite" if POSTGRESQL else "postgresql")
-        and (not POSTGRESQL or not _ELSEWHERE.search(item.nodeid))
         and (
             not POSTGRESQL
             or item.get_closest_marker("databases")
@@ -90,7 +101,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings for a database of this test's own; quick to look, quick to give up."""
-    return Settings(database_url=migrated_url(tmp_path), poll_seconds=0.01, busy_seconds=5, import_processes=0)
+    return Settings(
+        database_url=migrated_url(tmp_path), poll_seconds=0.01, busy_seconds=5, import_processes=0
+    )
 
 
 @pytest.fixture
@@ -123,7 +136,19 @@ def class_catalog(database: Database) -> str:
     return "class"
 
 
+@pytest.fixture(scope="module")
+def little_to_look_at() -> None:
+    """Leave what is alive out of the looks for garbage that follow each command: there are dozens of them."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
-def likely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def likely(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    little_to_look_at: None,  # noqa: ARG001 - for what it does
+) -> Run:
     """Run a command in this process, on a database in a folder of this test."""
     return make_run(tmp_path, monkeypatch, capsys)

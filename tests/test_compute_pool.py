@@ -1,11 +1,13 @@
-"""The compute processes: over budget, out of memory, hung up on or dead, they are killed and replaced."""
+"""The compute processes: over budget, out of memory or dead, they are killed and replaced.
+
+What every pool of processes does is in test_process_pool.py, with a program that starts sooner.
+"""
 
 import asyncio
 import os
 import signal
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 
 import pytest
 
@@ -13,7 +15,7 @@ from app.compute.limits import ComputeLimits
 from app.compute.pool import ComputePool, make_compute_pool
 from app.compute.programs import TensorProblem
 from app.compute.tasks import NeuronTask, Task, TensorTask
-from app.errors import BadInput, OverBudget, Overloaded, SwitchedOff
+from app.errors import BadInput, OverBudget, SwitchedOff
 from app.settings import Settings
 from models.neuron import NeuronProblem
 from tests.live import compute_processes_of, threads_of
@@ -80,65 +82,6 @@ def test_a_task_over_its_memory_is_refused_and_the_next_one_is_answered() -> Non
     tell(story, memory_bytes=2**26, seconds=20)
 
 
-def test_a_task_whose_caller_hangs_up_is_killed() -> None:
-    async def story(pool: ComputePool) -> None:
-        assert await pool.run(program("1 + 1")) == b"2\n"
-        (worker,) = processes()
-        computing, other = (asyncio.create_task(pool.run(ENDLESS)) for _ in range(2))
-        await asyncio.sleep(0.2)
-        assert (pool.places, pool.busy, pool.waiting) == (1, 1, 1)
-        other.cancel()
-        computing.cancel()
-        with suppress(asyncio.CancelledError):
-            await computing
-        await asyncio.sleep(0)
-        assert (pool.busy, pool.waiting) == (0, 0)
-        assert await pool.run(program("2 + 2")) == b"4\n"  # of a process that takes a second to start
-        assert worker not in processes()
-
-    tell(story, seconds=60)
-
-
-def test_a_short_task_whose_caller_hangs_up_costs_no_process() -> None:
-    async def story(pool: ComputePool) -> None:
-        assert await pool.run(program("1 + 1")) == b"2\n"
-        before = processes()
-        for number in range(40):  # at any moment: before it is taken, in the middle, between head and body
-            left = asyncio.create_task(pool.run(program(f"zeros({number}, 100)")))
-            await asyncio.sleep(number / 4000)
-            left.cancel()
-            assert await pool.run(program(f"{number} * 2")) == f"{2 * number}\n".encode()
-        assert processes() == before
-
-    tell(story)
-
-
-@pytest.mark.parametrize("turns", [0, 1, 2])
-def test_a_caller_that_hangs_up_as_the_pool_closes_leaves_no_process(turns: int) -> None:
-    async def story(pool: ComputePool) -> None:
-        assert await pool.run(program("1 + 1")) == b"2\n"
-        computing = asyncio.create_task(pool.run(ENDLESS))
-        await asyncio.sleep(0.1)
-        closing = asyncio.create_task(pool.close()) if turns == 2 else None
-        computing.cancel()
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        if closing is not None:
-            await closing
-
-    tell(story, seconds=60)
-
-
-def test_the_task_of_a_process_that_died_while_it_waited_is_done_by_another() -> None:
-    async def story(pool: ComputePool) -> None:
-        assert await pool.run(program("1 + 1")) == b"2\n"
-        (worker,) = processes()
-        os.kill(worker, signal.SIGKILL)
-        assert await pool.run(program("2 + 2")) == b"4\n"
-
-    tell(story)
-
-
 def test_a_process_that_the_system_kills_in_the_middle_of_a_task_was_too_large() -> None:
     async def story(pool: ComputePool) -> None:
         assert await pool.run(program("1 + 1")) == b"2\n"
@@ -149,28 +92,6 @@ def test_a_process_that_the_system_kills_in_the_middle_of_a_task_was_too_large()
             await computing
 
     tell(story, seconds=60)
-
-
-def test_what_waits_too_long_in_line_is_refused_at_once() -> None:
-    async def story(pool: ComputePool) -> None:
-        first = asyncio.create_task(pool.run(program("1 + 1")))
-        second = asyncio.create_task(pool.run(program("2 + 2")))
-        await asyncio.sleep(0)
-        with pytest.raises(Overloaded, match="2 others wait for a computation already"):
-            await pool.run(program("3 + 3"))
-        assert [await first, await second] == [b"2\n", b"4\n"]
-        assert await pool.run(program("3 + 3")) == b"6\n"
-
-    tell(story, waiting=2)
-
-
-def test_callers_share_the_processes_and_each_gets_its_own_answer() -> None:
-    async def story(pool: ComputePool) -> None:
-        answers = await asyncio.gather(*(pool.run(program(f"{number} * 2")) for number in range(50)))
-        assert answers == [f"{2 * number}\n".encode() for number in range(50)]
-        assert len(processes()) == 2
-
-    tell(story, number=2)
 
 
 def test_computing_can_be_switched_off() -> None:
@@ -188,14 +109,6 @@ def test_a_refusal_comes_back_with_its_place() -> None:
         assert [(place.pointer, place.line) for place in refused.value.places] == [("", 2)]
 
     tell(story)
-
-
-def test_a_pool_that_closes_while_its_processes_start_leaves_none() -> None:
-    async def story(pool: ComputePool) -> None:
-        pool.warm()
-        await asyncio.sleep(0.05)
-
-    tell(story, number=2)
 
 
 def test_a_process_runs_behind_other_work_and_in_one_thread_of_torch() -> None:
