@@ -20,8 +20,10 @@ class Doubling(BaseModel):
 
 
 def answer(body: bytes, _progress: Callable[[bytes], None]) -> Frame:
-    """Return the answer to a task."""
+    """Return the answer to a task; less than no time is what it does not foresee."""
     task = Doubling.model_validate_json(body)
+    if task.seconds < 0:
+        raise ValueError("a fault of the program's own")
     until = time.monotonic() + task.seconds
     while time.monotonic() < until:  # it computes, as those do that this program stands for
         pass

@@ -22,8 +22,6 @@ from app.demo import load_class
 from tests.databases import url_for
 from tests.live import Service, command_of, serving, stop
 
-pytestmark = pytest.mark.databases
-
 TRAININGS = "/v1/catalogs/class/trainings"
 
 
@@ -92,6 +90,7 @@ def test_killing_the_worker_again_and_again_changes_no_bit(folder: Path, service
     assert [row[0] for row in steps(folder, 2)] == list(range(1, 20_001))
 
 
+@pytest.mark.databases
 def test_a_killed_service_loses_no_answer_and_goes_on_training(folder: Path) -> None:
     with serving(folder) as service:
         training = start(service, options={"epochs": 30_000})
@@ -140,6 +139,7 @@ def test_an_orderly_stop_gives_the_training_back(folder: Path) -> None:
     assert row == ("queued", 0)
 
 
+@pytest.mark.databases
 def test_a_frozen_worker_cannot_write_when_it_wakes(folder: Path) -> None:
     with serving(folder, {"LIKELY_LEASE_SECONDS": "0.5"}, "--no-worker") as service:
         first = _start_worker(folder)
@@ -177,6 +177,7 @@ def test_an_answer_given_while_training_runs_is_in_what_it_publishes(folder: Pat
     assert scored[0]["score"] < 0.5 < scored[1]["score"]
 
 
+@pytest.mark.databases
 def test_several_web_processes_see_each_others_writes_and_end_with_their_service(folder: Path) -> None:
     with serving(folder, {}, "--web-processes", "2") as service:
         service.wait_for(start(service, options={"epochs": 50}), "succeeded")

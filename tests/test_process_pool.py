@@ -60,6 +60,15 @@ def test_a_task_over_its_time_is_ended_and_the_next_one_is_answered() -> None:
     tell(story, seconds=0.5)
 
 
+def test_a_fault_of_the_program_itself_is_no_refusal_and_its_process_is_replaced() -> None:
+    async def story(pool: Pool) -> None:
+        with pytest.raises(RuntimeError, match="status 1"):
+            await pool.run(Doubling(number=1, seconds=-1))
+        assert await pool.run(Doubling(number=2)) == b"4"
+
+    tell(story)
+
+
 def test_a_task_whose_caller_hangs_up_is_killed() -> None:
     async def story(pool: Pool) -> None:
         assert await pool.run(Doubling(number=1)) == b"2"

@@ -10,18 +10,20 @@ import sys
 from pathlib import Path
 
 from app.compute.limits import ComputeLimits
+from app.garbage import importing
 from app.processes.worker import answer_tasks, only_frames
 
 
 def main(limits: ComputeLimits) -> None:
     """Compute until the input ends, in one thread and in so much memory beside what torch itself takes."""
-    import torch
+    with importing():
+        import torch
 
-    from app.compute.tasks import answer, warm_up
+        from app.compute.tasks import answer, warm_up
 
-    torch.set_num_threads(1)
-    sink = only_frames()
-    warm_up()
+        torch.set_num_threads(1)
+        sink = only_frames()
+        warm_up()
     os.nice(10)  # where cores are short, other requests come first; but not while everybody waits for it
     _bound_memory(limits.memory_bytes)
     answer_tasks(sink, lambda body, progress: answer(body, limits, progress))

@@ -68,17 +68,17 @@ def test_a_curve_grows_step_by_step_to_its_end(
 ) -> None:
     console = Console(visit(f"/#catalog={own_class}"))
     open_training(console)
-    fill(console, epochs=5000, seed=1, optimizer="adam")
+    fill(console, epochs=3000, seed=1, optimizer="adam")
     console.page.click("#start")
     console.wait_for_first_steps()
     seen = [console.steps()]
-    while seen[-1] < 5000:
+    while seen[-1] < 3000:
         console.page.wait_for_timeout(100)
         seen.append(console.steps())
     assert seen == sorted(seen)
     assert len(set(seen)) > 3
     expect(console.page.locator("#status")).to_contain_text("succeeded")
-    expect(console.page.locator("#progress")).to_have_js_property("value", 5000)
+    expect(console.page.locator("#progress")).to_have_js_property("value", 3000)
     for name in ("losses", "heatmap", "scores", "scatter"):
         drawn = picture(console, name)
         expect(drawn).not_to_have_js_property("naturalWidth", value=0)

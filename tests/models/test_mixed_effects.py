@@ -53,7 +53,7 @@ DATA_SETS = {
     "only named": (random_responses(2, users=12, items=30, dimensions=4), 0),
     "only learned": (random_responses(3, users=12, items=30, dimensions=0), 3),
     "neither": (random_responses(4, users=12, items=30, dimensions=0), 0),
-    "a text embedding": (random_responses(5, users=4, items=30, dimensions=200), 2),
+    "a text embedding": (random_responses(5, users=4, items=30, dimensions=128), 2),
 }
 
 
