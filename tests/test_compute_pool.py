@@ -14,7 +14,7 @@ from app.compute.limits import ComputeLimits
 from app.compute.pool import ComputePool, make_compute_pool
 from app.compute.programs import TensorProblem
 from app.compute.tasks import NeuronTask, Task, TensorTask
-from app.errors import BadInput, OverBudget, SwitchedOff
+from app.errors import BadInput, OverBudget, Overloaded, SwitchedOff
 from app.settings import Settings
 from models.neuron import NeuronProblem
 from tests.live import compute_processes_of, threads_of
@@ -42,12 +42,12 @@ def processes() -> set[int]:
     return compute_processes_of(os.getpid()) - OTHERS
 
 
-def tell(story: Story, *, number: int = 1, **limits: float) -> None:
+def tell(story: Story, *, number: int = 1, waiting: int = 64, **limits: float) -> None:
     """Run a story with a pool of its own, and see that the pool leaves no process behind."""
     settings = Settings.model_validate({f"compute_{name}": value for name, value in limits.items()})
 
     async def run() -> None:
-        pool = make_compute_pool(number, 64, ComputeLimits.of(settings))
+        pool = make_compute_pool(number, waiting, ComputeLimits.of(settings))
         pool.open()
         try:
             await story(pool)
@@ -77,6 +77,14 @@ def test_a_process_that_the_system_kills_in_the_middle_of_a_task_was_too_large()
             await computing
 
     tell(story, seconds=60)
+
+
+def test_who_would_wait_behind_too_many_is_refused() -> None:
+    async def story(pool: ComputePool) -> None:
+        with pytest.raises(Overloaded, match="0 others wait for a computation already"):
+            await pool.run(program("1"))
+
+    tell(story, waiting=0)
 
 
 def test_computing_can_be_switched_off() -> None:

@@ -1,6 +1,7 @@
 """What survives what: killed workers, killed services, cancelled trainings, frozen workers.
 
-Real processes and real signals. Each test tells which promise it tries to break.
+Real processes and real signals. Each test tells which promise it tries to break. On PostgreSQL those run
+again that are about what is stored, and by whom; test_worker.py has there how trainings are given back.
 """
 
 import os
@@ -70,6 +71,7 @@ def _query(folder: Path, query: str, training: int) -> list[tuple[Any, ...]]:
     return rows
 
 
+@pytest.mark.databases
 def test_killing_the_worker_again_and_again_changes_no_bit(folder: Path, service: Service) -> None:
     options = {"epochs": 20_000}
     undisturbed = start(service, options=options, serve=False)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
@@ -52,8 +53,10 @@ def test_a_task_over_its_time_is_ended_and_the_next_one_is_answered() -> None:
     async def story(pool: Pool) -> None:
         assert await pool.run(Doubling(number=1)) == b"2"
         first = processes()
+        began = time.monotonic()
         with pytest.raises(OverBudget, match=r"0\.5 seconds that a doubling has"):
             await pool.run(LONG)
+        assert time.monotonic() - began < 10  # how fast it is stands in benchmarks/compute.py
         assert await pool.run(Doubling(number=2)) == b"4"
         assert not processes() & first
 

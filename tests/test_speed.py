@@ -141,6 +141,19 @@ def test_the_load_is_that_before_the_group_and_not_its_own(
     assert next(loads) == "after"
 
 
+def test_what_was_measured_on_another_machine_is_kept_where_nothing_can_be(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(run, "RESULTS", tmp_path)
+    there = run.Measured("device", THERE, 58.0, [Line("it", "other", LONGER, [1.0], "2 s")])
+    here = run.Measured("device", HERE, 1.0, [missing("all rows", "other", LONGER, "there is none")])
+    anew = run.Measured("device", HERE, 60.0, [Line("it", "other", LONGER, [1.2], "3 s")])
+    for now, kept in ((here, there), (anew, anew)):
+        now.save()
+        run.keep_what_was_measured(there)
+        assert run.Measured.read("device") == kept
+
+
 def test_each_group_says_when_and_beside_what_it_was_measured() -> None:
     runs = [
         Run("scores", "2026-11-26 01:45", "a load of 1.9", 67.4),

@@ -23,7 +23,7 @@ def main(limits: ComputeLimits) -> None:
 
         torch.set_num_threads(1)
         sink = only_frames()
-        warm_up()
+        warm_up()  # torch imports its compiler there
     os.nice(10)  # where cores are short, other requests come first; but not while everybody waits for it
     _bound_memory(limits.memory_bytes)
     answer_tasks(sink, lambda body, progress: answer(body, limits, progress))

@@ -83,7 +83,7 @@ def main(movielens: Path, groups: list[str]) -> None:
 
 
 def elsewhere(there: Mapping[str, str], here: Mapping[str, str]) -> str:
-    """Return what another machine than this one, or its programs, was by, in words; "" for this one."""
+    """Return how a machine and its programs differ from this one's, in words; "" if they do not."""
     return ", ".join(
         f"{name} {value}" for name, value in there.items() if name != LOAD and value != here.get(name)
     )
@@ -91,12 +91,22 @@ def elsewhere(there: Mapping[str, str], here: Mapping[str, str]) -> str:
 
 def _in_a_process(movielens: Path, group: str) -> bool:
     _CONSOLE.print(f"[bold]{group}")
+    before = Measured.read(group)
     (RESULTS / f"{group}.json").unlink(missing_ok=True)
     command = [sys.executable, "-m", "benchmarks.speed", "--one", str(movielens), group]
     status = subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603 - our own command
     if status:
         say_what_is_missing(group, status)
+    elif group in BY_NAME and before is not None:
+        keep_what_was_measured(before)
     return status == 0
+
+
+def keep_what_was_measured(before: Measured) -> None:
+    """Save what was measured where there was what it needs, if nothing could be measured here."""
+    now = Measured.read(before.group)
+    if now is None or not any(line.ratios for line in now.lines):
+        before.save()
 
 
 def say_what_is_missing(group: str, status: int) -> None:

@@ -53,7 +53,7 @@ def measure(movielens: Path) -> Iterator[Line]:
             ratings,
             "gradient_descent",
             {"epochs": 500, "loss": "logistic", "learning_rate": 0.001},
-            "gradient_descent, ml-latest-small",
+            "gradient_descent, ml-latest-small, 500 epochs, logistic, learning rate 0.001",
         ),
         Training(ratings, "mixed_effects", {}, "mixed_effects, ml-latest-small"),
     ):
@@ -79,7 +79,7 @@ def _compared(training: Training) -> Line:
     )
     behind = (
         f"{said(times.ours)} on {torch.cuda.get_device_name()}, "
-        f"{said(times.theirs)} with {torch.get_num_threads()} threads of the processor"
+        f"{said(times.theirs)} on the processor, where torch has {torch.get_num_threads()} threads"
     )
     work = f"{training.said}, on a CUDA device"
     return Line(work, _PROCESSOR, _APART, [float((here - there).abs().max())], behind)

@@ -42,7 +42,7 @@ def lines_table(lines: Sequence[tuple[str, Line]]) -> str:
 
 def runs_table(runs: Sequence[Run]) -> str:
     """Return the table that tells the rows of several runs apart."""
-    heads = ["group", "began (UTC)", "other work", "took", "on another machine than below"]
+    heads = ["group", "began (UTC)", "other work", "took", "machine and programs, if not those below"]
     rows = [[run.group, run.began, run.load, f"{run.seconds:.0f} s", run.elsewhere] for run in runs]
     return table(heads, rows)
 
