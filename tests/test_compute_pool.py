@@ -18,6 +18,7 @@ from app.errors import BadInput, OverBudget, Overloaded, SwitchedOff
 from app.settings import Settings
 from models.neuron import NeuronProblem
 from tests.live import compute_processes_of, threads_of
+from tests.pools import tell_in
 
 ENDLESS = NeuronTask(problem=NeuronProblem(inputs=[1.0], weights=[0.0], epochs=100_000))
 Story = Callable[[ComputePool], Coroutine[None, None, None]]
@@ -46,15 +47,7 @@ def tell(story: Story, *, number: int = 1, waiting: int = 64, **limits: float) -
     """Run a story with a pool of its own, and see that the pool leaves no process behind."""
     settings = Settings.model_validate({f"compute_{name}": value for name, value in limits.items()})
 
-    async def run() -> None:
-        pool = make_compute_pool(number, waiting, ComputeLimits.of(settings))
-        pool.open()
-        try:
-            await story(pool)
-        finally:
-            await pool.close()
-
-    asyncio.run(run())
+    tell_in(make_compute_pool(number, waiting, ComputeLimits.of(settings)), story)
     assert not processes()
 
 

@@ -1,6 +1,5 @@
 """The processes that draw: bounded in time, replaced, and cut off from every network."""
 
-import asyncio
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ from app.drawing.tasks import DrawTask
 from app.errors import OverBudget
 from app.plots.figures import LossCurve
 from tests.live import children_of, command_of
+from tests.pools import tell_in
 
 CURVE = LossCurve.of("A curve", "of losses", "step", [1, 2, 3], {"loss": [3.0, 2.0, 1.0]})
 DRAW = DrawTask(figure=CURVE, form="svg")
@@ -30,15 +30,7 @@ def tell(story: Story, seconds: float = 60) -> None:
     """Run a story with a pool of its own, and see that the pool leaves no process behind."""
     before = processes()
 
-    async def run() -> None:
-        pool = make_drawing_pool(1, 64, seconds)
-        pool.open()
-        try:
-            await story(pool)
-        finally:
-            await pool.close()
-
-    asyncio.run(run())
+    tell_in(make_drawing_pool(1, 64, seconds), story)
     assert processes() == before
 
 

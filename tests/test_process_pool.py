@@ -14,6 +14,7 @@ from app.processes.pool import ProcessPool
 from app.processes.program import Program
 from tests.doubling import Doubling
 from tests.live import children_of, command_of
+from tests.pools import tell_in
 
 Pool = ProcessPool[Doubling]
 Story = Callable[[Pool], Coroutine[None, None, None]]
@@ -36,16 +37,7 @@ def processes() -> set[int]:
 
 def tell(story: Story, *, number: int = 1, waiting: int = 64, seconds: float = 60) -> None:
     """Run a story with a pool of its own, and see that the pool leaves no process behind."""
-
-    async def run() -> None:
-        pool = Pool(PROGRAM, number, waiting, seconds)
-        pool.open()
-        try:
-            await story(pool)
-        finally:
-            await pool.close()
-
-    asyncio.run(run())
+    tell_in(Pool(PROGRAM, number, waiting, seconds), story)
     assert not processes()
 
 
