@@ -92,12 +92,12 @@ check_python = $(if $(FOUND),$(if $(TOO_OLD),$(error $(OLD_PYTHON)),$(if $(HAS_V
 readme: $(READY_DEV) ## write README's lists and the outputs of its commands as they are now (minutes)
 	@.venv/bin/python -m tests.readme
 
-migration: $(READY_DEV) ## write the revision that brings the database to app/tables.py: make migration m="add api keys"
+migration: $(READY_DEV) ## write the revision that brings the database to app/database/tables.py: make migration m="add api keys"
 	@$(if $(m),,$(error say what the revision does: make migration m="add api keys"))
 	@.venv/bin/python -c "$$NEW_REVISION" "$(m)"
 	@.venv/bin/ruff check --fix-only --quiet migrations && .venv/bin/ruff format --quiet migrations
 
-# The next revision, from the difference between the tables that the revisions make and app/tables.py; then Alembic's own
+# The next revision, from the difference between the tables that the revisions make and app/database/tables.py; then Alembic's own
 # check that with it no difference is left.
 define NEW_REVISION
 import sys
@@ -108,7 +108,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from app.database import MIGRATIONS, Database
+from app.database.database import MIGRATIONS, Database
 
 config = Config()
 config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))

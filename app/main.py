@@ -13,60 +13,57 @@ from sqlalchemy import QueuePool
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from app.catalogs import catalog_routes, user_routes
+from app.catalogs import routes as movie_routes
+from app.catalogs.imports import routes as import_routes
+from app.catalogs.imports.pool import make_import_pool
+from app.catalogs.imports.process import ImportLimits
+from app.compute import plot_routes as compute_plot_routes
+from app.compute import routes as compute_routes
 from app.compute.limits import ComputeLimits
 from app.compute.pool import make_compute_pool
-from app.database import Database
-from app.drawing.pool import make_drawing_pool
-from app.garbage import keep_for_ever, keep_one_heap
-from app.importing.pool import make_import_pool
-from app.importing.tasks import ImportLimits
-from app.keys import check_not_open
-from app.logs import configure_logs
-from app.measurements import Connections, Threads
-from app.memory import Memory
-from app.movie_indexes import MovieIndexes
+from app.database.database import Database
+from app.observability.logs import configure_logs
+from app.observability.metrics import Connections, Threads
+from app.observability.traced_database import TracedDatabase
+from app.observability.tracing import Tracing
+from app.plots import catalog_routes as plot_routes
+from app.plots import routes as loss_routes
+from app.plots.drawing_pool import make_drawing_pool
+from app.processes.garbage_collection import keep_for_ever, keep_one_heap
 from app.resources import Resources
-from app.routes import (
-    catalogs,
-    compute,
-    compute_plots,
-    console,
-    imports,
-    losses,
-    movies,
-    plots,
-    probes,
-    responses,
-    scores,
-    trainings,
-    users,
-)
-from app.routes.admission import Rates
-from app.routes.entrance import ENTRANCE, Entrance
-from app.routes.heads import EXPOSED, AnswerHeads, RequestHeads
-from app.routes.parameters import refuse_unknown_parameters
-from app.routes.problems import RESPONSES, Bugs, handle_problems
-from app.routes.requests import BodyLimits, Measured, RequestIds
-from app.routes.traced import Traced
+from app.scoring import response_routes
+from app.scoring import routes as score_routes
+from app.scoring.memory import Memory
+from app.scoring.model_cache import TrainedModels
+from app.scoring.movie_index import MovieIndexes
 from app.settings import Settings
-from app.supervision import end_with_parent
-from app.traced_database import TracedDatabase
-from app.tracing import Tracing
-from app.trained_models import TrainedModels
+from app.training import routes as training_routes
+from app.training.supervisor import end_with_parent
+from app.web import probes
+from app.web.admission import Rates
+from app.web.auth.api_keys import check_not_open
+from app.web.console import routes as console_routes
+from app.web.entrance import ENTRANCE, Entrance
+from app.web.heads import EXPOSED, AnswerHeads, RequestHeads
+from app.web.middleware import BodyLimits, Measured, RequestIds
+from app.web.parameters import refuse_unknown_parameters
+from app.web.problems import RESPONSES, Bugs, handle_problems
+from app.web.traced import Traced
 
 # A request is matched with one after the other: what is asked most comes first.
 ROUTERS = [
-    scores.router,
-    responses.router,
-    catalogs.router,
-    imports.router,
-    movies.router,
-    users.router,
-    trainings.router,
-    losses.router,
-    plots.router,
-    compute.router,
-    compute_plots.router,
+    score_routes.router,
+    response_routes.router,
+    catalog_routes.router,
+    import_routes.router,
+    movie_routes.router,
+    user_routes.router,
+    training_routes.router,
+    loss_routes.router,
+    plot_routes.router,
+    compute_routes.router,
+    compute_plot_routes.router,
     probes.router,
 ]
 
@@ -87,7 +84,7 @@ _TAGS = [
 # Seconds: whoever waits until the service is ready is answered before these processes take both cores.
 _WARM_AFTER = 0.2
 
-# FastAPI's own names paths in spans and sends what exceptions say; `app.tracing` does neither.
+# FastAPI's own names paths in spans and sends what exceptions say; `app.observability.tracing` does neither.
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 # Another process that is asked for /metrics shows what this one saw at its last look.
@@ -170,7 +167,7 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
     handle_problems(app)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(refuse_unknown_parameters)])
-    app.include_router(console.router)
+    app.include_router(console_routes.router)
     return app
 
 

@@ -5,18 +5,18 @@ Does not know who uses it.
 
 from dataclasses import dataclass, field
 
-from app.admission import Places, Turns
-from app.changes import Changes
+from app.catalogs.imports.pool import ImportPool
 from app.compute.pool import ComputePool
-from app.database import Database
-from app.drawing.pool import DrawingPool
-from app.importing.pool import ImportPool
-from app.keys import Admission
-from app.measurements import Measurements
-from app.ready_pairs import ReadyPairs
-from app.ready_scores import ReadyScores
+from app.database.database import Database
+from app.database.notifications import Changes
+from app.observability.metrics import Measurements
+from app.plots.drawing_pool import DrawingPool
+from app.scoring.fast_path import ReadyScores
+from app.scoring.model_cache import TrainedModels
+from app.scoring.ready_pairs import ReadyPairs
 from app.settings import Settings
-from app.trained_models import TrainedModels
+from app.web.auth.api_keys import Admission
+from app.web.limits import Places, Turns
 
 _WRITERS = 1  # the next is begun when its turn comes: two would wait for one another
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from rich.console import Console
 
-from app.demo import CATALOG
+from app.cli.demo import CATALOG
 from benchmarks.report import Report, milliseconds
 from benchmarks.running import median
 from tests.browser.catalogs import EVERYTHING, load_class_trained, load_large, train

@@ -8,9 +8,9 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from app import vectors
-from app.movielens import read_movielens
-from models.responses import Responses
+from app.catalogs.imports.movielens import read_movielens
+from app.database import vectors
+from models.recommender.data import Responses
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def _seconds(work: Callable[[], None]) -> str:
 
 
 def _import(movielens: Path, database: str) -> None:
-    command = [sys.executable, "-m", "app.cli", "import", "movielens", str(movielens)]
+    command = [sys.executable, "-m", "app.cli.main", "import", "movielens", str(movielens)]
     subprocess.run(command, env={"LIKELY_DATABASE_URL": database}, check=True)  # noqa: S603 - our own command
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import httpx2
 from rich.console import Console
 
-from app.demo import CATALOG
+from app.cli.demo import CATALOG
 from benchmarks.report import Report
 from benchmarks.running import (
     check,
@@ -160,7 +160,7 @@ def _draw(client: httpx2.Client, path: str, form: str) -> None:
 
 def _add_memory(report: Report, service: Service, when: str) -> None:
     for child in children_of(service.process.pid):
-        if "app.drawing.worker" in command_of(child):
+        if "app.plots.drawing" in command_of(child):
             lines = Path(f"/proc/{child}/status").read_text().splitlines()
             kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
             report.add(f"memory of the process that draws, {when}", f"{kilobytes / 1000:.0f} MB")

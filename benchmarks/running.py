@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from math import ceil
 
-from app.database import Database
-from app.demo import CATALOG, SEED, load_class
+from app.cli.demo import CATALOG, SEED, load_class
+from app.database.database import Database
 from tests.live import Service
 
 _SCORES = f"/v1/catalogs/{CATALOG}/users/0/scores?movie=m0&movie=m1&movie=m2"

@@ -1,1 +1,4 @@
-"""The history of the tables, for Alembic. Knows `app.tables`; does not know what the tables are for."""
+"""The history of the tables, for Alembic.
+
+Knows `app.database.tables`; does not know what the tables are for.
+"""

@@ -1,4 +1,4 @@
-"""Runs the revisions on the connection that `app.database` hands over.
+"""Runs the revisions on the connection that `app.database.database` hands over.
 
 There is no alembic.ini: the service migrates itself at start-up, and `likely migrate` does the same.
 """
@@ -6,7 +6,7 @@ There is no alembic.ini: the service migrates itself at start-up, and `likely mi
 from alembic import context
 from sqlalchemy import Connection
 
-from app.tables import Base
+from app.database.tables import Base
 
 
 def migrate(connection: Connection) -> None:
@@ -15,7 +15,7 @@ def migrate(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         _migrate_sqlite(connection)
     else:
-        from app.postgresql import lock_writers
+        from app.database.postgresql import lock_writers
 
         _configure(connection)
         with connection.begin():

@@ -59,7 +59,7 @@ class Lecture:
 def lecture(folder: Path) -> Iterator[Lecture]:
     """Do what `make run` does, in ``folder``."""
     subprocess.run(
-        [sys.executable, "-m", "app.cli", "demo"],
+        [sys.executable, "-m", "app.cli.main", "demo"],
         cwd=ROOT,
         env={**os.environ, "LIKELY_DATABASE_URL": url_for(folder)},
         stdout=subprocess.DEVNULL,

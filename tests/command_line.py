@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from app.cli import main
+from app.cli.main import main
 from tests.databases import url_for
 
 

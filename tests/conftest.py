@@ -13,11 +13,11 @@ from fastapi.dependencies import models as fastapi_models
 from fastapi.testclient import TestClient
 from schemathesis.pytest.plugin import SchemathesisFunction
 
-from app.database import Database
-from app.demo import load_class
+from app.cli.demo import load_class
+from app.database.database import Database
 from app.main import create_app
 from app.settings import Settings
-from app.worker import Worker
+from app.training.worker import Worker
 from tests.checkout import ROOT
 from tests.command_line import Run, make_run
 from tests.databases import POSTGRESQL, migrated_url

@@ -181,7 +181,7 @@ class Image:
         own = environment / "lib" / _PYTHON / "site-packages"
         (own / "borrowed.pth").write_text(f"{self.here('/src')}\n{packages}\n")
         script = environment / "bin" / "likely"
-        script.write_text(f"#!{environment}/bin/python\nfrom app.cli import main\nmain()\n")
+        script.write_text(f"#!{environment}/bin/python\nfrom app.cli.main import main\nmain()\n")
         script.chmod(0o755)
 
 

@@ -10,13 +10,13 @@ import polars as pl
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from app import vectors
-from app.catalogs import CatalogRow
-from app.database import Database
+from app.catalogs.catalogs import CatalogRow
+from app.catalogs.imports.formats import read_movies, read_responses
+from app.catalogs.imports.import_formats import Format
+from app.database import vectors
+from app.database.database import Database
+from app.database.tables import Movie, Response, User
 from app.errors import Place
-from app.import_files import read_movies, read_responses
-from app.import_formats import Format
-from app.tables import Movie, Response, User
 
 Row = Mapping[str, Any]
 

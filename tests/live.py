@@ -39,7 +39,7 @@ class Service:
 
     def worker_pids(self) -> list[int]:
         """Return the worker processes that this service has started and that still run."""
-        return [pid for pid in children_of(self.process.pid) if "app.cli worker" in command_of(pid)]
+        return [pid for pid in children_of(self.process.pid) if "app.cli.main worker" in command_of(pid)]
 
     def compute_pids(self) -> set[int]:
         """Return the compute processes that this service has started and that still run."""
@@ -82,7 +82,7 @@ def serving(folder: Path, environment: Mapping[str, str] | None = None, *flags: 
     log = folder / "service.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "serve", "--port", str(port), *flags],
+            [sys.executable, "-m", "app.cli.main", "serve", "--port", str(port), *flags],
             env={
                 **os.environ,
                 "LIKELY_DATABASE_URL": url_for(folder),

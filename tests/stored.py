@@ -6,13 +6,13 @@ from typing import Any
 from fastapi.testclient import TestClient
 from sqlalchemy import func, insert, select
 
-from app.database import Database, now
-from app.demo import load_class
+from app.cli.demo import load_class
+from app.database.database import Database, now
+from app.database.sqlite import find_driver
+from app.database.tables import Base, Catalog, Training
 from app.main import create_app
 from app.settings import Settings
-from app.sqlite import find_driver
-from app.tables import Base, Catalog, Training
-from app.worker import Worker
+from app.training.worker import Worker
 
 FILMS = "/v1/catalogs/films"
 _OPTIONS: dict[str, dict[str, Any]] = {

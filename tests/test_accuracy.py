@@ -16,8 +16,8 @@ from benchmarks.accuracy.splits import FOLDS, KNOWN, cold_start, for_scaling, sp
 from benchmarks.accuracy.task import Floats, Rows, Task
 from benchmarks.documents import replaced
 from benchmarks.folder import Folder
-from models.evaluation import evaluate, reliability
-from models.responses import Responses
+from models.recommender.data import Responses
+from models.recommender.evaluation import evaluate, reliability
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "accuracy.md"
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app import admission
-from app.admission import Buckets, Places, Turns
 from app.errors import Busy, Overloaded
+from app.web import limits
+from app.web.limits import Buckets, Places, Turns
 
 
 class Clock:
@@ -135,7 +135,7 @@ def test_clients_have_buckets_of_their_own() -> None:
 
 
 def test_memory_of_clients_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "_CLIENTS", 2)
+    monkeypatch.setattr(limits, "_CLIENTS", 2)
     buckets = Buckets(1, 1, Clock())
     for client in (b"a", b"b", b"a", b"c"):  # b was heard of the longest ago
         buckets.take(client)

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from app.database import Database
-from app.demo import CATALOG, load_class
-from app.responses import put_response
+from app.cli.demo import CATALOG, load_class
+from app.cli.output import run_training
+from app.database.database import Database
+from app.scoring.model_cache import TrainedModels
+from app.scoring.responses import put_response
 from app.settings import Settings
-from app.terminal import run_training
-from app.trained_models import TrainedModels
 
 pytestmark = pytest.mark.sqlite  # its driver tells of each statement; the statements are the same
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.sqlite import find_driver
+from app.database.sqlite import find_driver
 from tests.command_line import Run
 from tests.live import serving
 from tests.stored import change

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from app.backups import back_up, restore
-from app.database import Database
+from app.database.database import Database
+from app.database.sqlite import find_driver, read_file
 from app.errors import Conflict, NotFound, Unavailable
-from app.logs import configure_logs
-from app.responses import put_response
+from app.observability.logs import configure_logs
+from app.operations.backups import back_up, restore
+from app.operations.verification import verify_file
+from app.scoring.model_cache import TrainedModels
+from app.scoring.responses import put_response
 from app.settings import Settings
-from app.sqlite import find_driver, read_file
-from app.trained_models import TrainedModels
-from app.verification import verify_file
 from tests.routes.storage import read_tables
 from tests.stored import change, store_two_catalogs
 
@@ -110,7 +110,7 @@ def test_a_file_that_came_meanwhile_is_left_as_it_is(
         there.write_text("precious")
         return verify_file(path)
 
-    monkeypatch.setattr("app.backups.verify_file", verify_slowly)
+    monkeypatch.setattr("app.operations.backups.verify_file", verify_slowly)
     with pytest.raises(Conflict, match="came to be while it was written"):
         back_up(live, there)
     assert there.read_text() == "precious"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from app import leases
-from app.database import Database
-from app.trainings import create_training
+from app.database.database import Database
+from app.training import leases
+from app.training.trainings import create_training
 
 pytestmark = pytest.mark.postgresql
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.postgresql
 @pytest.fixture
 def queued(database: Database, class_catalog: str) -> list[int]:
     """Two trainings of two catalogs: those of one catalog run one after the other."""
-    from app.catalogs import put_catalog
+    from app.catalogs.catalogs import put_catalog
 
     with database.writing() as connection:
         put_catalog(connection, "other", None, ["dark"])

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from app.database import Database
-from app.responses import delete_response
-from app.tokens import make_token, read_token
-from app.trained_models import TrainedModels
-from app.trainings import create_training
+from app.database.database import Database
+from app.scoring.model_cache import TrainedModels
+from app.scoring.responses import delete_response
+from app.training.trainings import create_training
+from app.web.auth.tokens import make_token, read_token
 from tests.command_line import Run
 from tests.databases import url_for
 
@@ -123,7 +123,7 @@ def test_a_port_in_use_is_said_so(tmp_path: Path) -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         done = subprocess.run(
-            [sys.executable, "-m", "app.cli", "serve", "--port", str(listener.getsockname()[1])],
+            [sys.executable, "-m", "app.cli.main", "serve", "--port", str(listener.getsockname()[1])],
             env={**os.environ, "LIKELY_DATABASE_URL": url_for(tmp_path)},
             capture_output=True,
             text=True,

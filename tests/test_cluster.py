@@ -19,32 +19,32 @@ import torch
 from pydantic import ValidationError
 from sqlalchemy import delete, insert, select
 
-from app import cluster
-from app import worker as worker_module
-from app.catalogs import put_catalog
-from app.cluster import ClusterUnusableError, check_usable, connected
-from app.database import Database
+from app.catalogs.catalogs import put_catalog
+from app.catalogs.movies import put_movie
+from app.database.database import Database
+from app.database.tables import Movie, Response, User
 from app.errors import Unavailable
-from app.memory import Memory
-from app.movies import put_movie
-from app.outlines import Outline, read_outline, read_range
-from app.responses import put_response
+from app.operations.verification import verify_database
+from app.scoring.memory import Memory
+from app.scoring.model_cache import TrainedModels
+from app.scoring.responses import put_response
 from app.settings import Settings
-from app.snapshots import read_snapshot
-from app.tables import Movie, Response, User
-from app.trained_models import TrainedModels
-from app.trainings import TrainingRow, create_training, read_training
-from app.verification import verify_database
-from app.worker import Worker
-from models.mixed_effects import blocks, half_steps
-from models.mixed_effects.blocks import Layout
-from models.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
-from models.responses import BadResponsesError
+from app.training import worker as worker_module
+from app.training.dataset import read_snapshot
+from app.training.outlines import Outline, read_outline, read_range
+from app.training.ray import cluster
+from app.training.ray.cluster import ClusterUnusableError, check_usable, connected
+from app.training.trainings import TrainingRow, create_training, read_training
+from app.training.worker import Worker
+from models.recommender.data import BadResponsesError
+from models.recommender.mixed_effects import blocks, half_steps
+from models.recommender.mixed_effects.blocks import Layout
+from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
 from tests.command_line import Run
 from tests.models.problems import generator, masked_responses, unheard
 
 if TYPE_CHECKING:
-    from models.trainer import Learned, Step
+    from models.recommender.trainer import Learned, Step
 
 TRAINER = MixedEffects(MixedEffectsOptions(learned_dimensions=2, max_steps=6))
 SOURCE = generator(1)
@@ -89,10 +89,10 @@ def read(database: Database) -> Outline:
 
 
 def fit(database: Database, heard: Callable[["Step"], None]) -> "Learned":
-    from app import cluster_tasks
+    from app.training.ray import tasks
 
-    place = cluster_tasks.Place(database.address, 30.0)
-    return cluster_tasks.fit(TRAINER, read(database), place, 1, heard, lambda: None)[0]
+    place = tasks.Place(database.address, 30.0)
+    return tasks.fit(TRAINER, read(database), place, 1, heard, lambda: None)[0]
 
 
 def here(database: Database) -> "Learned":
@@ -165,7 +165,7 @@ def test_sums_that_are_added_where_the_ranges_are_change_no_bit(
 
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_range_that_was_read_again_and_differs_ends_the_attempt(films: Database) -> None:
-    from app.cluster_tasks import OnCluster, Place
+    from app.training.ray.tasks import OnCluster, Place
 
     steps = OnCluster(read(films), Place(films.address, 30.0), TRAINER.sizes(2).embedding, lambda: None)
     steps._marks[1] = "another"  # noqa: SLF001 - as it is when a machine was lost and somebody had answered
@@ -178,7 +178,7 @@ def test_a_step_that_takes_long_is_left_when_the_training_is_to_end(films: Datab
     class CancelledError(Exception):
         pass
 
-    from app import cluster_tasks
+    from app.training.ray import tasks
 
     steps: list[int] = []
 
@@ -186,9 +186,9 @@ def test_a_step_that_takes_long_is_left_when_the_training_is_to_end(films: Datab
         if len(steps) == 2:
             raise CancelledError
 
-    place = cluster_tasks.Place(films.address, 30.0)
+    place = tasks.Place(films.address, 30.0)
     with pytest.raises(CancelledError):
-        cluster_tasks.fit(TRAINER, read(films), place, 1, lambda step: steps.append(step.step), check)
+        tasks.fit(TRAINER, read(films), place, 1, lambda step: steps.append(step.step), check)
     assert steps == [1, 2]
 
 
@@ -235,10 +235,10 @@ def test_who_answers_or_goes_between_the_outline_and_the_reading_is_told_apart(f
     assert there == [user for user in outline.ids if user != "u01"]
     assert [user for user, version in zip(there, who.versions, strict=True) if version < 0] == ["u00"]
     assert responses.users == len(outline.users) - 1
-    from app import cluster_tasks
+    from app.training.ray import tasks
 
-    place = cluster_tasks.Place(films.address, 30.0)
-    learned, seen = cluster_tasks.fit(TRAINER, outline, place, 1, unheard, lambda: None)
+    place = tasks.Place(films.address, 30.0)
+    learned, seen = tasks.fit(TRAINER, outline, place, 1, unheard, lambda: None)
     assert len(learned.tastes) == len(seen.users) == len(outline.users) - 1
 
 

@@ -12,11 +12,11 @@ import pytest
 
 from app.compute.limits import ComputeLimits
 from app.compute.pool import ComputePool, make_compute_pool
+from app.compute.process import NeuronTask, Task, TensorTask
 from app.compute.programs import TensorProblem
-from app.compute.tasks import NeuronTask, Task, TensorTask
 from app.errors import BadInput, OverBudget, Overloaded, SwitchedOff
 from app.settings import Settings
-from models.neuron import NeuronProblem
+from models.notebook.neuron import NeuronProblem
 from tests.live import compute_processes_of, threads_of
 from tests.pools import tell_in
 

@@ -1,13 +1,13 @@
 """What two who act at once may do to each other: nothing."""
 
-from app.catalogs import find_catalog
-from app.database import Database
-from app.relearning import keep_if_current, relearn_behind
-from app.responses import put_response
-from app.scores import read_embedding
-from app.trained_models import TrainedModels
-from app.trainings import create_training, promote_training
-from app.worker import Worker
+from app.catalogs.catalogs import find_catalog
+from app.database.database import Database
+from app.scoring.fold_in import keep_if_current, relearn_behind
+from app.scoring.model_cache import TrainedModels
+from app.scoring.responses import put_response
+from app.scoring.scores import read_embedding
+from app.training.trainings import create_training, promote_training
+from app.training.worker import Worker
 
 
 def test_an_embedding_relearned_before_another_answer_is_not_stored_after_it(

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from app.cli import server_options
+from app.cli.main import server_options
 from app.settings import Settings
 from tests.live import Service, serving
 from tests.raw import Answer, ask, connect, read_answer

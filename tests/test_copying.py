@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, insert, select
 
-from app.copying import copy_database, count_rows
-from app.database import Database
+from app.database.database import Database
+from app.database.tables import Base, Movie
 from app.errors import Conflict
+from app.operations.copying import copy_database, count_rows
 from app.settings import Settings
-from app.tables import Base, Movie
 from tests.command_line import Run
 from tests.databases import url_for
 from tests.stored import counts, store_two_catalogs

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from app.database import Database, now
+from app.database.database import Database, now
+from app.database.tables import Catalog, Movie
 from app.errors import Busy, DatabaseUnusableError, Unavailable
-from app.tables import Catalog, Movie
 
 A_CATALOG = {"catalog": "c", "title": "c", "dimensions": [], "created_at": 0.0}
 

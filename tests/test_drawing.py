@@ -10,9 +10,9 @@ from collections.abc import Callable, Coroutine
 import pytest
 import vl_convert
 
-from app.drawing.pool import DrawingPool, make_drawing_pool
-from app.drawing.tasks import DrawTask
 from app.errors import OverBudget
+from app.plots.drawing_pool import DrawingPool, make_drawing_pool
+from app.plots.drawing_tasks import DrawTask
 from app.plots.figures import LossCurve
 from tests.live import children_of, command_of
 from tests.pools import tell_in
@@ -23,7 +23,7 @@ Story = Callable[[DrawingPool], Coroutine[None, None, None]]
 
 
 def processes() -> set[int]:
-    return {child for child in children_of(os.getpid()) if "app.drawing.worker" in command_of(child)}
+    return {child for child in children_of(os.getpid()) if "app.plots.drawing" in command_of(child)}
 
 
 def tell(story: Story, seconds: float = 60) -> None:
@@ -63,9 +63,13 @@ def test_a_process_that_died_is_replaced() -> None:
 
 
 def test_the_process_that_draws_has_no_torch_and_the_web_process_no_altair() -> None:
-    for module, absent in (("app.main", ["altair", "vl_convert"]), ("app.drawing.worker", ["torch"])):
+    for module, absent in (("app.main", ["altair", "vl_convert"]), ("app.plots.drawing", ["torch"])):
         # What the program imports when it runs is in its functions.
-        also = "import altair, vl_convert, app.plots.charts, app.drawing.tasks" if absent == ["torch"] else ""
+        also = (
+            "import altair, vl_convert, app.plots.charts.chart, app.plots.drawing_tasks"
+            if absent == ["torch"]
+            else ""
+        )
         code = f"import sys, {module}\n{also}\nsys.exit(any(name in sys.modules for name in {absent}))"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0, module
 

@@ -18,8 +18,8 @@ import httpx2
 import pytest
 from sqlalchemy import text
 
-from app.database import Database
-from app.demo import load_class
+from app.cli.demo import load_class
+from app.database.database import Database
 from tests.databases import url_for
 from tests.live import Service, command_of, serving, stop
 
@@ -212,4 +212,4 @@ def _start_worker(folder: Path) -> subprocess.Popen[bytes]:
         "LIKELY_DATABASE_URL": url_for(folder),
         "LIKELY_LEASE_SECONDS": "0.5",
     }
-    return subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], env=environment)
+    return subprocess.Popen([sys.executable, "-m", "app.cli.main", "worker"], env=environment)

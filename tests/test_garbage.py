@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from app import garbage
-from app.garbage import give_back_soon, importing, making_much
+from app.processes import garbage_collection
+from app.processes.garbage_collection import give_back_soon, importing, making_much
 from tests.checkout import ROOT
 
 
@@ -70,8 +70,8 @@ def test_what_is_freed_goes_back_once_for_all_who_ask_in_a_moment(monkeypatch: p
         def __init__(self, _seconds: float, look: Callable[[], None]) -> None:
             self.start = lambda: looks.append(look)
 
-    assert garbage._soon.acquire(timeout=10)  # noqa: SLF001 - an earlier test's moment may not be over
-    garbage._soon.release()  # noqa: SLF001 - likewise
+    assert garbage_collection._soon.acquire(timeout=10)  # noqa: SLF001 - an earlier test's moment may not be over
+    garbage_collection._soon.release()  # noqa: SLF001 - likewise
     monkeypatch.setattr(threading, "Timer", Timer)
     for rounds in (1, 2):
         for _ in range(5):
@@ -82,7 +82,7 @@ def test_what_is_freed_goes_back_once_for_all_who_ask_in_a_moment(monkeypatch: p
 
 _THREADS = """
 import ctypes, sys, threading
-from app.garbage import keep_one_heap
+from app.processes.garbage_collection import keep_one_heap
 if sys.argv[1] == "one":
     keep_one_heap()
 together = threading.Barrier(8)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app.health import is_well
+from app.cli.healthcheck import is_well
 from app.settings import Settings
 from tests.checkout import ROOT
 from tests.image import Image, built, is_healthy, is_sent, parse, running, stages, wait_until_healthy
@@ -115,7 +115,13 @@ def test_the_image_is_built_apart_pinned_and_runs_as_nobody_special() -> None:
 
 
 def test_what_the_build_is_sent_is_what_it_installs() -> None:
-    for sent in ("app/main.py", "app/pages/console.js", "models/model.py", "migrations/env.py", "README.md"):
+    for sent in (
+        "app/main.py",
+        "app/web/console/static/console.js",
+        "models/recommender/model.py",
+        "migrations/env.py",
+        "README.md",
+    ):
         assert is_sent(sent, RULES), sent
     for kept in (".git/config", ".venv/bin/python", "likely.db", "app/likely.db", "app/x.db-wal", ".env"):
         assert not is_sent(kept, RULES), kept

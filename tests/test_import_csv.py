@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app import import_text
+from app.catalogs.imports import csv_text
+from app.catalogs.imports.import_formats import Format
 from app.errors import BadRows, Place
-from app.import_formats import Format
 from tests.import_data import RESPONSES, read_all_movies, read_all_responses, write_text
 
 
@@ -57,7 +57,7 @@ def test_rows_with_quoted_line_feeds_are_named_by_the_line_on_which_they_begin(t
 
 
 def test_lines_are_counted_over_all_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_text, "BLOCK_BYTES", 50)
+    monkeypatch.setattr(csv_text, "BLOCK_BYTES", 50)
     lines = [f"u{n},m,{'x' if n % 10 == 7 else 1}" for n in range(100)]
     lines[60] = '"u60\n",m,1'
     read, bad = read_all_responses(
@@ -155,7 +155,7 @@ def test_any_text_comes_back_equal_with_and_without_quotes(
     for row in rows:
         expected.append((line, *row))
         line += 1 + sum(field.count("\n") for field in row)
-    names, tables = import_text.read_table(io.BytesIO(text.getvalue().encode()))
+    names, tables = csv_text.read_table(io.BytesIO(text.getvalue().encode()))
     assert names == ["a", "b", "c"]
     assert [
         (line, *row) for part in tables for line, row in zip(part.lines, part.columns.rows(), strict=True)

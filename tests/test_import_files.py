@@ -7,11 +7,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from app.catalogs import CatalogRow
+from app.catalogs.catalogs import CatalogRow
+from app.catalogs.imports.formats import read_movies, read_responses
+from app.catalogs.imports.import_formats import CONTENT_TYPES, Format
+from app.catalogs.imports.validation import MOST_BAD_ROWS
 from app.errors import BadRows, Conflict, Place
-from app.import_files import read_movies, read_responses
-from app.import_formats import CONTENT_TYPES, Format
-from app.import_rules import MOST_BAD_ROWS
 from tests.import_data import Row, first_row, read_all_movies, read_all_responses, write_rows, write_text
 
 GOOD: Row = {"user": "u", "movie": "m", "response": 1.0, "timestamp": 5.0}

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 
-from app import parquet_reader
+from app.catalogs.imports import parquet_reader
+from app.catalogs.imports.import_formats import Format
 from app.errors import BadInput, BadRows, Place
-from app.import_formats import Format
 from tests.import_data import RESPONSES, read_all_movies, read_all_responses, write_rows, write_text
 
 GOOD = {"user": "u", "movie": "m", "response": 1.0, "timestamp": 5.0}

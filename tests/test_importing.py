@@ -12,8 +12,8 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
-from app.database import Database
-from app.demo import load_class
+from app.cli.demo import load_class
+from app.database.database import Database
 from app.main import create_app
 from app.settings import Settings
 from benchmarks.torture.commits import Armed
@@ -42,7 +42,7 @@ def movies(client: TestClient) -> list[str]:
 
 
 def importers() -> list[int]:
-    return [pid for pid in children_of(os.getpid()) if "app.importing.worker" in command_of(pid)]
+    return [pid for pid in children_of(os.getpid()) if "app.catalogs.imports.worker" in command_of(pid)]
 
 
 def test_a_file_is_stored_and_refused_with_the_same_words_in_either(clients: list[TestClient]) -> None:
@@ -165,7 +165,7 @@ def test_an_import_whose_process_is_killed_after_its_commit_is_no_mistake_of_the
     headers = {**CSV, "Idempotency-Key": "once"}
     with TestClient(app) as client:
         content = f"user,movie,response\nnew,{movies(client)[0]},1\n".encode()
-        with dying_importers(app, Armed("app.importing.tasks.run_import", "after", told)):
+        with dying_importers(app, Armed("app.catalogs.imports.process.run_import", "after", told)):
             lost = client.post(IMPORT, content=content, headers=headers)
             assert told.exists()
             check_unknown(lost)

@@ -7,16 +7,15 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app import imports
-from app.catalogs import find_catalog, put_catalog, read_catalog
-from app.database import Database
+from app.catalogs.catalogs import find_catalog, put_catalog, read_catalog
+from app.catalogs.imports.import_formats import Format, Imported
+from app.catalogs.imports.store import Importer, import_movies, import_responses
+from app.catalogs.movies import list_movies, put_movie
+from app.database.database import Database
+from app.database.tables import Catalog, User
 from app.errors import BadInput, BadRows, Conflict, NotFound, Place, TooLarge
-from app.import_formats import Format, Imported
-from app.imports import Importer, import_movies, import_responses
-from app.movies import list_movies, put_movie
-from app.responses import put_response
-from app.tables import Catalog, User
-from app.trained_models import TrainedModels
+from app.scoring.model_cache import TrainedModels
+from app.scoring.responses import put_response
 from tests.import_data import Row, first_row, stored_responses, write_rows, write_text
 
 every_format = pytest.mark.parametrize("file_format", Format)
@@ -134,7 +133,7 @@ def test_the_later_line_wins(database: Database, tmp_path: Path) -> None:
 def test_the_later_line_wins_across_batches(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.import_text.BLOCK_BYTES", 40)
+    monkeypatch.setattr("app.catalogs.imports.csv_text.BLOCK_BYTES", 40)
     lines = [f"{n % 7},a,{n / 1000}" for n in range(1000)]
     file = write_text(tmp_path, "\n".join(["user,movie,response", *lines]))
     assert store(database, import_responses, file) == Imported(rows=1000, created=7, replaced=993)
@@ -277,7 +276,7 @@ def test_a_file_that_breaks_on_the_way_stores_nothing(database: Database, tmp_pa
 def test_progress_is_told_in_rows(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.import_text.BLOCK_BYTES", 100)
+    monkeypatch.setattr("app.catalogs.imports.csv_text.BLOCK_BYTES", 100)
     file = write_text(tmp_path, "user,movie,response\n" + "u,a,1\n" * 100)
     told: list[int] = []
     with database.writing() as connection:
@@ -291,8 +290,8 @@ def test_progress_is_told_in_rows(
 def test_many_movies_change_in_one_import(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imports, "IDS_AT_ONCE", 10)
-    monkeypatch.setattr("app.import_keys.IDS_AT_ONCE", 10)
+    monkeypatch.setattr("app.catalogs.imports.store.IDS_AT_ONCE", 10)
+    monkeypatch.setattr("app.catalogs.imports.import_keys.IDS_AT_ONCE", 10)
     for war in (1, 2):
         lines = [f"m{n},{war},0" for n in range(45)] + [f"a,{war},0"]
         store(database, import_movies, write_text(tmp_path, "\n".join(["movie,war,love", *lines])))

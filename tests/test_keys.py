@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app import tokens
 from app.addresses import is_loopback
-from app.database import Database, now
+from app.database.database import Database, now
+from app.database.prepared_statements import PreparedReads
+from app.database.tables import ApiKey
 from app.errors import Forbidden, NotFound, Unauthorized
-from app.keys import (
+from app.web.auth import tokens
+from app.web.auth.api_keys import (
     ANYBODY,
     Admission,
     OpenToAllError,
@@ -20,9 +22,7 @@ from app.keys import (
     list_keys,
     revoke_key,
 )
-from app.prepared import PreparedReads
-from app.tables import ApiKey
-from app.tokens import make_token
+from app.web.auth.tokens import make_token
 
 OUTSIDE = "0.0.0.0"  # noqa: S104 - an address that others reach
 

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from app import leases
-from app.catalogs import put_catalog
-from app.database import Database
-from app.leases import Lease, LeaseLostError
-from app.tables import Training
-from app.trainings import cancel_training, create_training, list_losses
-from models.trainer import Step
+from app.catalogs.catalogs import put_catalog
+from app.database.database import Database
+from app.database.tables import Training
+from app.training import leases
+from app.training.leases import Lease, LeaseLostError
+from app.training.trainings import cancel_training, create_training, list_losses
+from models.recommender.trainer import Step
 
 STEP = Step(1, 3.0, 2.0, 1.0)
 

@@ -17,12 +17,12 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from app import users
-from app.database import Database
-from app.logs import configure_logs
+from app.catalogs import users
+from app.database.database import Database
 from app.main import create_app
+from app.observability.logs import configure_logs
 from app.settings import Settings
-from app.tokens import make_token
+from app.web.auth.tokens import make_token
 from tests.live import serving
 from tests.routes.classroom import CLASS
 from tests.routes.test_bad_requests import OPERATIONS, body_of

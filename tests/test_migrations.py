@@ -9,10 +9,10 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import select
 
-from app.database import MIGRATIONS, Database, newest_revision
-from app.demo import load_class
-from app.tables import Base, Catalog
-from app.trainings import create_training
+from app.cli.demo import load_class
+from app.database.database import MIGRATIONS, Database, newest_revision
+from app.database.tables import Base, Catalog
+from app.training.trainings import create_training
 from tests.databases import url_for
 
 

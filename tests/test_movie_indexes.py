@@ -11,18 +11,18 @@ from fastapi.testclient import TestClient
 from structlog.testing import capture_logs
 from torch import Tensor
 
-from app.catalogs import find_catalog
-from app.database import Database
-from app.embeddings import find_serving
-from app.movie_indexes import MovieIndex, MovieIndexes
-from app.scores import UserScores, recommend
+from app.catalogs.catalogs import find_catalog
+from app.database.database import Database
+from app.scoring.embeddings import find_serving
+from app.scoring.model_cache import TrainedModel, TrainedModels
+from app.scoring.movie_index import MovieIndex, MovieIndexes
+from app.scoring.scores import UserScores, recommend
 from app.settings import Settings
-from app.trained_models import TrainedModel, TrainedModels
-from app.worker import Worker
-from models import shortlist
-from models.dot_product import DotProduct
-from models.model import Taste
-from models.objective import Objective
+from app.training.worker import Worker
+from models.recommender import shortlist
+from models.recommender.class_model.dot_product import DotProduct
+from models.recommender.class_model.objective import Objective
+from models.recommender.model import Taste
 from tests.routes.classroom import train
 from tests.routes.test_recommending import FILMS, MOVIES, load
 

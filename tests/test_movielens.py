@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app.catalogs import put_catalog, read_catalog
-from app.database import Database
+from app.catalogs.catalogs import put_catalog, read_catalog
+from app.catalogs.imports.import_formats import Imported
+from app.catalogs.imports.movielens import ImportedFolder, import_movielens, read_movielens
+from app.catalogs.movies import list_movies, put_movie
+from app.database.database import Database
+from app.database.tables import Movie
 from app.errors import BadInput, Conflict, TooLarge
-from app.import_formats import Imported
-from app.movielens import ImportedFolder, import_movielens, read_movielens
-from app.movies import list_movies, put_movie
-from app.tables import Movie
 from tests.import_data import stored_responses
 
 LATEST = {

@@ -45,7 +45,7 @@ def test_a_command_prints_what_is_shown(room: Lecture, command: Command) -> None
 @pytest.mark.timeout(300)  # a Ray cluster starts, and three services
 def test_the_walk_from_one_file_to_several_services_prints_what_is_shown(tmp_path: Path) -> None:
     subprocess.run(
-        [sys.executable, "-m", "app.cli", "demo"],
+        [sys.executable, "-m", "app.cli.main", "demo"],
         env={**os.environ, "LIKELY_DATABASE_URL": f"sqlite:///{tmp_path}/likely.db"},
         cwd=ROOT,
         stdout=subprocess.DEVNULL,

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from app.admission import Places
-from app.measurements import Measurements
-from app.routes.entrance import Entrance
+from app.observability.metrics import Measurements
 from app.settings import Settings
+from app.web.entrance import Entrance
+from app.web.limits import Places
 from tests.live import Service, serving
 from tests.raw import Answer, ask, connect, read_answer
 

@@ -10,7 +10,8 @@ import pytest
 import vl_convert
 
 from app.plots.braille import Canvas
-from app.plots.charts import specify
+from app.plots.charts.chart import specify
+from app.plots.charts.labels import ALIGNS, Box, place
 from app.plots.figures import (
     Bin,
     Entity,
@@ -24,7 +25,6 @@ from app.plots.figures import (
     Surface,
     told_apart,
 )
-from app.plots.labels import ALIGNS, Box, place
 from app.plots.terminal import as_text
 
 NAMES = ("anna", "b.c['d']", "x\\y", "<script>alert(1)</script> & Co", "datum.row || 1", "電影")

@@ -8,10 +8,10 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import insert, text
 
-from app.changes import Changes, announce
-from app.database import Database
+from app.database.database import Database
+from app.database.notifications import Changes, announce
+from app.database.tables import Catalog
 from app.errors import DatabaseUnusableError, Unavailable
-from app.tables import Catalog
 from tests.command_line import Run
 from tests.databases import url_for
 

@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import bindparam, select
 
-from app.database import Database
-from app.prepared import Prepared, PreparedReads
-from app.tables import Catalog
+from app.database.database import Database
+from app.database.prepared_statements import Prepared, PreparedReads
+from app.database.tables import Catalog
 
 _BY_NAME = Prepared(select(Catalog.title).where(Catalog.catalog == bindparam("catalog")))
 

@@ -17,9 +17,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app import ready_scores
-from app.prepared import Prepared, PreparedReads
-from app.worker import Worker
+from app.database.prepared_statements import Prepared, PreparedReads
+from app.scoring import fast_path
+from app.training.worker import Worker
 from benchmarks.machine import LOAD
 from benchmarks.speed import __main__ as run
 from benchmarks.speed import empty_route, growth, recommendations
@@ -272,7 +272,7 @@ def test_the_forgetful_application_reads_each_user_anew(
 ) -> None:
     path = f"/v1/catalogs/{class_catalog}"
     train(client, worker, path)
-    monkeypatch.setattr(ready_scores, "_REMEMBERED_BYTES", 1)  # set back at the test's end
+    monkeypatch.setattr(fast_path, "_REMEMBERED_BYTES", 1)  # set back at the test's end
     monkeypatch.setattr(empty_route, "create_app", FastAPI)
     empty_route.create_forgetful_app()
     asked: list[Prepared] = []

@@ -6,8 +6,8 @@ import pysqlite3.dbapi2
 import pytest
 from fastapi.testclient import TestClient
 
-from app import sqlite
-from app.sqlite_versions import may_write_together
+from app.database import sqlite
+from app.database.sqlite_versions import may_write_together
 from tests.command_line import Run
 
 pytestmark = pytest.mark.sqlite
@@ -41,10 +41,10 @@ def affected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def __enter__(self) -> None: ...
         def __exit__(self, *_: object) -> None: ...
 
-    monkeypatch.setattr("app.supervision.Supervisor", Supervisor)
-    monkeypatch.setattr("app.cli._run", lambda _server: started.append("web"))
+    monkeypatch.setattr("app.training.supervisor.Supervisor", Supervisor)
+    monkeypatch.setattr("app.cli.main._run", lambda _server: started.append("web"))
     monkeypatch.setattr("uvicorn.run", lambda **_: started.append("web"))  # of several
-    monkeypatch.setattr("app.cli.signal.signal", lambda *_: None)
+    monkeypatch.setattr("app.cli.main.signal.signal", lambda *_: None)
     return started
 
 

@@ -3,7 +3,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from app.worker import Worker
+from app.training.worker import Worker
 
 PUBLISHED_EMBEDDINGS = {
     "0": (0.9887, 0.2676, -0.7881),

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app import supervision
-from app.database import Database
-from app.supervision import Supervisor
+from app.database.database import Database
+from app.training import supervisor
+from app.training.supervisor import Supervisor
 
 
 class Running:
@@ -38,8 +38,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Running]:
         workers.append(Running())
         return workers[-1]
 
-    monkeypatch.setattr("app.supervision.subprocess.Popen", start)
-    monkeypatch.setattr(supervision, "_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr("app.training.supervisor.subprocess.Popen", start)
+    monkeypatch.setattr(supervisor, "_LOOK_SECONDS", 0.001)
     return workers
 
 

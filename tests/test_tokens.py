@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from app.tokens import hide, make_token, read_token
+from app.web.auth.tokens import hide, make_token, read_token
 
 DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 

@@ -18,7 +18,9 @@ from benchmarks.torture.processes import Processes
 APP = Path(__file__).parents[1] / "app"
 # Commits that no failpoint reaches, each with the reason why that is right.
 UNREACHED = {
-    "app.copying.copy_database": "into an empty database, in one transaction: who was cut off runs it again"
+    "app.operations.copying.copy_database": (
+        "into an empty database, in one transaction: who was cut off runs it again"
+    )
 }
 
 PARTS = {

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from app.database import Database
-from app.movies import delete_movie
+from app.catalogs.movies import delete_movie
+from app.catalogs.users import delete_user
+from app.database.database import Database
+from app.database.sqlite import find_driver, read_file
+from app.database.tables import Base
+from app.operations.verification import verify_file
 from app.settings import Settings
-from app.sqlite import find_driver, read_file
-from app.tables import Base
-from app.users import delete_user
-from app.verification import verify_file
 from tests.stored import change, store_two_catalogs
 
 pytestmark = pytest.mark.sqlite

@@ -8,23 +8,23 @@ import pytest
 import torch
 from sqlalchemy import Connection, delete, insert, select, update
 
-from app import publishing
-from app import worker as worker_module
-from app.catalogs import CatalogRow, put_catalog
-from app.database import Database
+from app.catalogs.catalogs import CatalogRow, put_catalog
+from app.catalogs.movies import put_movie
+from app.database.database import Database
+from app.database.tables import Catalog, Movie, Response, Training, User
 from app.errors import Unavailable
-from app.memory import Memory
-from app.movies import put_movie
-from app.responses import put_response
-from app.scores import score_movies
+from app.scoring.memory import Memory
+from app.scoring.model_cache import TrainedModels
+from app.scoring.responses import put_response
+from app.scoring.scores import score_movies
 from app.settings import Settings
-from app.snapshots import Snapshot, read_snapshot
-from app.tables import Catalog, Movie, Response, Training, User
-from app.trained_models import TrainedModels
-from app.trainings import TrainingRow, create_training, read_training
-from app.worker import Worker
-from models.gradient_descent import GradientDescent
-from models.trainer import Sizes, Step
+from app.training import publishing
+from app.training import worker as worker_module
+from app.training.dataset import Snapshot, read_snapshot
+from app.training.trainings import TrainingRow, create_training, read_training
+from app.training.worker import Worker
+from models.recommender.class_model.gradient_descent import GradientDescent
+from models.recommender.trainer import Sizes, Step
 
 
 def enqueue(database: Database, **options: object) -> int:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from app.plots.figures import Fit, LossCurve, Surface
-from models.mlp import MlpProblem, TrainedMlp
-from models.neuron import NeuronProblem, TrainedNeuron
+from models.notebook.mlp import MlpProblem, TrainedMlp
+from models.notebook.neuron import NeuronProblem, TrainedNeuron
 
 _SIDE = 25  # points of a surface's grid on each side
 _MARGIN = 0.1  # of the inputs' range, on each side

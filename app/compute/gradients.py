@@ -16,12 +16,12 @@ from app.compute.inputs import Name, Precision, Seed, Text, Variables, variable_
 from app.compute.limits import ComputeLimits
 from app.compute.numbers import ShownNumbers
 from app.compute.refusals import misplaced, placed_in_gradient
-from models import gradient
-from models.computation_graph import Edge, Node
-from models.differences import Table
-from models.gradient import Asked, Check
+from models.notebook.autograd import gradient
+from models.notebook.autograd.computation_graph import Edge, Node
+from models.notebook.autograd.differences import Table
+from models.notebook.autograd.gradient import Asked, Check
+from models.notebook.tensor_language.runtime.values import text_of
 from models.options import Options
-from models.tensor_language.values import text_of
 
 
 class GradientProblem(Options):

@@ -14,9 +14,9 @@ from app.compute.limits import ComputeLimits
 from app.compute.numbers import Numbers
 from app.compute.refusals import misplaced
 from app.errors import Place, TooLarge, pointer
+from models.notebook.tensor_language import Given, LanguageError, OperationError, Value, value_of
+from models.notebook.tensor_language.runtime.limits import Budget
 from models.options import LARGEST_SEED
-from models.tensor_language import Given, LanguageError, OperationError, Value, value_of
-from models.tensor_language.limits import Budget
 
 # The settings say how long a program may be; this bound makes pydantic see halves of surrogate pairs.
 Text = Annotated[str, Field(max_length=2**20)]

@@ -9,8 +9,8 @@ from pydantic_core import CoreSchema, to_json
 from typing_extensions import TypeAliasType
 
 if TYPE_CHECKING:
-    from models.tensor_language import Given
-    from models.tensor_language.values import Nested
+    from models.notebook.tensor_language import Given
+    from models.notebook.tensor_language.runtime.values import Nested
 
 _LARGEST_WHOLE = 2**63 - 1  # torch's own int64
 

@@ -1,7 +1,7 @@
 """The pool of the processes that compute. Does not know what they compute."""
 
 from app.compute.limits import ComputeLimits
-from app.compute.tasks import Task
+from app.compute.process import Task
 from app.errors import OverBudget
 from app.processes.pool import ProcessPool
 from app.processes.program import Program

@@ -15,9 +15,9 @@ from app.compute.inputs import DTYPES, Precision, Seed, Text, Variables, variabl
 from app.compute.limits import ComputeLimits
 from app.compute.numbers import ShownNumbers
 from app.compute.refusals import placed
+from models.notebook.tensor_language import Outcome, Program, Value, execute, parse, show
+from models.notebook.tensor_language.runtime.values import Listing, dtype_name, kind_of, text_of
 from models.options import Options
-from models.tensor_language import Outcome, Program, Value, execute, parse, show
-from models.tensor_language.values import Listing, dtype_name, kind_of, text_of
 
 # Variables with more numbers than this are shown by shape and text; the result is always whole.
 _SHOWN_NUMBERS = 10_000

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from app.compute.limits import ComputeLimits
-from app.garbage import importing
+from app.processes.garbage_collection import importing
 from app.processes.worker import answer_tasks, only_frames
 
 
@@ -19,7 +19,7 @@ def main(limits: ComputeLimits) -> None:
     with importing():
         import torch
 
-        from app.compute.tasks import answer, warm_up
+        from app.compute.process import answer, warm_up
 
         torch.set_num_threads(1)
         sink = only_frames()

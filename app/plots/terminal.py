@@ -1,8 +1,8 @@
 """Any figure as text for a terminal, of at most 72 columns where its tables have few. Knows no colour."""
 
 from app.plots.figures import Figure, Fit, Heatmap, LossCurve, ReliabilityDiagram, Scatter, ScoreMatrix
+from app.plots.text import fit_text, heatmap_text, reliability_text, scores_text
 from app.plots.text_plots import curve_text, scatter_text
-from app.plots.text_tables import fit_text, heatmap_text, reliability_text, scores_text
 
 
 def as_text(figure: Figure) -> str:

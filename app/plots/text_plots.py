@@ -4,7 +4,7 @@ from math import log10
 
 from app.plots.braille import Canvas
 from app.plots.figures import Entity, LossCurve, Scatter
-from app.plots.text_tables import fitted, table
+from app.plots.text import fitted, table
 
 _WIDTH, _HEIGHT = 62, 14  # characters inside of the axes
 _MARGIN = 10  # characters of the labels on the left

@@ -16,10 +16,10 @@ import structlog
 from pydantic import BaseModel
 
 from app.errors import Overloaded, SwitchedOff
+from app.observability.spans import span
 from app.processes.frames import HEAD_BYTES, Frame, Kind, read_head
 from app.processes.program import Program
 from app.processes.refusals import refusal_of
-from app.spans import span
 
 log = structlog.get_logger()
 

@@ -13,8 +13,8 @@ from io import FileIO
 from queue import SimpleQueue
 from typing import BinaryIO
 
+from app.observability.traces import print_trace
 from app.processes.frames import Frame, Kind, read_frame, write_frame
-from app.traces import print_trace
 
 Answer = Callable[[bytes, Callable[[bytes], None]], Frame]
 

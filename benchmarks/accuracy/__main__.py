@@ -23,7 +23,7 @@ from benchmarks.accuracy.splits import Question
 from benchmarks.accuracy.task import Floats, Task
 from benchmarks.folder import Folder
 from benchmarks.machine import machine
-from models.evaluation import reliability
+from models.recommender.evaluation import reliability
 
 _FEWEST, _MOST = 150, 260  # responses of the users who are relearned: 200, more or less
 _CONSOLE = Console()

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.accuracy.task import Floats, Rows
 
-_LEAST_SCORE = 1e-15  # as in models/evaluation.py
+_LEAST_SCORE = 1e-15  # as in models/recommender/evaluation.py
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from benchmarks.accuracy.bootstrap import Users
 from benchmarks.accuracy.contestants import LIKELY
 from benchmarks.accuracy.results import Figure, Row
 from benchmarks.accuracy.task import Floats
-from models.evaluation import evaluate
+from models.recommender.evaluation import evaluate
 
 _DRAWS = 200  # of responses, for the calibration error that chance alone brings
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.accuracy.task import Floats, Task
-from models import scoring
-from models.gradient_descent import GradientDescent, GradientDescentOptions
-from models.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
-from models.model import Model, Taste
-from models.responses import Responses
-from models.trainer import Learned, Step
+from models.recommender import scoring
+from models.recommender.class_model.gradient_descent import GradientDescent, GradientDescentOptions
+from models.recommender.data import Responses
+from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
+from models.recommender.model import Model, Taste
+from models.recommender.trainer import Learned, Step
 
 _DESCENT = GradientDescentOptions(loss="logistic", optimizer="adam", epochs=100)
 _SEED = 1

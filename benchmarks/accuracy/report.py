@@ -9,7 +9,7 @@ from benchmarks.accuracy.claims import claims
 from benchmarks.accuracy.contestants import LIKELY
 from benchmarks.accuracy.results import ColdStart, Figure, Relearning, Results, Split
 from benchmarks.documents import replaced, table
-from models.evaluation import Bin
+from models.recommender.evaluation import Bin
 
 _WIDTH = 40  # characters from a score of 0 to one of 1
 

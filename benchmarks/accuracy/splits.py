@@ -12,8 +12,8 @@ import torch
 
 from benchmarks.accuracy.task import Answers, Floats, Rows, Task
 from benchmarks.folder import Folder
-from models.holdout import Holdout, held_out, kept
-from models.responses import Responses
+from models.recommender.data import Responses
+from models.recommender.holdout import Holdout, held_out, kept
 
 SPLITS = {
     "random": Holdout(last_n=10, by="seed"),

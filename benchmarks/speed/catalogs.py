@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.responses import Responses
+from models.recommender.data import Responses
 
 _SEED = 1
 _EACH, _FEWEST, _MOST = 143, 20, 8000  # responses of a user: the mean, and the bounds

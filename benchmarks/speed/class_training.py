@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from app.demo import MOVIES, RESPONSES, SEED
+from app.cli.demo import MOVIES, RESPONSES, SEED
 from benchmarks.running import check
 from benchmarks.speed.lines import Goal, Line
 from benchmarks.speed.notebook import EmbeddingNetwork, pairs, train
 from benchmarks.speed.stopwatch import InTurn, said, seconds_of
-from models.gradient_descent import GradientDescent, GradientDescentOptions
-from models.responses import Responses
+from models.recommender.class_model.gradient_descent import GradientDescent, GradientDescentOptions
+from models.recommender.data import Responses
 
 _EPOCHS, _TIMES, _SAME = 1000, 5, 1e-5
 _GOAL = Goal("at least", 40, "times faster")

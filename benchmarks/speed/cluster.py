@@ -31,21 +31,21 @@ from typing import Any, ClassVar
 import torch
 from sqlalchemy import Connection, insert
 
-from app import vectors
-from app.catalogs import put_catalog
-from app.cluster import connected
-from app.database import Database
-from app.memory import Memory
-from app.outlines import read_outline
+from app.catalogs.catalogs import put_catalog
+from app.database import vectors
+from app.database.database import Database
+from app.database.tables import Movie, User
+from app.scoring.memory import Memory
 from app.settings import Settings
-from app.snapshots import read_snapshot
-from app.tables import Movie, User
+from app.training.dataset import read_snapshot
+from app.training.outlines import read_outline
+from app.training.ray.cluster import connected
 from benchmarks.running import check
 from benchmarks.speed import catalogs
 from benchmarks.speed.lines import Goal, Line
-from models.mixed_effects.half_steps import Common, Totals
-from models.mixed_effects.trainer import MixedEffects, MixedEffectsOptions, kept
-from models.trainer import Learned, Step
+from models.recommender.mixed_effects.half_steps import Common, Totals
+from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions, kept
+from models.recommender.trainer import Learned, Step
 
 _COUNT, _STEPS = 8_000_000, 4
 _ROOT = Path(__file__).parents[2]
@@ -207,7 +207,7 @@ def _apart(
     torch.set_num_threads(1)
     outline = read_outline(connection, 1, _MEMORY, trainer.sizes)
     with connected(settings):
-        from app.cluster_tasks import OnCluster, Place
+        from app.training.ray.tasks import OnCluster, Place
 
         class Weighed(OnCluster):
             """Counts the bytes of what is put into the cluster and left there."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from app.copying import Copied, copy_database
-from app.database import Database
+from app.database.database import Database
+from app.operations.copying import Copied, copy_database
 from benchmarks.running import check
 from benchmarks.speed.cluster import store
 from benchmarks.speed.lines import Goal, Line, missing

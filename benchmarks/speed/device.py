@@ -13,16 +13,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from app.demo import SEED
+from app.cli.demo import SEED
 from benchmarks.folder import Folder
 from benchmarks.running import check
 from benchmarks.speed import catalogs
 from benchmarks.speed.class_training import class_responses
 from benchmarks.speed.lines import Goal, Line, missing
 from benchmarks.speed.stopwatch import InTurn, said, seconds_of
-from models.responses import Responses
-from models.trainer import Learned, Trainer
-from models.trainers import make_trainer
+from models.recommender.data import Responses
+from models.recommender.trainer import Learned, Trainer
+from models.recommender.trainers import make_trainer
 
 _PROCESSOR = "the processor"
 _APART = Goal("at most", 1e-4, "of a logit apart, at most")

@@ -11,9 +11,9 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
-from app import ready_scores
-from app.cli import server_options
+from app.cli.main import server_options
 from app.main import create_app_from_environment
+from app.scoring import fast_path
 from app.settings import Settings
 
 PATH = "/empty"
@@ -28,7 +28,7 @@ def create_app() -> FastAPI:
 
 def create_forgetful_app() -> FastAPI:
     """Return the same, but no user is remembered from one request to the next."""
-    ready_scores._REMEMBERED_BYTES = 0  # noqa: SLF001 - no user of a real service needs it
+    fast_path._REMEMBERED_BYTES = 0  # noqa: SLF001 - no user of a real service needs it
     return create_app()
 
 

@@ -28,9 +28,9 @@ from torch import Tensor
 from benchmarks.running import check
 from benchmarks.speed import catalogs
 from benchmarks.speed.lines import Goal, Line
-from models.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
-from models.responses import Responses
-from models.trainer import Learned, Step
+from models.recommender.data import Responses
+from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
+from models.recommender.trainer import Learned, Step
 
 _TIMES = {500_000: 3, 2_000_000: 3, 8_000_000: 1, 20_000_000: 1}  # how often each is learned
 _STEPS, _TO_THE_END = 4, 200

@@ -22,8 +22,8 @@ import numpy.typing as npt
 import polars as pl
 import pysqlite3.dbapi2
 
-from app.database import Database
-from app.import_formats import CONTENT_TYPES, Format
+from app.catalogs.imports.import_formats import CONTENT_TYPES, Format
+from app.database.database import Database
 from benchmarks.running import check
 from benchmarks.speed.client import Client
 from benchmarks.speed.lines import Goal, Line
@@ -35,8 +35,8 @@ _REPETITIONS = 3
 _LOOK_EACH = 0.02  # seconds between two looks at the processes' memory
 _GOALS = {Format.CSV: 0.35, Format.NDJSON: 0.25, Format.PARQUET: 0.35}
 _WORDS = {Format.CSV: "CSV", Format.NDJSON: "NDJSON", Format.PARQUET: "Parquet"}
-# The pages that SQLite keeps during an import, up to this (`app.imports`): a quarter of the rows does not
-# fill them. Nothing else may grow with the rows.
+# The pages that SQLite keeps during an import, up to this (`app.catalogs.imports.store`): a quarter of the
+# rows does not fill them. Nothing else may grow with the rows.
 _FLAT = Goal("at most", 48, "MiB more: SQLite's cache")
 
 _BARE_TABLE = (

@@ -19,12 +19,12 @@ from benchmarks.folder import Folder
 from benchmarks.running import check
 from benchmarks.speed.lines import Goal, Line
 from benchmarks.speed.stopwatch import InTurn, said, seconds_of
-from models.mixed_effects import users
-from models.mixed_effects.blocks import Batch, Cut
-from models.mixed_effects.items import Items
-from models.mixed_effects.predictor import Predictor
-from models.mixed_effects.priors import Prior
-from models.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
+from models.recommender.mixed_effects import users
+from models.recommender.mixed_effects.blocks import Batch, Cut
+from models.recommender.mixed_effects.items import Items
+from models.recommender.mixed_effects.predictor import Predictor
+from models.recommender.mixed_effects.priors import Prior
+from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
 
 WORK = "multiply-adds a second in mixed_effects' inner loop, ml-latest-small"
 AGAINST = "a bare torch batched matmul of the same shapes"

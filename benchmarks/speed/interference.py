@@ -43,7 +43,7 @@ def measure(movielens: Path) -> Iterator[Line]:
         train_movielens(movielens, folder)
         truth = Truth.of(folder)
         paths = score_paths(truth)
-        with running(["app.cli", "serve"], folder, QUIET) as service:
+        with running(["app.cli.main", "serve"], folder, QUIET) as service:
             service.wait_until_ready()
             check_scores(service, truth, paths)
             _prepare_import(service)

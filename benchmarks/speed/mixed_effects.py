@@ -18,7 +18,7 @@ from benchmarks.folder import Folder
 from benchmarks.running import check
 from benchmarks.speed.lines import Goal, Line, missing
 from benchmarks.speed.stopwatch import InTurn, said
-from models.evaluation import evaluate
+from models.recommender.evaluation import evaluate
 
 
 class PeerError(RuntimeError):

@@ -22,12 +22,12 @@ from torch import Tensor
 from benchmarks.running import check
 from benchmarks.speed.lines import Goal, Line, missing
 from benchmarks.speed.stopwatch import seconds_of
-from models.dot_product import DotProduct
-from models.model import Taste
-from models.objective import Objective
-from models.scoring import Best
-from models.shortlist import LIMIT, Recall, Shortlist, each_alone
-from models.shortlist import measure as measure_recall
+from models.recommender.class_model.dot_product import DotProduct
+from models.recommender.class_model.objective import Objective
+from models.recommender.model import Taste
+from models.recommender.scoring import Best
+from models.recommender.shortlist import LIMIT, Recall, Shortlist, each_alone
+from models.recommender.shortlist import measure as measure_recall
 
 MOVIES, DIMENSIONS = 3_000_000, 64
 BRUTE_FORCE = "every movie, as the service looks at them"

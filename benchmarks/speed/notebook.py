@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn, optim
 
-from models.responses import Responses
+from models.recommender.data import Responses
 
 _RATE, _PENALTY = 0.1, 1 / 5
 

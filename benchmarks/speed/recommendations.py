@@ -21,7 +21,7 @@ from benchmarks.speed.lines import Goal, Line, middle, missing
 from benchmarks.speed.load import MISSING, Load, LoadError, can_load, load
 from benchmarks.speed.peers.recommender import Recommender
 from benchmarks.speed.served import CATALOG, Truth, running, serving_with_empty_route, train_movielens
-from models.mixed_effects.model import MixedEffectsModel
+from models.recommender.mixed_effects.model import MixedEffectsModel
 from tests.live import Service
 
 WORK = "`GET …/recommendations?limit=10` over {} movies, 16 connections"

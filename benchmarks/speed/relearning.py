@@ -17,20 +17,20 @@ import pysqlite3.dbapi2
 from sqlalchemy import func, select
 from torch import Tensor
 
-from app.catalogs import find_catalog
-from app.database import Database
-from app.embeddings import find_serving
-from app.movielens import import_movielens
-from app.relearning import Answers, read_answers
-from app.tables import Movie, Response, User
-from app.trained_models import TrainedModel, TrainedModels
+from app.catalogs.catalogs import find_catalog
+from app.catalogs.imports.movielens import import_movielens
+from app.database.database import Database
+from app.database.tables import Movie, Response, User
+from app.scoring.embeddings import find_serving
+from app.scoring.fold_in import Answers, read_answers
+from app.scoring.model_cache import TrainedModel, TrainedModels
 from benchmarks.running import check
 from benchmarks.speed.client import Client
 from benchmarks.speed.lines import Goal, Line
 from benchmarks.speed.served import CATALOG
 from benchmarks.speed.stopwatch import percentiles, said, seconds_of
-from models.model import Model, Taste
-from models.scoring import scores
+from models.recommender.model import Model, Taste
+from models.recommender.scoring import scores
 from tests.live import serving
 
 _FEWEST, _MOST = 180, 220  # responses of the users who answer

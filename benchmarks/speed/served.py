@@ -16,12 +16,12 @@ import torch
 from sqlalchemy import select
 from torch import Tensor
 
-from app.catalogs import find_catalog
-from app.database import Database
-from app.embeddings import find_serving, read_taste
-from app.tables import Response, User
-from app.trained_models import TrainedModel, TrainedModels
-from models.model import Taste
+from app.catalogs.catalogs import find_catalog
+from app.database.database import Database
+from app.database.tables import Response, User
+from app.scoring.embeddings import find_serving, read_taste
+from app.scoring.model_cache import TrainedModel, TrainedModels
+from models.recommender.model import Taste
 from tests.live import Service, free_port, stop
 
 CATALOG = "movielens"
@@ -30,7 +30,7 @@ QUIET = {"LIKELY_LOG_LEVEL": "warning", "LIKELY_COMPUTE_PROCESSES": "0", "LIKELY
 
 def train_movielens(movielens: Path, folder: Path, trainer: str = "mixed_effects") -> None:
     """Import the folder into a new database, and train it."""
-    command = [sys.executable, "-m", "app.cli"]
+    command = [sys.executable, "-m", "app.cli.main"]
     options = ["--epochs", "20", "--loss", "logistic"] if trainer == "gradient_descent" else []
     for arguments in (
         ["import", "movielens", str(movielens)],

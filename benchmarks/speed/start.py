@@ -56,7 +56,7 @@ def measure(movielens: Path) -> Iterator[Line]:
 def _serve(folder: Path, truth: Truth) -> _Started:
     """Return the seconds until /readyz answers 200, and the resident MiB of the web process in use."""
     started = time.perf_counter()
-    with running(["app.cli", "serve"], folder, {}) as service:
+    with running(["app.cli.main", "serve"], folder, {}) as service:
         service.wait_until_ready()
         seconds = time.perf_counter() - started
         check_scores(service, truth, score_paths(truth)[:_USERS])

@@ -20,11 +20,11 @@ import alembic.config
 import httpx2
 from sqlalchemy import Connection
 
-from app.backups import back_up, restore
-from app.database import MIGRATIONS, Database, find_revisions
+from app.database.database import MIGRATIONS, Database, find_revisions
+from app.database.sqlite import read_file
+from app.operations.backups import back_up, restore
+from app.operations.verification import verify_file
 from app.settings import Settings
-from app.sqlite import read_file
-from app.verification import verify_file
 from benchmarks.torture.figures import Figure
 from tests.live import Service, serving
 from tests.stored import store_two_catalogs

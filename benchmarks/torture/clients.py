@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from app.catalogs import put_catalog
-from app.database import Database
-from app.movies import put_movie
-from app.responses import put_response
-from app.trained_models import TrainedModels
+from app.catalogs.catalogs import put_catalog
+from app.catalogs.movies import put_movie
+from app.database.database import Database
+from app.scoring.model_cache import TrainedModels
+from app.scoring.responses import put_response
 from benchmarks.running import percentile
 from benchmarks.torture.client import Client, Lost, Reply
 from benchmarks.torture.figures import Figure

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from app.database import Database
+from app.database.database import Database
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -26,7 +26,7 @@ _DATABASE = {
     "postgresql",
     "traced_database",
 }  # commit for all others, who are asked for
-MIGRATION = "app.database.Database.migrate"
+MIGRATION = "app.database.database.Database.migrate"
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,13 @@ def _die(armed: Armed) -> None:
 
 
 def _boundary() -> str:
-    """Return the innermost function of the application, outside of app.database, that is running."""
+    """Return the innermost function of the application, outside of app.database.database, that is running."""
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - the only way to a caller's name
     while frame is not None:
         module = str(frame.f_globals.get("__name__"))
-        if module.startswith("app.") and module != "app.database":
+        if module.startswith("app.") and module != "app.database.database":
             return f"{module}.{frame.f_code.co_qualname}"
-        if frame.f_code.co_name == "migrate" and module == "app.database":
+        if frame.f_code.co_name == "migrate" and module == "app.database.database":
             return MIGRATION
         frame = frame.f_back
     return ""

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from app.database import Database
-from app.demo import load_class
-from app.keys import Scope, create_key
+from app.cli.demo import load_class
+from app.database.database import Database
+from app.web.auth.api_keys import Scope, create_key
 from benchmarks.running import train_class
 from benchmarks.torture.figures import Figure
 from tests.live import Service, serving

@@ -21,15 +21,15 @@ from typing import Any
 from fastapi import FastAPI
 from sqlalchemy import select
 
-from app.database import Database
-from app.demo import load_class
-from app.keys import Scope, create_key, revoke_key
+from app.cli.demo import load_class
+from app.database.database import Database
+from app.database.tables import ApiKey, Base
 from app.main import create_app
 from app.settings import Settings
-from app.tables import ApiKey, Base
-from app.tokens import make_token
-from app.trainings import create_training
-from app.worker import Worker
+from app.training.trainings import create_training
+from app.training.worker import Worker
+from app.web.auth.api_keys import Scope, create_key, revoke_key
+from app.web.auth.tokens import make_token
 from benchmarks.torture.asgi import Answered, Asked, Header, ask
 from benchmarks.torture.figures import Figure
 

@@ -16,11 +16,11 @@ from tempfile import TemporaryDirectory
 
 from pysqlite3 import dbapi2 as sqlite3
 
-from app.database import Database
-from app.demo import CATALOG, SEED
+from app.cli.demo import CATALOG, SEED
+from app.database.database import Database
 from app.settings import Settings
-from app.trainings import create_training
-from app.worker import Worker
+from app.training.trainings import create_training
+from app.training.worker import Worker
 from benchmarks.running import check, store_class
 from benchmarks.torture.figures import Figure
 from benchmarks.torture.hostile import LINGER

@@ -25,9 +25,9 @@ from tempfile import TemporaryDirectory
 
 import httpx2
 
+from app.database.sqlite import find_driver
+from app.operations.verification import verify_file
 from app.settings import Settings
-from app.sqlite import find_driver
-from app.verification import verify_file
 from benchmarks.torture.figures import Figure
 from benchmarks.torture.ledger import Ledger
 from tests.live import Service, serving

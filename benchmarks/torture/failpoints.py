@@ -16,17 +16,20 @@ from typing import Literal
 
 from sqlalchemy import select
 
-from app import cli, key_commands, keys, leases, terminal
-from app import worker as worker_module
-from app.catalogs import delete_catalog, put_catalog
-from app.database import Database
-from app.demo import load_class
-from app.import_formats import Format
+from app.catalogs.catalogs import delete_catalog, put_catalog
+from app.catalogs.imports.import_formats import Format
+from app.cli import keys as key_commands
+from app.cli import main, output
+from app.cli.demo import load_class
+from app.database.database import Database
+from app.database.tables import Training
 from app.settings import Settings
-from app.supervision import Supervisor
-from app.tables import Training
-from app.trainings import cancel_training, create_training
-from app.worker import Worker
+from app.training import leases
+from app.training import worker as worker_module
+from app.training.supervisor import Supervisor
+from app.training.trainings import cancel_training, create_training
+from app.training.worker import Worker
+from app.web.auth import api_keys
 from benchmarks.torture.client import Client, Lost, Reply
 from benchmarks.torture.commits import MIGRATION, Armed
 from benchmarks.torture.figures import Figure
@@ -64,7 +67,7 @@ _TRAINING = {"trainer": "gradient_descent", "seed": 3, "options": {"epochs": 9}}
 IMPORTS = [
     Asked(
         "movies are imported",
-        "app.importing.tasks.run_import",
+        "app.catalogs.imports.process.run_import",
         "POST",
         f"{CLASS}/movies:import",
         _MOVIES,
@@ -72,7 +75,7 @@ IMPORTS = [
     ),
     Asked(
         "responses are imported",
-        "app.importing.tasks.run_import",
+        "app.catalogs.imports.process.run_import",
         "POST",
         f"{CLASS}/responses:import",
         _ANSWERS,
@@ -82,58 +85,62 @@ IMPORTS = [
 
 REQUESTS = [
     Asked(
-        "a catalog is made", "app.routes.catalogs.put_catalog", "PUT", "/v1/catalogs/n", {"dimensions": ["a"]}
+        "a catalog is made",
+        "app.catalogs.catalog_routes.put_catalog",
+        "PUT",
+        "/v1/catalogs/n",
+        {"dimensions": ["a"]},
     ),
     Asked(
         "a catalog's title is replaced",
-        "app.routes.catalogs.put_catalog",
+        "app.catalogs.catalog_routes.put_catalog",
         "PUT",
         CLASS,
         {"title": "T", "dimensions": ["violence", "positive message", "language"]},
     ),
-    Asked("a catalog is deleted", "app.routes.catalogs.delete_catalog", "DELETE", CLASS),
+    Asked("a catalog is deleted", "app.catalogs.catalog_routes.delete_catalog", "DELETE", CLASS),
     Asked(
         "a training is promoted",
-        "app.routes.catalogs.promote_training",
+        "app.catalogs.catalog_routes.promote_training",
         "PUT",
         f"{CLASS}/serving",
         {"training": 1},
     ),
     Asked(
-        "a movie is made", "app.routes.movies.put_movie", "PUT", f"{CLASS}/movies/m9", {"vector": [1, 1, 1]}
+        "a movie is made", "app.catalogs.routes.put_movie", "PUT", f"{CLASS}/movies/m9", {"vector": [1, 1, 1]}
     ),
     Asked(
         "a movie is replaced",
-        "app.routes.movies.put_movie",
+        "app.catalogs.routes.put_movie",
         "PUT",
         f"{CLASS}/movies/m0",
         {"vector": [1, 1, 1]},
     ),
-    Asked("a movie is deleted", "app.routes.movies.delete_movie", "DELETE", f"{CLASS}/movies/m0"),
+    Asked("a movie is deleted", "app.catalogs.routes.delete_movie", "DELETE", f"{CLASS}/movies/m0"),
     Asked(
         "somebody's first response",
-        "app.routes.responses._put",
+        "app.scoring.response_routes._put",
         "PUT",
         f"{CLASS}/users/new/responses/m0",
         {"response": 1, "timestamp": 5},
     ),
     Asked(
         "a response is replaced",
-        "app.routes.responses._put",
+        "app.scoring.response_routes._put",
         "PUT",
         f"{CLASS}/users/0/responses/m0",
         {"response": 0.25, "timestamp": 5},
     ),
     Asked(
         "a response is taken back",
-        "app.routes.responses.delete_response",
+        "app.scoring.response_routes.delete_response",
         "DELETE",
         f"{CLASS}/users/0/responses/m0",
     ),
-    Asked("a user is deleted", "app.routes.users.delete_user", "DELETE", f"{CLASS}/users/0"),
+    Asked("a user is deleted", "app.catalogs.user_routes.delete_user", "DELETE", f"{CLASS}/users/0"),
     Asked(
         "a training is asked for",
-        "app.routes.trainings.create_training",
+        "app.training.routes.create_training",
         "POST",
         f"{CLASS}/trainings",
         _TRAINING,
@@ -141,7 +148,7 @@ REQUESTS = [
     ),
     Asked(
         "a training is cancelled",
-        "app.routes.trainings.cancel_training",
+        "app.training.routes.cancel_training",
         "POST",
         f"{CLASS}/trainings/3:cancel",
         None,
@@ -172,7 +179,7 @@ def _without_responses(database: Database) -> None:
 
 
 def _left_behind(database: Database) -> None:
-    from app.imports import import_responses
+    from app.catalogs.imports.store import import_responses
 
     with tempfile.NamedTemporaryFile() as file, database.writing() as connection:
         file.write(_ANSWERS)
@@ -182,11 +189,11 @@ def _left_behind(database: Database) -> None:
 
 
 WORK = [
-    Work("a training is claimed", "app.worker.Worker._claim", _nothing),
-    Work("steps are reported", "app.worker.Reporter._write_regularly", _nothing),
-    Work("a training is published", "app.publishing.Publication._publish_once", _nothing),
-    Work("a training fails", "app.worker.Worker._under", _without_responses),
-    Work("embeddings are relearned", "app.worker.Worker._relearn_in", _left_behind),
+    Work("a training is claimed", "app.training.worker.Worker._claim", _nothing),
+    Work("steps are reported", "app.training.worker.Reporter._write_regularly", _nothing),
+    Work("a training is published", "app.training.publishing.Publication._publish_once", _nothing),
+    Work("a training fails", "app.training.worker.Worker._under", _without_responses),
+    Work("embeddings are relearned", "app.training.worker.Worker._relearn_in", _left_behind),
 ]
 
 
@@ -207,7 +214,7 @@ def _without_class(database: Database) -> None:
 
 
 def _load_class() -> None:
-    cli.demo()
+    main.demo()
 
 
 def _import_movielens() -> None:
@@ -219,7 +226,7 @@ def _import_movielens() -> None:
         (folder / "ratings.csv").write_text(
             "userId,movieId,rating,timestamp\n1,1,5.0,7\n2,1,1.0,8\n2,2,4.0,9\n"
         )
-        cli.import_movielens(folder)
+        main.import_movielens(folder)
 
 
 def _claimed(database: Database) -> None:
@@ -243,17 +250,17 @@ def _give_up_relearning() -> None:
 
 
 def _create_key() -> None:
-    key_commands.create(scope=[keys.Scope.READ], label="l", expires_days=None)
+    key_commands.create(scope=[api_keys.Scope.READ], label="l", expires_days=None)
 
 
 def _with_key(database: Database) -> None:
     with database.writing() as connection:
-        keys.create_key(connection, "l", {keys.Scope.READ}, None)
+        api_keys.create_key(connection, "l", {api_keys.Scope.READ}, None)
 
 
 def _revoke_key() -> None:
     with Database(Settings().database_url).reading() as connection:
-        (key,) = keys.list_keys(connection)
+        (key,) = api_keys.list_keys(connection)
     key_commands.revoke(key.key)
 
 
@@ -265,22 +272,29 @@ def _without_trainings(database: Database) -> None:
 def _train() -> None:
     settings = Settings()
     database = Database.migrated(settings.database_url)
-    terminal.run_training(database, settings, "class", "gradient_descent", {"epochs": 9}, 3, serve=True)
+    output.run_training(database, settings, "class", "gradient_descent", {"epochs": 9}, 3, serve=True)
 
 
 def _cancel_training() -> None:
-    terminal._cancel(Database.migrated(Settings().database_url), "class", 3)  # noqa: SLF001 - as Ctrl-C does
+    output._cancel(Database.migrated(Settings().database_url), "class", 3)  # noqa: SLF001 - as Ctrl-C does
 
 
 COMMANDS = [
-    Command("the class is loaded", "app.cli.demo", _without_class, _load_class),
-    Command("MovieLens is imported", "app.movielens.import_movielens", _nothing, _import_movielens),
-    Command("leases end", "app.supervision.Supervisor._expire_leases", _claimed, _expire_leases),
-    Command("relearning fails", "app.worker.Worker._stop_looking", _left_behind, _give_up_relearning),
-    Command("an API key is made", "app.key_commands.create", _nothing, _create_key, anew=True),
-    Command("an API key is revoked", "app.key_commands.revoke", _with_key, _revoke_key),
-    Command("a terminal trains", "app.terminal.run_training", _without_trainings, _train, anew=True),
-    Command("a terminal gives up", "app.terminal._cancel", _nothing, _cancel_training),
+    Command("the class is loaded", "app.cli.main.demo", _without_class, _load_class),
+    Command(
+        "MovieLens is imported",
+        "app.catalogs.imports.movielens.import_movielens",
+        _nothing,
+        _import_movielens,
+    ),
+    Command("leases end", "app.training.supervisor.Supervisor._expire_leases", _claimed, _expire_leases),
+    Command(
+        "relearning fails", "app.training.worker.Worker._stop_looking", _left_behind, _give_up_relearning
+    ),
+    Command("an API key is made", "app.cli.keys.create", _nothing, _create_key, anew=True),
+    Command("an API key is revoked", "app.cli.keys.revoke", _with_key, _revoke_key),
+    Command("a terminal trains", "app.cli.output.run_training", _without_trainings, _train, anew=True),
+    Command("a terminal gives up", "app.cli.output._cancel", _nothing, _cancel_training),
 ]
 
 
@@ -390,7 +404,7 @@ class Tried:
             self._kill(copy, copy.worker, work.boundary, side)
             copy.bury("w")
             if _waiting(copy.folder):
-                again = "app.worker.Worker._claim" if _unfinished(copy.folder) else work.boundary
+                again = "app.training.worker.Worker._claim" if _unfinished(copy.folder) else work.boundary
                 self._kill(copy, copy.worker, again, side, recovering=True)
                 copy.bury("w")
             _finish(copy)
@@ -425,7 +439,7 @@ class Tried:
         """Ask the worker to end amid a training, and kill it as it gives that back."""
         with self._copy(_long_training) as copy:
             told = copy.folder / "told"
-            worker = copy.worker("w", Armed("app.worker.Worker._under", side, told))
+            worker = copy.worker("w", Armed("app.training.worker.Worker._under", side, told))
             _wait_for(lambda: _status(copy.folder, 4) == "running")
             worker.terminate()
             self._note(worker, told, f"{side}: a training is given back")
@@ -433,7 +447,7 @@ class Tried:
             if _status(copy.folder, 4) != expected:
                 self.broken.append(f"{side}: a training is given back: it is {_status(copy.folder, 4)}")
             copy.bury("w")
-            self._kill(copy, copy.worker, "app.worker.Worker._claim", side, recovering=True)
+            self._kill(copy, copy.worker, "app.training.worker.Worker._claim", side, recovering=True)
             copy.bury("w")
             copy.worker("another")
             _wait_for(lambda: _status(copy.folder, 4) == "running")

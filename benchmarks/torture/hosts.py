@@ -19,8 +19,8 @@ from threading import Event
 from sqlalchemy import Engine, create_engine, select, text
 from sqlalchemy.pool import NullPool
 
-from app.database import Database
-from app.tables import Movie, Response, User
+from app.database.database import Database
+from app.database.tables import Movie, Response, User
 from benchmarks.running import percentile
 from benchmarks.torture.client import Client, Lost
 from benchmarks.torture.clients import make_catalog

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from app.importing.tasks import ImportLimits
-from app.importing.worker import main
+from app.catalogs.imports.process import ImportLimits
+from app.catalogs.imports.worker import main
 from benchmarks.torture.commits import Armed, arm
 
 _ARMED = "TORTURE_ARMED"

@@ -21,12 +21,21 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
-from app.catalogs import put_catalog
-from app.database import Database
-from app.movies import put_movie
-from app.responses import put_response
-from app.tables import Movie, Response, Serving, Training, TrainingState, TrainingStep, User, UserEmbedding
-from app.trained_models import TrainedModels
+from app.catalogs.catalogs import put_catalog
+from app.catalogs.movies import put_movie
+from app.database.database import Database
+from app.database.tables import (
+    Movie,
+    Response,
+    Serving,
+    Training,
+    TrainingState,
+    TrainingStep,
+    User,
+    UserEmbedding,
+)
+from app.scoring.model_cache import TrainedModels
+from app.scoring.responses import put_response
 from benchmarks.torture.client import Client, Lost, Reply
 from benchmarks.torture.figures import Figure
 from benchmarks.torture.processes import Processes, Whole, kill, processes, wait_until_ready

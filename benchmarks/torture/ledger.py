@@ -12,8 +12,8 @@ from random import Random
 import httpx2
 from sqlalchemy import func, select
 
-from app.sqlite import read_file
-from app.tables import Movie, Response, User
+from app.database.sqlite import read_file
+from app.database.tables import Movie, Response, User
 from tests.live import Service
 
 _RESPONSES = "/v1/catalogs/class/users/{user}/responses/{movie}"

@@ -1,8 +1,8 @@
 """The service's processes, forked from one that has imported everything: hundreds can be killed in minutes.
 
-A web process is `create_app` under uvicorn and a worker is `app.worker.Worker`, as `likely serve` has them;
-only the seconds in which Python imports torch are left out. `Whole` is `likely serve` itself. Does not know
-when anything is killed, nor what is asked.
+A web process is `create_app` under uvicorn and a worker is `app.training.worker.Worker`, as `likely serve`
+has them; only the seconds in which Python imports torch are left out. `Whole` is `likely serve` itself. Does
+not know when anything is killed, nor what is asked.
 """
 
 import os
@@ -17,8 +17,8 @@ from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from app import leases
-from app.database import Database
+from app.database.database import Database
+from app.training import leases
 from benchmarks.torture.client import Client, Lost
 from benchmarks.torture.commits import Armed, arm
 from benchmarks.torture.importers import dying_importers
@@ -28,7 +28,13 @@ READY_WITHIN = 60.0
 
 _FORKS = get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    ["app.imports", "app.main", "app.worker", "uvicorn", "benchmarks.torture.processes"]
+    [
+        "app.catalogs.imports.store",
+        "app.main",
+        "app.training.worker",
+        "uvicorn",
+        "benchmarks.torture.processes",
+    ]
 )
 
 
@@ -131,7 +137,7 @@ class Whole:
     def __init__(self, processes: Processes, port: int, *flags: str) -> None:
         with processes.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                [sys.executable, "-m", "app.cli", "serve", "--port", str(port), *flags],
+                [sys.executable, "-m", "app.cli.main", "serve", "--port", str(port), *flags],
                 env={**os.environ, **processes.environment},
                 stdout=log,
                 stderr=log,
@@ -176,9 +182,9 @@ def _serve(
 ) -> None:
     import uvicorn
 
-    from app.cli import server_options
-    from app.logs import configure_logs
+    from app.cli.main import server_options
     from app.main import create_app
+    from app.observability.logs import configure_logs
     from app.settings import Settings
 
     _begin(environment, log, armed)
@@ -190,9 +196,9 @@ def _serve(
 
 
 def _work(environment: Mapping[str, str], log: Path, name: str, armed: Armed | None) -> None:
-    from app.logs import configure_logs
+    from app.observability.logs import configure_logs
     from app.settings import Settings
-    from app.worker import Worker
+    from app.training.worker import Worker
 
     _begin(environment, log, armed)
     settings = Settings()

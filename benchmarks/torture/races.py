@@ -18,12 +18,12 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, func, select
 
-from app import leases
-from app.database import Database
-from app.demo import load_class
-from app.leases import Lease, LeaseLostError
-from app.tables import Serving, Training, TrainingState, TrainingStep, UserEmbedding
-from app.trainings import create_training
+from app.cli.demo import load_class
+from app.database.database import Database
+from app.database.tables import Serving, Training, TrainingState, TrainingStep, UserEmbedding
+from app.training import leases
+from app.training.leases import Lease, LeaseLostError
+from app.training.trainings import create_training
 from benchmarks.torture.figures import Figure
 from benchmarks.torture.processes import Processes, processes
 from benchmarks.torture.states import opened
@@ -151,7 +151,7 @@ class Racing:
 def _work(name: str, notes: str) -> None:
     """Be a worker that notes each write under a lease, while the database is locked for it."""
     from app.settings import Settings
-    from app.worker import Worker
+    from app.training.worker import Worker
 
     write = leases._write  # noqa: SLF001 - the one door of all writes under a lease
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, select
 
-from app.database import Database
-from app.tables import Base
+from app.database.database import Database
+from app.database.tables import Base
 
 # What tells when and by whom, and not what, or is drawn at random. An answer that is kept shows a time of its
 # training.

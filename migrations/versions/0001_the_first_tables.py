@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from app.tables import Key, text
+from app.database.tables import Key, text
 
 revision = "0001"
 down_revision = None

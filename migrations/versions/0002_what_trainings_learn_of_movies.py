@@ -6,7 +6,7 @@ Columns come and go in place: to copy a table, as Alembic's batches do, would de
 import sqlalchemy as sa
 from alembic import op
 
-from app.tables import Key
+from app.database.tables import Key
 
 revision = "0002"
 down_revision = "0001"

@@ -6,7 +6,7 @@ Going back forgets them all, and a service that is reached from its own machine 
 import sqlalchemy as sa
 from alembic import op
 
-from app.tables import Key, text
+from app.database.tables import Key, text
 
 revision = "0003"
 down_revision = "0002"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from app.tables import Key, text
+from app.database.tables import Key, text
 
 revision = "0004"
 down_revision = "0003"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, ViewportSize, expect, sync_playwright
 
-from app.demo import SEED
+from app.cli.demo import SEED
 from tests.browser.catalogs import EVERYTHING, load_class_trained
 from tests.browser.views import Console
 from tests.checkout import ROOT

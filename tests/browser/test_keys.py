@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.database import Database
-from app.keys import Scope, create_key
+from app.database.database import Database
+from app.web.auth.api_keys import Scope, create_key
 from tests.browser.catalogs import EVERYTHING, load_class_trained
 from tests.browser.views import Console, number_in
 from tests.browser.watch import Watch

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 import pytest
 import torch
 
-from models.trainer import Trainer
-from models.trainers import make_trainer
+from models.recommender.trainer import Trainer
+from models.recommender.trainers import make_trainer
 
 Choice = tuple[str, Mapping[str, object]]
 

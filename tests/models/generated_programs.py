@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from models.gradient import Asked, differentiate
-from models.tensor_language import LanguageError, Value, run, show
+from models.notebook.autograd.gradient import Asked, differentiate
+from models.notebook.tensor_language import LanguageError, Value, run, show
 from tests.models.operation_forms import FORMS, Array, Form, Operands
 
 _LARGE = 50.0

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn, optim
 from torch.autograd import functional
 
-from models.model import Model
-from models.objective import LossName, PenaltyName
-from models.responses import Responses
-from models.trainer import Learned, Step, Trainer
+from models.recommender.class_model.objective import LossName, PenaltyName
+from models.recommender.data import Responses
+from models.recommender.model import Model
+from models.recommender.trainer import Learned, Step, Trainer
 
 CLASS_VECTORS = ((0.6, 0.4, -0.2), (-0.7, 0.8, -0.7), (0.8, -0.75, 0.9))
 

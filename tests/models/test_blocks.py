@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from models.mixed_effects import blocks
-from models.mixed_effects.blocks import Cut
-from models.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
-from models.responses import Responses
+from models.recommender.data import Responses
+from models.recommender.mixed_effects import blocks
+from models.recommender.mixed_effects.blocks import Cut
+from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
 from tests.models.problems import dense_responses, generator, random_responses, unheard
 
 DATA = random_responses(1, users=40, items=30, dimensions=4)

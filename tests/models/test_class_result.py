@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn, optim
 
-from models.gradient_descent import GradientDescent, GradientDescentOptions
-from models.objective import LossName, PenaltyName
-from models.responses import Responses
-from models.scoring import logits, scores
-from models.trainer import Learned, Step
+from models.recommender.class_model.gradient_descent import GradientDescent, GradientDescentOptions
+from models.recommender.class_model.objective import LossName, PenaltyName
+from models.recommender.data import Responses
+from models.recommender.scoring import logits, scores
+from models.recommender.trainer import Learned, Step
 from tests.models.problems import (
     CLASS_VECTORS,
     class_responses,

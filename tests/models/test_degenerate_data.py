@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from models.responses import Responses
-from models.trainer import Step, Trainer
+from models.recommender.data import Responses
+from models.recommender.trainer import Step, Trainer
 from tests.models.problems import dense_responses, generator, masked_responses, model_of, rows_of
 
 

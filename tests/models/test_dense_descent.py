@@ -3,10 +3,14 @@
 import pytest
 import torch
 
-from models.dense_descent import DenseDescent, is_small
-from models.gradient_descent import GradientDescent, GradientDescentOptions, SparseDescent
-from models.objective import LossName, Objective, PenaltyName
-from models.responses import Responses
+from models.recommender.class_model.dense_descent import DenseDescent, is_small
+from models.recommender.class_model.gradient_descent import (
+    GradientDescent,
+    GradientDescentOptions,
+    SparseDescent,
+)
+from models.recommender.class_model.objective import LossName, Objective, PenaltyName
+from models.recommender.data import Responses
 from tests.models.problems import generator, random_responses
 
 SMALL = random_responses(1, users=8, items=20, dimensions=4)

@@ -6,10 +6,10 @@ That a GPU gives the same numbers needs one: `python -m benchmarks.speed FOLDER 
 import pytest
 import torch
 
-from models.devices import MissingDeviceError, brought_back, find_device
-from models.gradient_descent import GradientDescentOptions
-from models.mixed_effects.trainer import MixedEffectsOptions
-from models.trainers import make_trainer
+from models.recommender.class_model.gradient_descent import GradientDescentOptions
+from models.recommender.devices import MissingDeviceError, brought_back, find_device
+from models.recommender.mixed_effects.trainer import MixedEffectsOptions
+from models.recommender.trainers import make_trainer
 from tests.models.problems import class_responses
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.differences import Table, differences, disagreement
-from models.gradient import Asked, differentiate
+from models.notebook.autograd.differences import Table, differences, disagreement
+from models.notebook.autograd.gradient import Asked, differentiate
 
 
 def slope(function: Callable[[Tensor], Tensor], at: float) -> float:

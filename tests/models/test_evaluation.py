@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 from torch import Tensor
 
-from models.evaluation import Metrics, Rankings, evaluate, evaluate_rankings, reliability
-from models.holdout import kept
-from models.responses import BadResponsesError, Responses
+from models.recommender.data import BadResponsesError, Responses
+from models.recommender.evaluation import Metrics, Rankings, evaluate, evaluate_rankings, reliability
+from models.recommender.holdout import kept
 from tests.models.problems import generator, random_responses
 
 # Steps of 1/64 are exact in binary, so that transforming them exactly creates and breaks no ties.

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.mixed_effects.fixed_point import Image, Update, settle, settle_one
+from models.recommender.mixed_effects.fixed_point import Image, Update, settle, settle_one
 from tests.models.problems import generator
 
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from models.gradient import Asked, AskedError, differentiate
-from models.tensor_language import Given, LimitError, Limits, OperationError, UnknownNameError
+from models.notebook.autograd.gradient import Asked, AskedError, differentiate
+from models.notebook.tensor_language import Given, LimitError, Limits, OperationError, UnknownNameError
 from tests.models.generated_programs import smooth
 
 

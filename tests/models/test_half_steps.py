@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.mixed_effects import blocks, half_steps
-from models.mixed_effects import trainer as trainer_module
-from models.mixed_effects.blocks import Cut, Layout
-from models.mixed_effects.half_steps import Common, Known, Totals
-from models.mixed_effects.items import Items, Sums
-from models.mixed_effects.priors import Prior
-from models.mixed_effects.trainer import Fit, MixedEffects, MixedEffectsOptions
-from models.model import Tastes
-from models.responses import Responses
+from models.recommender.data import Responses
+from models.recommender.mixed_effects import blocks, half_steps
+from models.recommender.mixed_effects import trainer as trainer_module
+from models.recommender.mixed_effects.blocks import Cut, Layout
+from models.recommender.mixed_effects.half_steps import Common, Known, Totals
+from models.recommender.mixed_effects.items import Items, Sums
+from models.recommender.mixed_effects.priors import Prior
+from models.recommender.mixed_effects.trainer import Fit, MixedEffects, MixedEffectsOptions
+from models.recommender.model import Tastes
 from tests.models.problems import generator, random_responses, unheard
 
 DATA = random_responses(1, users=60, items=40, dimensions=4)

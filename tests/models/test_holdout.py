@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from models.holdout import Holdout, held_out, kept
-from models.responses import Responses
+from models.recommender.data import Responses
+from models.recommender.holdout import Holdout, held_out, kept
 from tests.models.problems import generator, random_responses
 
 COUNTS = st.lists(st.integers(0, 30), min_size=1, max_size=8).filter(any)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.mixed_effects.logistic import evidence, expected
+from models.recommender.mixed_effects.logistic import evidence, expected
 from tests.models.problems import generator
 
 MEANS = torch.linspace(-40, 40, 41, dtype=torch.float64).repeat(5)

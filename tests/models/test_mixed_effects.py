@@ -9,15 +9,15 @@ from pydantic import ValidationError
 from torch import Tensor
 from torch.distributions import MultivariateNormal, kl_divergence
 
-from models.evaluation import evaluate
-from models.mixed_effects import users
-from models.mixed_effects.items import Items
-from models.mixed_effects.predictor import Predictor
-from models.mixed_effects.priors import Prior, rescaled
-from models.mixed_effects.reference import learn_one
-from models.mixed_effects.relearning import Normal, learn
-from models.mixed_effects.trainer import Fit, MixedEffects, MixedEffectsOptions
-from models.responses import Responses
+from models.recommender.data import Responses
+from models.recommender.evaluation import evaluate
+from models.recommender.mixed_effects import users
+from models.recommender.mixed_effects.items import Items
+from models.recommender.mixed_effects.predictor import Predictor
+from models.recommender.mixed_effects.priors import Prior, rescaled
+from models.recommender.mixed_effects.reference import learn_one
+from models.recommender.mixed_effects.relearning import Normal, learn
+from models.recommender.mixed_effects.trainer import Fit, MixedEffects, MixedEffectsOptions
 from tests.models.problems import (
     dense_responses,
     generator,
@@ -29,7 +29,7 @@ from tests.models.problems import (
 from tests.models.test_degenerate_data import DATA
 
 if TYPE_CHECKING:
-    from models.trainer import Step
+    from models.recommender.trainer import Step
 
 
 def fit(responses: Responses, seed: int = 1, **options: object) -> Fit:

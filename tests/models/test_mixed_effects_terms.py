@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.mixed_effects.items import Items
-from models.mixed_effects.predictor import Predictor
-from models.mixed_effects.priors import Prior
-from models.mixed_effects.relearning import Normal
-from models.mixed_effects.standardisation import Standardisation
-from models.mixed_effects.terms import ItemTerms, TasteTerms
-from models.model import Prediction, Taste
+from models.recommender.mixed_effects.items import Items
+from models.recommender.mixed_effects.predictor import Predictor
+from models.recommender.mixed_effects.priors import Prior
+from models.recommender.mixed_effects.relearning import Normal
+from models.recommender.mixed_effects.standardisation import Standardisation
+from models.recommender.mixed_effects.terms import ItemTerms, TasteTerms
+from models.recommender.model import Prediction, Taste
 
 ITEMS, NAMED, LEARNED = 500, 4, 3
 

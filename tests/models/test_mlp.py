@@ -8,8 +8,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from models.mlp import LayerParameters, MlpProblem, train_mlp
-from models.mlp.network import Network
+from models.notebook.mlp import LayerParameters, MlpProblem, train_mlp
+from models.notebook.mlp.network import Network
 from tests.models.small_network import SMALL, TARGETS, small
 from tests.models.task_six import OUTSIDE, POINTS, train
 

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.influence import most_influential
-from models.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
-from models.model import Model, Prediction, Taste, Tastes, packed, unpacked
-from models.responses import Responses
-from models.trainer import Learned
-from models.trainers import make_trainer
+from models.recommender.data import Responses
+from models.recommender.influence import most_influential
+from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
+from models.recommender.model import Model, Prediction, Taste, Tastes, packed, unpacked
+from models.recommender.trainer import Learned
+from models.recommender.trainers import make_trainer
 from tests.models.problems import generator, model_of, random_responses, rows_of, unheard
 from tests.models.test_logistic import integrated
 
@@ -158,7 +158,7 @@ def test_the_most_influential_answers_are_exact_and_the_strongest_first(
     one: Trained, monkeypatch: pytest.MonkeyPatch, *, few: bool
 ) -> None:
     if not few:
-        monkeypatch.setattr("models.influence._RELEARNED", 10)
+        monkeypatch.setattr("models.recommender.influence._RELEARNED", 10)
     rows, answers = rows_of(one.responses, 1)
     targets, others = torch.tensor([0, 7]), one.others(1)
     taste = one.model.relearn(rows, answers, one.learned.tastes[1], others)

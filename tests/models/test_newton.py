@@ -9,8 +9,8 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from models.newton import Curvature, minimise
-from models.objective import LossName, Objective, PenaltyName
+from models.recommender.class_model.newton import Curvature, minimise
+from models.recommender.class_model.objective import LossName, Objective, PenaltyName
 from tests.models.problems import generator, gradient_of, hessian_of, one_user_objective
 
 Formula = Callable[[Tensor], Tensor]

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from models.gradient import Asked, differentiate
-from models.tensor_language import OperationError, run, show
+from models.notebook.autograd.gradient import Asked, differentiate
+from models.notebook.tensor_language import OperationError, run, show
 from tests.models.notebook_cells import CELLS, GRADIENT_CELLS, TASK_3, TASKS, Cell, GradientCell, Task
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from models.objective import Objective
-from models.responses import Responses
+from models.recommender.class_model.objective import Objective
+from models.recommender.data import Responses
 from tests.models.problems import (
     dense_responses,
     generator,

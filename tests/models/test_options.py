@@ -5,8 +5,8 @@ from math import inf, nan
 import pytest
 from pydantic import ValidationError
 
-from models.gradient_descent import GradientDescentOptions
-from models.trainers import make_trainer
+from models.recommender.class_model.gradient_descent import GradientDescentOptions
+from models.recommender.trainers import make_trainer
 
 NOTEBOOK = {
     "loss": "squared",  # torch.pow(y - response, 2)

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.gradient_descent import GradientDescent, GradientDescentOptions
-from models.newton import minimise
-from models.objective import LossName, Objective, PenaltyName
-from models.responses import Responses
-from models.trainer import Trainer
+from models.recommender.class_model.gradient_descent import GradientDescent, GradientDescentOptions
+from models.recommender.class_model.newton import minimise
+from models.recommender.class_model.objective import LossName, Objective, PenaltyName
+from models.recommender.data import Responses
+from models.recommender.trainer import Trainer
 from tests.models.problems import (
     answers_of,
     class_responses,

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.gradient_descent import GradientDescent, GradientDescentOptions
-from models.responses import BadResponsesError, Responses
+from models.recommender.class_model.gradient_descent import GradientDescent, GradientDescentOptions
+from models.recommender.data import BadResponsesError, Responses
 from tests.models.problems import generator, unheard
 
 VECTORS = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])

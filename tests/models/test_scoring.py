@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.scoring import Bound, Floats, Rows, best, best_of, logits, scores
+from models.recommender.scoring import Bound, Floats, Rows, best, best_of, logits, scores
 from tests.models.problems import generator
 
 NOTHING = torch.tensor([], dtype=torch.int64)

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models import shortlist
-from models.dot_product import DotProduct
-from models.model import Model, Taste
-from models.objective import Objective
-from models.shortlist import Recall, Shortlist, each_alone, measure
+from models.recommender import shortlist
+from models.recommender.class_model.dot_product import DotProduct
+from models.recommender.class_model.objective import Objective
+from models.recommender.model import Model, Taste
+from models.recommender.shortlist import Recall, Shortlist, each_alone, measure
 from tests.models.problems import generator
 from tests.models.test_models import ITEMS, TRAINED
 

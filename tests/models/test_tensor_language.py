@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.tensor_language import (
+from models.notebook.tensor_language import (
     LanguageError,
     LimitError,
     Limits,

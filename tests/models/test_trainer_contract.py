@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.responses import Responses
-from models.trainer import Step, Trainer
-from models.trainers import make_trainer
+from models.recommender.data import Responses
+from models.recommender.trainer import Step, Trainer
+from models.recommender.trainers import make_trainer
 from tests.models.conftest import FEW_STEPS, TRAINERS, Choice
 from tests.models.problems import (
     dense_responses,

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from models.evaluation import evaluate
-from models.holdout import Holdout
-from models.responses import BadResponsesError, Responses
-from models.trainer import Trainer
-from models.trainers import make_trainer
-from models.trial import Split, run_trial
+from models.recommender.data import BadResponsesError, Responses
+from models.recommender.evaluation import evaluate
+from models.recommender.holdout import Holdout
+from models.recommender.trainer import Trainer
+from models.recommender.trainers import make_trainer
+from models.recommender.trial import Split, run_trial
 from tests.models.problems import generator, masked_responses, model_of, random_responses, unheard
 
 HALF = Holdout(fraction=0.5, by="seed")
@@ -53,7 +53,7 @@ def test_scores_and_rankings_are_those_of_a_model_that_learned_from_the_rest(tra
 
 
 def test_of_many_users_a_sample_is_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.trial._RANKED_USERS", 5)
+    monkeypatch.setattr("models.recommender.trial._RANKED_USERS", 5)
     split = split_of(random_responses(4, users=30, items=20))
     trainer = make_trainer("mixed_effects", {"learned_dimensions": 0})
     first, second = (run_trial(trainer, split, 1, lambda: None) for _ in range(2))

@@ -5,8 +5,8 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from app.demo import DIMENSIONS, MOVIES
-from app.worker import Worker
+from app.cli.demo import DIMENSIONS, MOVIES
+from app.training.worker import Worker
 
 CLASS = "/v1/catalogs/class"
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from app.database import Database
-from app.demo import load_class
+from app.cli.demo import load_class
+from app.database.database import Database
 from app.main import create_app
 from app.settings import Settings
-from app.worker import Worker
+from app.training.worker import Worker
 from tests.databases import url_for
 from tests.routes.classroom import CLASS, train
 from tests.routes.refusals import Refusing

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import httpx2
 from fastapi.testclient import TestClient
 
-from app.database import Database
+from app.database.database import Database
 from tests.routes.storage import contents
 
 JSON = {"Content-Type": "application/json"}

@@ -2,8 +2,8 @@
 
 from sqlalchemy import Connection, select
 
-from app.database import Database
-from app.tables import Base
+from app.database.database import Database
+from app.database.tables import Base
 
 Contents = dict[str, list[tuple[object, ...]]]
 

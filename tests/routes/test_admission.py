@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from app.database import Database
-from app.keys import Scope, create_key
+from app.database.database import Database
 from app.main import create_app
-from app.routes.admission import kind_of
 from app.settings import Settings
-from app.tokens import make_token
+from app.web.admission import kind_of
+from app.web.auth.api_keys import Scope, create_key
+from app.web.auth.tokens import make_token
 from tests.routes.classroom import CLASS
 from tests.routes.refusals import check_problem
 

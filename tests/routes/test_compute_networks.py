@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from starlette.requests import ClientDisconnect
 
-from app.routes.compute import ComputationStream
+from app.compute.routes import ComputationStream
 from tests.models.task_six import OUTSIDE, POINTS
 from tests.routes.computations import computed
 from tests.routes.refusals import check_problem

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from tests.checkout import ROOT
 from tests.routes.refusals import check_problem
 
-PAGES = ROOT / "app" / "pages"
+PAGES = ROOT / "app" / "web" / "console" / "static"
 FILES = sorted(PAGES.iterdir())
 SCRIPTS = [file for file in FILES if file.suffix == ".js"]
 MEDIA = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}

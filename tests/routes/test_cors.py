@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
-from app import catalogs
+from app.catalogs import catalogs
 from app.main import create_app
 from app.settings import Settings
 

@@ -7,9 +7,9 @@ responses there is one best embedding, wherever the search starts and whoever el
 import pytest
 from fastapi.testclient import TestClient
 
-from app.database import Database
-from app.worker import Worker
-from models.trainer import Step
+from app.database.database import Database
+from app.training.worker import Worker
+from models.recommender.trainer import Step
 from tests.routes.classroom import CONVEX, Answers, answer, embedding, make_catalog, scores, train
 from tests.routes.refusals import check_problem
 from tests.routes.storage import contents

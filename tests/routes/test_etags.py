@@ -3,7 +3,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from app.worker import Worker
+from app.training.worker import Worker
 from tests.routes.classroom import CLASS, answer, train
 
 TRAINING = f"{CLASS}/trainings/1"

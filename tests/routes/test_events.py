@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import pytest
 from fastapi.testclient import TestClient
 
-from app.worker import Worker
-from models.trainer import Step
+from app.training.worker import Worker
+from models.recommender.trainer import Step
 from tests.routes.classroom import CLASS, train
 
 

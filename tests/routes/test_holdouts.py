@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.worker import Worker
+from app.training.worker import Worker
 from tests.routes.classroom import answer, train
 from tests.routes.refusals import check_problem
 from tests.routes.test_recommending import FILMS, load

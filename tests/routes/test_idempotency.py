@@ -9,11 +9,11 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 from sqlalchemy import select, update
 
-from app.database import Database
-from app.keys import Scope, create_key
+from app.database.database import Database
+from app.database.tables import IdempotencyKey
 from app.main import create_app
 from app.settings import Settings
-from app.tables import IdempotencyKey
+from app.web.auth.api_keys import Scope, create_key
 from tests.routes.classroom import CLASS
 from tests.routes.refusals import check_problem
 from tests.routes.storage import contents
@@ -209,7 +209,7 @@ def test_an_answer_and_what_was_done_are_there_together_or_not_at_all(
     """The answer is written in the transaction of the effect: one that fails after both leaves neither."""
     before = contents(database)
     with monkeypatch.context() as broken:
-        broken.setattr("app.idempotency.find_catalog", _raise)
+        broken.setattr("app.database.idempotency.find_catalog", _raise)
         with pytest.raises(ZeroDivisionError):
             TestClient(client.app).post(f"{CLASS}/trainings", json=TRAINING, headers=key())
     assert contents(database) == before

@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 from fastapi.testclient import TestClient
 
-from app.database import Database
+from app.database.database import Database
 from app.main import create_app
 from app.settings import Settings
-from app.worker import Worker
+from app.training.worker import Worker
 from tests.routes.storage import contents
 
 FILMS = "/v1/catalogs/films"

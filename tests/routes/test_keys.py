@@ -10,13 +10,13 @@ from fastapi import APIRouter
 from fastapi.testclient import TestClient
 from starlette.routing import BaseRoute
 
-from app.database import Database
-from app.keys import OpenToAllError, Scope, create_key
-from app.logs import configure_logs
+from app.database.database import Database
 from app.main import create_app
-from app.routes.keyed import READ, WRITE, KeyedRoute
+from app.observability.logs import configure_logs
 from app.settings import Settings
-from app.tokens import make_token
+from app.web.auth.api_keys import OpenToAllError, Scope, create_key
+from app.web.auth.routes import READ, WRITE, KeyedRoute
+from app.web.auth.tokens import make_token
 from benchmarks.torture.credentials import needed
 from tests.databases import url_for
 from tests.live import serving

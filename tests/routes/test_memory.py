@@ -6,14 +6,14 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
-from app.database import Database
-from app.demo import load_class
+from app.cli.demo import load_class
+from app.database.database import Database
 from app.errors import TooLarge
 from app.main import create_app
-from app.memory import Memory
+from app.scoring.memory import Memory
 from app.settings import Settings
-from app.worker import Worker
-from models.trainers import make_trainer
+from app.training.worker import Worker
+from models.recommender.trainers import make_trainer
 from tests.routes.classroom import CLASS, train
 from tests.routes.refusals import check_problem
 

@@ -13,10 +13,10 @@ from fastapi.testclient import TestClient
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.database import Database
-from app.measurements import REFUSALS
-from app.readings import MOST_SHOWN, STATUSES
-from app.worker import Worker
+from app.database.database import Database
+from app.observability.database_metrics import MOST_SHOWN, STATUSES
+from app.observability.metrics import REFUSALS
+from app.training.worker import Worker
 from tests.checkout import ROOT
 from tests.live import Service, children_of, command_of, serving
 from tests.stored import queue_running

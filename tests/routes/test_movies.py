@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 from fastapi.testclient import TestClient
 
-from app.demo import MOVIES
+from app.cli.demo import MOVIES
 from tests.routes.classroom import CLASS
 from tests.routes.refusals import Refusing, check_problem
 

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from app.main import create_app
 from app.settings import Settings
-from app.worker import Worker
+from app.training.worker import Worker
 from tests.models.task_six import POINTS
 from tests.routes.classroom import CLASS, answer, make_catalog, train
 from tests.routes.refusals import Refusing, check_problem

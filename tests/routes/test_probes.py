@@ -7,8 +7,8 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from app import users
-from app.worker import Worker
+from app.catalogs import users
+from app.training.worker import Worker
 from tests.routes.classroom import CLASS, train
 
 

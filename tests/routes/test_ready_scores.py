@@ -10,13 +10,13 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.database.prepared_statements import Prepared, PreparedReads
 from app.main import create_app
-from app.prepared import Prepared, PreparedReads
-from app.ready_pairs import ReadyPairs
-from app.ready_scores import ReadyScores
-from app.routes import ready
+from app.scoring import ready
+from app.scoring.fast_path import ReadyScores
+from app.scoring.ready_pairs import ReadyPairs
 from app.settings import Settings
-from app.worker import Worker
+from app.training.worker import Worker
 from tests.routes.classroom import train
 
 USER = "/users/0"
@@ -86,7 +86,7 @@ def test_what_is_ready_takes_one_statement_and_the_first_of_a_user_two(
     question: str,
 ) -> None:
     client.get(f"{trained}{USER}/scores")
-    monkeypatch.setattr("app.scores.find_catalog", None)  # the ordinary way would fail
+    monkeypatch.setattr("app.scoring.scores.find_catalog", None)  # the ordinary way would fail
     statements = []
     for _ in range(3):
         asked.clear()
@@ -207,7 +207,7 @@ def test_what_most_ask_for_goes_the_short_way(
     client.put(f"{path}/movies/m3", json={"vector": [0.1, 0.2, 0.3]})
     train(client, worker, path, trainer=trainer, options={})
     client.get(f"{path}{USER}/scores")  # the model comes into memory
-    monkeypatch.setattr("app.scores.find_catalog", None)  # the ordinary way would fail
+    monkeypatch.setattr("app.scoring.scores.find_catalog", None)  # the ordinary way would fail
     pairs = {"pairs": [["0", "m0"], ["1", "m2"]]}
     for _ in range(2):
         assert client.get(f"{path}{USER}/recommendations?limit=1").json()["scores"][0]["movie"] == "m3"
@@ -244,7 +244,7 @@ def test_pairs_that_come_together_all_go_the_short_way(
     client: TestClient, trained: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.get(f"{trained}{USER}/scores")
-    monkeypatch.setattr("app.scores.find_catalog", None)
+    monkeypatch.setattr("app.scoring.scores.find_catalog", None)
     writing = threading.Barrier(4)
     read = PreparedReads.rows
 
@@ -275,6 +275,6 @@ def test_who_answered_very_much_is_not_read_between_two_requests(
     train(client, worker, path, options={"epochs": 1})
     asked = "scores?movie=m1"
     assert client.get(f"{path}/users/much/{asked}").json()["responses"] == 5_001
-    monkeypatch.setattr("app.scores.find_catalog", None)
+    monkeypatch.setattr("app.scoring.scores.find_catalog", None)
     assert client.get(f"{path}/users/most/{asked}").json()["responses"] == 5_000
     assert client.get(f"{path}/users/much/{asked}").status_code == 500  # the ordinary way, which fails here

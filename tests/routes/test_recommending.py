@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app.database import Database
+from app.database.database import Database
 from app.main import create_app
 from app.settings import Settings
-from app.worker import Worker
+from app.training.worker import Worker
 from tests.databases import url_for
 from tests.routes.classroom import answer, train
 from tests.routes.refusals import check_problem

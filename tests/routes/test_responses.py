@@ -7,8 +7,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from app.database import Database
-from app.tables import User, UserEmbedding
+from app.database.database import Database
+from app.database.tables import User, UserEmbedding
 from tests.routes.classroom import CLASS, answer, embedding
 from tests.routes.refusals import check_problem
 
@@ -187,5 +187,5 @@ def test_a_response_put_the_short_way_is_answered_as_the_handler_answers_it(
         return {"status": answer.status_code, "type": answer.headers["content-type"], "said": said, **kept}
 
     short = put()
-    monkeypatch.setattr("app.routes.responses._put_plainly", lambda *_: None)
+    monkeypatch.setattr("app.scoring.response_routes._put_plainly", lambda *_: None)
     assert put() == short

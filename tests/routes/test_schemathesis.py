@@ -19,16 +19,16 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.python import asgi
 
-from app.catalogs import delete_catalog
-from app.database import Database
-from app.demo import CATALOG, load_class
+from app.catalogs.catalogs import delete_catalog
+from app.cli.demo import CATALOG, load_class
+from app.database.database import Database
 from app.errors import NotFound
-from app.keys import Scope, create_key
 from app.main import create_app
 from app.settings import Settings
-from app.trainings import create_training
-from app.worker import Worker
-from models.mlp.problem import MlpProblem
+from app.training.trainings import create_training
+from app.training.worker import Worker
+from app.web.auth.api_keys import Scope, create_key
+from models.notebook.mlp.problem import MlpProblem
 from tests.databases import url_for
 from tests.schemas import SAY_TOO_LITTLE, WHOLE_NUMBERS
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app.demo import DIMENSIONS, MOVIES
-from app.worker import Worker
+from app.cli.demo import DIMENSIONS, MOVIES
+from app.training.worker import Worker
 from tests.routes.classroom import CLASS, answer, make_catalog, train
 from tests.routes.refusals import check_problem
 

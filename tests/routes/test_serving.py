@@ -3,7 +3,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from app.worker import Worker
+from app.training.worker import Worker
 from tests.routes.classroom import CLASS, CONVEX, answer, scores, train
 from tests.routes.refusals import check_problem
 

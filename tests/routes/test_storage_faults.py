@@ -13,10 +13,10 @@ from fastapi.testclient import TestClient
 from httpx2 import Response as Answer
 from sqlalchemy import Engine, event
 
-from app.database import Database
+from app.database.database import Database
 from app.main import create_app
 from app.settings import Settings
-from app.worker import Worker
+from app.training.worker import Worker
 from tests.routes.classroom import CLASS, train
 
 pytestmark = pytest.mark.sqlite
@@ -110,20 +110,20 @@ def test_no_space_for_the_file_of_an_import_is_507(client: TestClient, trained: 
 def test_the_file_of_an_import_is_for_its_owner_only_and_gone_afterwards(
     client: TestClient, trained: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from app.importing import tasks
-    from app.routes import imports
+    from app.catalogs.imports import process
+    from app.catalogs.imports import routes as import_routes
 
     spool = tmp_path / "spool"
     modes: list[int] = []
     spool.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(spool))
-    store = tasks.run_import
+    store = process.run_import
 
     def note(*arguments: Any, **options: Any) -> object:  # noqa: ANN401 - whatever it takes
         modes.extend(file.stat().st_mode & 0o777 for file in spool.iterdir())
         return store(*arguments, **options)
 
-    monkeypatch.setattr(imports, "run_import", note)
+    monkeypatch.setattr(import_routes, "run_import", note)
     umask = os.umask(0)
     try:
         assert client.post(RESPONSES, content=rows(0, 3), headers=CSV).status_code == 200

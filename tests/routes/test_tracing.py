@@ -15,13 +15,13 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from app import users
+from app.catalogs import users
 from app.main import create_app
+from app.observability.spans import stop_tracing, trace_by
+from app.observability.traced_database import TracedDatabase
+from app.observability.tracing import Tracing, TracingUnusableError, is_wanted
 from app.settings import Settings
-from app.spans import stop_tracing, trace_by
-from app.traced_database import TracedDatabase
-from app.tracing import Tracing, TracingUnusableError, is_wanted
-from app.worker import Worker
+from app.training.worker import Worker
 from tests.live import serving
 from tests.routes.classroom import CLASS
 
@@ -193,7 +193,7 @@ def test_what_cannot_be_sent_is_said_at_the_start(environment: Mapping[str, str]
 
 
 def test_without_the_extra_the_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.tracing.find_spec", lambda _: None)
+    monkeypatch.setattr("app.observability.tracing.find_spec", lambda _: None)
     with pytest.raises(TracingUnusableError, match=r"likely\[otel\]"):
         is_wanted({ENDPOINT: "http://collector:4318"})
 
@@ -201,8 +201,8 @@ def test_without_the_extra_the_start_says_what_to_install(monkeypatch: pytest.Mo
 @pytest.mark.timeout(600)  # it imports torch, on a busy machine
 def test_what_sends_traces_is_not_imported_where_nobody_asks_for_it() -> None:
     program = (
-        "import sys, app.main, app.cli, app.worker\n"
-        "from app.tracing import Tracing\n"
+        "import sys, app.main, app.cli.main, app.training.worker\n"
+        "from app.observability.tracing import Tracing\n"
         "assert Tracing.of_environment() is None\n"
         "sends = 'opentelemetry.sdk', 'opentelemetry.exporter', 'opentelemetry.proto', 'google', 'requests'\n"
         "print([name for name in sys.modules if name.startswith(sends)])"  # its API is FastAPI's own

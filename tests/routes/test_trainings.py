@@ -6,8 +6,8 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from app.worker import Worker
-from models.trainer import Step
+from app.training.worker import Worker
+from models.recommender.trainer import Step
 from tests.routes.classroom import CLASS, train
 from tests.routes.refusals import check_problem
 

@@ -3,10 +3,10 @@
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from app.database import Database
-from app.demo import DIMENSIONS
-from app.tables import User, UserEmbedding
-from app.worker import Worker
+from app.cli.demo import DIMENSIONS
+from app.database.database import Database
+from app.database.tables import User, UserEmbedding
+from app.training.worker import Worker
 from tests.routes.classroom import answer, embedding, scores, train
 from tests.routes.refusals import check_problem
 

@@ -1,0 +1,1 @@
+"""Catalogs, their movies and their users."""

@@ -1,0 +1,1 @@
+"""Files of movies and responses, read, checked and stored as a whole."""

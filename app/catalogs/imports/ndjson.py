@@ -1,0 +1,165 @@
+"""NDJSON imports: a JSON object a line, held to the same strict rules as the JSON bodies.
+
+Does not know files, only blocks of their lines, and no SQL.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, NotRequired, TypeVar
+
+import polars as pl
+from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+from typing_extensions import TypedDict
+
+from app.catalogs.catalogs import CatalogRow
+from app.catalogs.ids import Id, Title
+from app.catalogs.imports.csv_text import Block
+from app.catalogs.imports.validation import (
+    ID_WORDS,
+    LATEST,
+    MOST_BAD_ROWS,
+    NUMBER_WORDS,
+    RESPONSE_WORDS,
+    TIMESTAMP_WORDS,
+    TITLE_WORDS,
+    Batch,
+    joined,
+    shown,
+    wrong,
+)
+from app.catalogs.movies import in_order
+from app.database import vectors
+from app.errors import BadInput, Conflict, Place
+
+Number = Annotated[float, Field(ge=-vectors.LARGEST, le=vectors.LARGEST, allow_inf_nan=False)]
+
+_STRICT = ConfigDict(strict=True, extra="forbid")
+_SHAPES: dict[type, str] = {list: "list", dict: "object"}
+
+
+def _shape(given: object) -> str | None:
+    return _SHAPES.get(type(given))
+
+
+class ResponseLine(TypedDict):
+    """A line of a responses file."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc] # pydantic's own name for it
+
+    user: Id
+    movie: Id
+    response: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    timestamp: NotRequired[Annotated[float, Field(ge=0, le=LATEST, allow_inf_nan=False)] | None]
+
+
+class MovieLine(TypedDict):
+    """A line of a movies file; the vector in the order of the catalog's dimensions, or by their names."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc] # pydantic's own name for it
+
+    movie: Id
+    title: NotRequired[Title | None]
+    vector: Annotated[
+        Annotated[list[Number], Tag("list")] | Annotated[dict[str, Number], Tag("object")],
+        Discriminator(_shape),
+    ]
+
+
+_RESPONSE: TypeAdapter[ResponseLine] = TypeAdapter(ResponseLine)
+_MOVIE: TypeAdapter[MovieLine] = TypeAdapter(MovieLine)
+
+_VECTOR_WORDS = "expected a list of numbers, or an object with a number for each dimension"
+_WORDS = {
+    "user": ID_WORDS,
+    "movie": ID_WORDS,
+    "title": TITLE_WORDS,
+    "response": RESPONSE_WORDS,
+    "timestamp": TIMESTAMP_WORDS,
+    "vector": _VECTOR_WORDS,
+}
+
+
+_MOST_MISTAKES = 100  # in one line, above which they are only counted
+_INSIDE_VECTOR = 2  # a mistake's place is then ("vector", the shape, the position or dimension)
+
+Row = TypeVar("Row")
+
+
+def read_response_lines(blocks: Iterator[Block]) -> Iterator[Batch]:
+    """Read responses, a batch a block."""
+    for block in blocks:
+        lines, rows, bad = _read(block, _RESPONSE)
+        frame = pl.DataFrame(
+            [
+                pl.Series("line", lines, dtype=pl.Int64),
+                pl.Series("user", [row["user"] for row in rows], dtype=pl.String),
+                pl.Series("movie", [row["movie"] for row in rows], dtype=pl.String),
+                pl.Series("response", [row["response"] for row in rows], dtype=pl.Float64),
+                pl.Series("timestamp", [row.get("timestamp") for row in rows], dtype=pl.Float64),
+            ]
+        )
+        yield Batch(frame, bad)
+
+
+def read_movie_lines(blocks: Iterator[Block], catalog: CatalogRow) -> Iterator[Batch]:
+    """Read movies of the catalog, a batch a block."""
+    for block in blocks:
+        lines, rows, bad = _read(block, _MOVIE)
+        kept: list[tuple[int, str, str, bytes]] = []
+        for line, row in zip(lines, rows, strict=True):
+            try:
+                vector = in_order(catalog, row["vector"])
+            except (BadInput, Conflict) as problem:
+                bad.append(Place(_vector_said(problem), line=line))
+                continue
+            kept.append((line, row["movie"], row.get("title") or row["movie"], vectors.to_bytes(vector)))
+        schema = {"line": pl.Int64, "movie": pl.String, "title": pl.String, "vector": pl.Binary}
+        bad.sort(key=lambda place: place.line or 0)
+        yield Batch(pl.DataFrame(kept, schema=schema, orient="row"), bad[: MOST_BAD_ROWS + 1])
+
+
+def _vector_said(problem: BadInput | Conflict) -> str:
+    said = [place.detail for place in problem.places]
+    return f"vector: {joined(said)}"
+
+
+def _read(block: Block, adapter: TypeAdapter[Row]) -> tuple[list[int], list[Row], list[Place]]:
+    lines: list[int] = []
+    rows: list[Row] = []
+    bad: list[Place] = []
+    for line, text in enumerate(block.text.split("\n"), block.line):
+        if not text or text.isspace():
+            continue
+        try:
+            rows.append(adapter.validate_json(text))
+            lines.append(line)
+        except ValidationError as error:
+            bad.append(Place(_said(error), line=line))
+            if len(bad) > MOST_BAD_ROWS:
+                break
+    return lines, rows, bad
+
+
+def _said(error: ValidationError) -> str:
+    if error.error_count() > _MOST_MISTAKES:
+        return f"the line has {error.error_count()} mistakes"
+    return joined([_mistake(mistake) for mistake in error.errors(include_url=False)])
+
+
+def _mistake(mistake: ErrorDetails) -> str:
+    """Reword pydantic's message as for the other formats: the field, what was given, what would be right."""
+    place, given = mistake["loc"], mistake["input"]
+    match mistake["type"]:
+        case "json_invalid":
+            reason = str(mistake["ctx"]["error"]).replace("at line 1 column", "at character")
+            return f"the line is no JSON: {reason}"
+        case "missing":
+            return f"{place[0]} is missing; {_WORDS[str(place[0])]}"
+        case "extra_forbidden":
+            return f"{shown(place[0])} is no field of these rows"
+    if not place:
+        return f"the line is {shown(given)}; expected an object"
+    field = str(place[0])
+    if len(place) > _INSIDE_VECTOR:
+        return wrong(f"vector[{shown(place[_INSIDE_VECTOR])}]", given, NUMBER_WORDS)
+    return wrong(field, given, _WORDS[field])

@@ -1,0 +1,101 @@
+"""`likely backup`, `likely restore`, `likely verify`: the database as a file. Does not know how.
+
+PostgreSQL has programs of its own for what is a file with SQLite; to verify is to read, and works on both.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import URL, inspect
+
+from app.database.database import Database, is_file, parse_url
+from app.database.sqlite import find_path, read_file
+from app.database.tables import ApiKey
+from app.errors import Conflict, NotFound
+from app.settings import Settings
+from app.web.auth import api_keys
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="where to write it; must not be there yet")],
+) -> None:
+    """Write the database to a file, also while the service runs."""
+    from app.cli.printing import out
+    from app.operations.backups import back_up
+
+    report = back_up(_find_file("write its files with pg_dump"), file)
+    out.print(f"wrote {file}: {file.stat().st_size:,} bytes", markup=False, soft_wrap=True)
+    out.print(f"verified: {report.summary}", markup=False, soft_wrap=True)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="what `likely backup` wrote")],
+    *,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="in the place of the database that is there")
+    ] = False,
+) -> None:
+    """Bring a backup back as the database; the service must not run."""
+    from app.cli.printing import out
+    from app.operations import backups
+
+    target = _find_file("bring back what pg_dump wrote with pg_restore")
+    report = backups.restore(file, target, replace=replace)
+    out.print(f"restored {target} from {file}", markup=False, soft_wrap=True)
+    out.print(f"verified: {report.summary}", markup=False, soft_wrap=True)
+    out.print(_word_keys(target), markup=False, soft_wrap=True)
+
+
+def _word_keys(database: Path) -> str:
+    """Say whom a restored database admits: a backup knows nothing of what was made or revoked since."""
+    with read_file(database) as connection:
+        there = inspect(connection).has_table(ApiKey.__tablename__)  # not in one from before there were any
+        found = api_keys.list_keys(connection) if there else []
+    if not found:
+        return "it has no API keys: on a loopback address it is served to whoever reaches that"
+    valid = sum(key.state == "valid" for key in found)
+    said = "1 API key is valid" if valid == 1 else f"{valid} API keys are valid"
+    return f"{said} in it, those revoked since the backup too; `likely keys` lists and revokes them"
+
+
+def verify(
+    file: Annotated[Path | None, typer.Argument(help="a backup; the database if none is named")] = None,
+) -> None:
+    """Look for faults in the database or in a backup; exit status 1 if there are any."""
+    from app.cli.printing import out
+    from app.operations.verification import verify_database, verify_file
+
+    url = _read_url()
+    if file is None and not is_file(url):
+        name = url.render_as_string(hide_password=True)
+        report = verify_database(Database(url.render_as_string(hide_password=False)))
+    else:
+        path = file or find_path(url)
+        if not path.is_file():
+            raise NotFound(f"there is no file {path}")
+        name = str(path)
+        report = verify_file(path)
+    for line in report.checked:
+        out.print(f"checked {line}", markup=False, soft_wrap=True)
+    for line in report.faults:
+        out.print(f"fault: {line}", markup=False, soft_wrap=True)
+    out.print(
+        f"{name} has {len(report.faults) or 'no'} fault{'' if len(report.faults) == 1 else 's'}",
+        markup=False,
+        soft_wrap=True,
+    )
+    if report.faults:
+        raise typer.Exit(1)
+
+
+def _find_file(otherwise: str) -> Path:
+    url = _read_url()
+    if not is_file(url):
+        raise Conflict(f"the database is in PostgreSQL, and this is for SQLite's files: {otherwise}")
+    return find_path(url)
+
+
+def _read_url() -> URL:
+    settings = Settings()
+    return parse_url(settings.database_url)

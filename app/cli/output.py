@@ -1,0 +1,202 @@
+"""Training from a terminal, and the tables that commands print. Does not know the command line's flags."""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from rich.table import Table
+
+from app.catalogs.catalogs import CatalogSummary
+from app.catalogs.users import list_users
+from app.cli.printing import out, progress_bar
+from app.database.database import Database
+from app.errors import Conflict
+from app.scoring.model_cache import TrainedModels
+from app.scoring.scores import UserScores, score_movies
+from app.settings import Settings
+from app.training.metrics import Comparison, HeldOut
+from app.training.trainings import (
+    UNFINISHED,
+    Serve,
+    TrainingRow,
+    cancel_training,
+    create_training,
+    find_oldest_unfinished,
+    read_training,
+)
+from app.training.worker import Worker
+from models.recommender.evaluation import Bin
+from models.recommender.holdout import Holdout
+from models.recommender.trainer import Step
+from models.recommender.trial import Trial
+
+_BAR = 20  # characters
+
+
+def run_training(
+    database: Database,
+    settings: Settings,
+    catalog: str,
+    trainer: str,
+    options: Mapping[str, Any],
+    seed: int,
+    *,
+    serve: Serve,
+    holdout: Holdout | None = None,
+) -> TrainingRow:
+    """Train the catalog, here or in the worker that takes it, and wait for the end.
+
+    Raises `Conflict` when it does not succeed.
+    """
+    with database.writing() as connection:
+        held_out = None if holdout is None else holdout.model_dump()
+        training = create_training(connection, catalog, trainer, options, seed, serve=serve, holdout=held_out)
+    try:
+        training = _wait_for_training(database, settings, training)
+    except KeyboardInterrupt:
+        _cancel(database, catalog, training.id)
+        raise
+    if training.status != "succeeded":
+        raise Conflict(f"training {training.id} {training.status}: {training.error or 'somebody stopped it'}")
+    return training
+
+
+def _cancel(database: Database, catalog: str, training: int) -> None:
+    """Cancel a training, unless it has ended meanwhile."""
+    with suppress(Conflict), database.writing() as connection:
+        cancel_training(connection, catalog, training)
+
+
+def _wait_for_training(database: Database, settings: Settings, training: TrainingRow) -> TrainingRow:
+    """Work on the queue until the training has ended; other workers may be faster."""
+    worker = Worker(database, settings, name=f"terminal:{time.time_ns()}")
+    with progress_bar() as progress:
+        task = progress.add_task(f"training {training.catalog}", total=training.steps_total)
+
+        def show(step: Step) -> None:
+            progress.update(task, completed=step.step)
+
+        while training.status in UNFINISHED:
+            # What stands before it in the catalog comes first; without a service nobody else would do it.
+            with database.reading() as connection:
+                first = find_oldest_unfinished(connection, training.catalog)
+            watch = show if first == training.id else None
+            if first is None or not worker.run_next(only=first, watch=watch):
+                time.sleep(settings.poll_seconds)
+            with database.reading() as connection:
+                training = read_training(connection, training.catalog, training.id)
+            progress.update(task, completed=training.steps_done)
+    return training
+
+
+def print_training(training: TrainingRow) -> None:
+    """Print how a training ended, and what it scored on what it held out."""
+    out.print(
+        f"training {training.id} of {training.catalog} succeeded after {training.steps_done} steps: "
+        f"loss {training.loss:.4f}, seed {training.seed}",
+        markup=False,
+    )
+    if training.metrics is not None and training.metrics.held_out is not None:
+        _print_held_out(training.metrics.held_out)
+    if training.metrics is not None and training.metrics.compared_with is not None:
+        _print_comparison(training.metrics.compared_with)
+
+
+def _print_held_out(measured: HeldOut) -> None:
+    auc = "none" if measured.auc is None else f"{measured.auc:.4f}"
+    out.print(
+        f"on {measured.responses:,} responses held out: AUC {auc}, "
+        f"log loss {measured.log_loss:.4f}, calibration error {measured.calibration_error:.4f}",
+        soft_wrap=True,
+    )
+
+
+def _print_comparison(other: Comparison) -> None:
+    than = "nothing served before" if other.training is None else f"training {other.training}"
+    against = "" if other.log_loss is None else f", which has log loss {other.log_loss:.4f}"
+    serves = "serves" if other.promoted else "does not serve"
+    out.print(f"it {serves}: compared with {than}{against}")
+
+
+def print_trials(trials: Mapping[str, Trial]) -> None:
+    """Print what trainers scored on the same held-out responses, and the first one's reliability."""
+    table = Table("on responses held out")
+    rows: dict[str, list[str]] = {}
+    for name, trial in trials.items():
+        table.add_column(name, justify="right")
+        for measure, number in _measures(trial).items():
+            rows.setdefault(measure, []).append("none" if number is None else f"{number:.4f}")
+    for measure, numbers in rows.items():
+        table.add_row(measure, *numbers)
+    first, trial = next(iter(trials.items()))
+    out.print(f"{trial.metrics.responses:,} responses held out")
+    out.print(table)
+    print_reliability(first, trial.reliability)
+
+
+def _measures(trial: Trial) -> dict[str, float | None]:
+    measured, ranked = trial.metrics, trial.rankings
+    return {
+        "AUC": measured.auc,
+        "log loss": measured.log_loss,
+        "Brier score": measured.brier,
+        "calibration error": measured.calibration_error,
+        "accuracy": measured.accuracy,
+        "NDCG@10": ranked.ndcg_at_10,
+        "recall@10": ranked.recall_at_10,
+    }
+
+
+def print_reliability(model: str, bins: Sequence[Bin]) -> None:
+    """Print the reliability diagram: bars of shares liked, that end at the mark where scores are right."""
+    table = Table(
+        "score", "responses", "mean score", "liked", f"{'':<{_BAR}}", title=f"reliability of {model}"
+    )
+    for one in bins:
+        if one.mean_score is None or one.mean_response is None:
+            continue
+        filled, mark = round(_BAR * one.mean_response), min(_BAR - 1, round(_BAR * one.mean_score))
+        bar = "█" * filled + " " * (_BAR - filled)
+        table.add_row(
+            f"{one.lower:.2f} to {one.upper:.2f}",
+            f"{one.responses:,}",
+            f"{one.mean_score:.3f}",
+            f"{one.mean_response:.3f}",
+            f"{bar[:mark]}┃{bar[mark + 1 :]}",
+        )
+    out.print(table)
+
+
+def print_catalog(catalog: CatalogSummary) -> None:
+    """Print what a catalog holds."""
+    out.print(
+        f"catalog {catalog.catalog}: {catalog.movies:,} movies, {catalog.users:,} users, "
+        f"{catalog.responses:,} responses, {len(catalog.dimensions)} dimensions",
+        markup=False,
+    )
+
+
+def print_scores(scores: UserScores, limit: int | None) -> None:
+    """Print a user's scores, best first."""
+    table = Table("movie", "title", "score", "logit")
+    for score in sorted(scores.scores, key=lambda score: -score.logit)[:limit]:
+        table.add_row(score.movie, score.title, f"{score.score:.4f}", f"{score.logit:+.4f}")
+    out.print(table)
+
+
+def print_score_matrix(database: Database, catalog: str) -> None:
+    """Print the scores of a small catalog, a row a user, a column a movie."""
+    models = TrainedModels()
+    table = Table("user")
+    with database.reading() as connection:
+        rows = [
+            score_movies(connection, models, catalog, row.user, [])
+            for row in list_users(connection, catalog, limit=20, after=None)
+            if row.responses
+        ]
+    for score in rows[0].scores if rows else []:
+        table.add_column(score.movie, justify="right")
+    for row in rows:
+        table.add_row(row.user, *(f"{score.score:.2f}" for score in row.scores))
+    out.print(table)

@@ -1,0 +1,128 @@
+"""What can be asked of a compute process, and what comes back.
+
+Does not know how anything is computed.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, TypeAdapter
+
+from app.compute import gradients, networks, programs
+from app.compute.gradients import GradientProblem
+from app.compute.limits import ComputeLimits
+from app.compute.numbers import as_json, stated
+from app.compute.programs import TensorProblem
+from app.compute.refusals import is_out_of_memory
+from app.errors import OverBudget, Problem
+from app.processes.frames import Frame, Kind
+from app.processes.refusals import refused
+from app.settings import Settings
+from models.notebook.mlp import MlpProblem
+from models.notebook.neuron import NeuronProblem
+
+
+class TensorTask(BaseModel):
+    """Run a program; ``text`` asks for what a notebook would show below it, and for no JSON."""
+
+    computation: Literal["tensor"] = "tensor"
+    problem: TensorProblem
+    text: bool = False
+
+
+class GradientTask(BaseModel):
+    """Differentiate an expression."""
+
+    computation: Literal["gradient"] = "gradient"
+    problem: GradientProblem
+
+
+class NeuronTask(BaseModel):
+    """Train a neuron."""
+
+    computation: Literal["neuron"] = "neuron"
+    problem: NeuronProblem
+
+
+class NeuronFigureTask(BaseModel):
+    """Train a neuron, and return what a plot shows of it."""
+
+    computation: Literal["neuron-figure"] = "neuron-figure"
+    problem: NeuronProblem
+
+
+class MlpTask(BaseModel):
+    """Train a multilayer perceptron; ``stream`` asks for its losses on the way."""
+
+    computation: Literal["mlp"] = "mlp"
+    problem: MlpProblem
+    stream: bool = False
+
+
+class MlpFigureTask(BaseModel):
+    """Train a multilayer perceptron, and return what a plot shows of it."""
+
+    computation: Literal["mlp-figure"] = "mlp-figure"
+    problem: MlpProblem
+    figure: networks.MlpFigure
+
+
+Task = TensorTask | GradientTask | NeuronTask | NeuronFigureTask | MlpTask | MlpFigureTask
+
+_TASK: TypeAdapter[Task] = TypeAdapter(Annotated[Task, Field(discriminator="computation")])
+
+
+def answer(body: bytes, limits: ComputeLimits, progress: Callable[[bytes], None]) -> Frame:
+    """Return the answer to a task, or its refusal; ``progress`` takes the JSON that it sends on its way."""
+    try:
+        return Frame(Kind.ANSWER, _computed(_read(body), limits, progress))
+    except Problem as problem:
+        return refused(problem)
+    except MemoryError:
+        return refused(_too_much_memory())
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return refused(_too_much_memory())
+
+
+def _read(body: bytes) -> Task:
+    # Not validate_json, which takes fewer brackets in each other than the reader of request bodies does.
+    return _TASK.validate_python(json.loads(body))
+
+
+def _computed(task: Task, limits: ComputeLimits, progress: Callable[[bytes], None]) -> bytes:
+    match task:
+        case TensorTask(text=True):
+            answered = programs.run_as_text(task.problem, limits).encode()
+        case TensorTask():
+            answered = as_json(programs.run_program(task.problem, limits))
+        case GradientTask():
+            answered = as_json(stated(gradients.differentiate(task.problem, limits)))
+        case NeuronTask():
+            answered = as_json(networks.run_neuron(task.problem, limits))
+        case NeuronFigureTask():
+            answered = networks.draw_neuron(task.problem, limits).model_dump_json().encode()
+        case MlpTask():
+            answered = as_json(networks.run_mlp(task.problem, limits, progress if task.stream else None))
+        case MlpFigureTask():
+            answered = networks.draw_mlp(task.problem, limits, task.figure).model_dump_json().encode()
+    return answered
+
+
+def _too_much_memory() -> Problem:
+    return OverBudget("this took more memory than a computation has; ask for less")
+
+
+def warm_up() -> None:
+    """Compute one of each, so that no caller waits for what happens only the first time.
+
+    Within the default limits: the settings may allow less than this takes.
+    """
+    limits = ComputeLimits.of(Settings.model_construct())
+    # The second derivative of abs is where torch imports its compiler, which takes a second.
+    gradient = GradientProblem(expression="(abs(w)**2).sum()", variables={"w": [1.0, 2.0]}, order=2)
+    gradients.differentiate(gradient, limits)
+    networks.run_neuron(NeuronProblem(inputs=[1.0], weights=[0.0], epochs=3), limits)
+    networks.run_mlp(MlpProblem(layers=[1, 2, 1], inputs=[[1.0]], targets=[[1.0]], epochs=3), limits, None)

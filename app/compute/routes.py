@@ -1,0 +1,213 @@
+"""/v1/compute: the class notebook's computations as requests. Nothing of it is stored."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import PlainTextResponse
+from fastapi.sse import EventSourceResponse, format_sse_event
+from pydantic import Field, TypeAdapter
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from app.compute.gradients import GradientAnswer, GradientProblem
+from app.compute.limits import ComputeLimits
+from app.compute.networks import Progress
+from app.compute.numbers import as_json
+from app.compute.process import GradientTask, MlpTask, NeuronTask, TensorTask
+from app.compute.programs import TensorAnswer, TensorProblem
+from app.errors import BadInput, Overloaded, Place, Problem, TooLarge
+from app.resources import Resources
+from app.web import problems
+from app.web.auth.routes import COMPUTE, KeyedRoute
+from app.web.parameters import FromApp
+from models.notebook.mlp import MlpProblem, TrainedMlp
+from models.notebook.neuron import NeuronProblem, TrainedNeuron
+from models.notebook.tensor_language import Described, list_operations
+from models.options import LARGEST_SEED
+
+router = APIRouter(prefix="/v1/compute", tags=["compute"], dependencies=[COMPUTE], route_class=KeyedRoute)
+
+_STOPPING = "the service is about to stop; ask again when it is back"
+Result = TypeVar("Result")
+
+_PROGRESS = TypeAdapter(Progress)
+_TEXT_BODY = {"requestBody": {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+_EVENT = {name: {"type": "string"} for name in ("data", "event", "id")}
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"itemSchema": {"type": "object", "properties": _EVENT}}}}
+}
+
+
+class MlpBody(MlpProblem):
+    """A network, and whether its losses are wanted while it trains."""
+
+    stream: bool = Field(
+        default=False,
+        description="answer with events: `epoch` with each loss, and at the end `succeeded` or `failed`",
+    )
+
+
+@dataclass(frozen=True)
+class Operations:
+    """What the tensor language has, each with a program as an example, and what one computation may use."""
+
+    operations: tuple[Described, ...]
+    limits: ComputeLimits
+
+
+@router.get("")
+def list_compute_operations(app: FromApp) -> Operations:
+    """List the operations of the tensor language, each with an example, and the limits."""
+    return Operations(list_operations(), ComputeLimits.of(app.settings))
+
+
+@router.post("/tensor", response_model=TensorAnswer)
+async def compute_tensor(app: FromApp, request: Request, body: TensorProblem) -> Response:
+    """Run a program of the tensor language, which reads like the notebook."""
+    return await _answered(request, app.compute.run(TensorTask(problem=body)))
+
+
+@router.post("/tensor.txt", response_class=PlainTextResponse, openapi_extra=_TEXT_BODY)
+async def compute_tensor_as_text(
+    app: FromApp,
+    request: Request,
+    seed: Annotated[int, Query(ge=0, le=LARGEST_SEED, description="seed of the random operations")] = 0,
+) -> Response:
+    """Run a program that is the whole body, of any Content-Type, and show what the notebook would show."""
+    problem = TensorProblem(program=await _program(app, request), seed=seed)
+    computing = app.compute.run(TensorTask(problem=problem, text=True))
+    return await _answered(request, computing, "text/plain")
+
+
+@router.post("/gradient", response_model=GradientAnswer)
+async def compute_gradient(app: FromApp, request: Request, body: GradientProblem) -> Response:
+    """Differentiate a scalar expression by its variables, with torch's autograd."""
+    return await _answered(request, app.compute.run(GradientTask(problem=body)))
+
+
+@router.post("/neuron", response_model=TrainedNeuron)
+async def compute_neuron(app: FromApp, request: Request, body: NeuronProblem) -> Response:
+    """Train the weights of one sigmoid neuron until its output comes to a target."""
+    return await _answered(request, app.compute.run(NeuronTask(problem=body)))
+
+
+@router.post("/mlp", response_model=TrainedMlp, responses=_STREAM)
+async def compute_mlp(app: FromApp, request: Request, body: MlpBody) -> Response:
+    """Train a fully connected network; with `stream`, its losses are sent while it trains."""
+    if body.stream:
+        return await _streamed(request, app, MlpTask(problem=body, stream=True))
+    return await _answered(request, app.compute.run(MlpTask(problem=body)))
+
+
+async def _program(app: FromApp, request: Request) -> str:
+    """Return the body as a program; one that is too long is refused here, as no problem can be made of it."""
+    body = await request.body()
+    allowed = app.settings.compute_program_bytes
+    if len(body) > allowed:
+        why = f"the program has {len(body):,} bytes; {allowed:,} are allowed"
+        raise TooLarge(why, [Place(why, "")])
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        line = body.count(b"\n", 0, error.start) + 1
+        why = "here are bytes that are no UTF-8"
+        raise BadInput(f"line {line} of the program: {why}", [Place(why, "", line=line)]) from error
+
+
+async def _answered(
+    request: Request, computing: Coroutine[None, None, bytes], media_type: str = "application/json"
+) -> Response:
+    return Response(await unless_hung_up(request, computing), media_type=media_type)
+
+
+async def unless_hung_up(request: Request, awaiting: Coroutine[None, None, Result]) -> Result:
+    """Return what a coroutine gives; cancel it when the caller hangs up, or the service stops."""
+    task = asyncio.create_task(awaiting)
+    hang_up = asyncio.create_task(_wait_for_hang_up(request))
+    try:
+        await asyncio.wait({task, hang_up}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    except asyncio.CancelledError as error:  # only a server that stops cancels a request
+        raise Overloaded(_STOPPING) from error
+    finally:
+        task.cancel()
+        hang_up.cancel()
+
+
+async def _wait_for_hang_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        continue
+
+
+async def _streamed(request: Request, app: Resources, task: MlpTask) -> Response:
+    """Return a stream of a computation's events; what is refused before the first is a refusal as ever."""
+    app.streams.take()
+    news: asyncio.Queue[bytes | None] = asyncio.Queue()
+    computation = asyncio.create_task(app.compute.run(task, news.put_nowait))
+    computation.add_done_callback(lambda _: app.streams.leave())
+    computation.add_done_callback(lambda _: news.put_nowait(None))
+    try:
+        first = await unless_hung_up(request, news.get())
+        if first is None:
+            computation.result()
+    except BaseException:
+        computation.cancel()
+        raise
+    return ComputationStream(_events(request, first, news, computation), computation)
+
+
+class ComputationStream(EventSourceResponse):
+    """A stream whose computation ends with it, also when it ends before its first event was asked for."""
+
+    def __init__(self, events: AsyncIterator[bytes], computation: "asyncio.Task[bytes]") -> None:
+        super().__init__(events, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+        self._computation = computation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events, and end the computation."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._computation.cancel()
+
+
+async def _events(
+    request: Request,
+    progress: bytes | None,
+    news: "asyncio.Queue[bytes | None]",
+    computation: "asyncio.Task[bytes]",
+) -> AsyncIterator[bytes]:
+    """Yield an event an epoch, many at once, and the end."""
+    try:
+        while progress is not None:
+            yield _epochs(_PROGRESS.validate_json(progress))
+            progress = await news.get()
+        yield _end(request, computation)
+    except asyncio.CancelledError:  # nobody reads this when it was the caller who ended
+        yield _failed(request, Overloaded(_STOPPING))
+        raise
+
+
+def _epochs(progress: Progress) -> bytes:
+    return b"".join(
+        format_sse_event(
+            event="epoch", id=str(epoch), data_str=as_json({"epoch": epoch, "loss": loss}).decode()
+        )
+        for epoch, loss in enumerate(progress.losses, progress.epoch)
+    )
+
+
+def _end(request: Request, computation: "asyncio.Task[bytes]") -> bytes:
+    try:
+        return format_sse_event(event="succeeded", data_str=computation.result().decode())
+    except Problem as problem:
+        return _failed(request, problem)
+
+
+def _failed(request: Request, problem: Problem) -> bytes:
+    return format_sse_event(event="failed", data_str=bytes(problems.answer(request, problem).body).decode())

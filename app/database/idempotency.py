@@ -1,0 +1,82 @@
+"""Answers kept under the key that their caller chose, so that a request that is sent again is done once.
+
+The answer is stored in the transaction that does what was asked: both are there, or neither is. Requests with
+one key come one after the other, because each holds the write lock from before it looks to after it keeps.
+Only what was done is kept; what was refused stored nothing, and may be asked again. Does not know HTTP.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, delete, insert, select
+
+from app.catalogs.catalogs import find_catalog
+from app.database.database import now
+from app.database.tables import IdempotencyKey
+from app.errors import Conflict, Place
+
+HEADER = "Idempotency-Key"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What stands for a caller and the key that they chose, and the SHA-256 of all that they ask for."""
+
+    key: str
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request was answered; ``repeated`` when that was done before."""
+
+    status: int
+    body: bytes
+    location: str | None = None
+    repeated: bool = False
+
+
+def answer_once(
+    connection: Connection, asked: Asked | None, catalog: str, keep_seconds: float, act: Callable[[], Answer]
+) -> Answer:
+    """Return what was answered under this key in the last ``keep_seconds``; if nothing was, act and keep it.
+
+    Without a key just act. The connection's transaction must hold the write lock. An answer goes with its
+    catalog. Raises `Conflict` when the key stands for another request, and whatever ``act`` does.
+    """
+    if asked is None:
+        return act()
+    connection.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now() - keep_seconds))
+    kept = _find(connection, asked)
+    if kept is not None:
+        return kept
+    answer = act()
+    connection.execute(
+        insert(IdempotencyKey).values(
+            key=asked.key,
+            catalog_id=find_catalog(connection, catalog).id,
+            digest=asked.digest,
+            status=answer.status,
+            body=answer.body,
+            location=answer.location,
+            created_at=now(),
+        )
+    )
+    return answer
+
+
+def _find(connection: Connection, asked: Asked) -> Answer | None:
+    row = connection.execute(
+        select(
+            IdempotencyKey.digest, IdempotencyKey.status, IdempotencyKey.body, IdempotencyKey.location
+        ).where(IdempotencyKey.key == asked.key)
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.digest != asked.digest:
+        raise Conflict(
+            f"this {HEADER} stood for another request before, with another path, query or body; "
+            "each request needs a key of its own, and the same only when it is sent again",
+            [Place("used for another request", parameter=HEADER)],
+        )
+    return replace(Answer(row.status, row.body, row.location), repeated=True)

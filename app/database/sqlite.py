@@ -1,0 +1,251 @@
+"""SQLite: its driver, its pragmas, its one writer at a time, its file, and what its errors mean.
+
+Reading transactions see one state from their first query on. Writing transactions take the write lock at
+their start (BEGIN IMMEDIATE), because SQLite refuses, without waiting, to turn a reader whose view has aged
+into a writer. Does not know the tables.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pysqlite3.dbapi2
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from app.database.database_files import find_inode, keep_private
+from app.database.sqlite_versions import may_write_together
+from app.errors import Busy, DatabaseUnusableError, StorageFull, Unavailable
+
+_LOOK_SECONDS, _OFTEN_SECONDS, _LATER_SECONDS = 0.002, 1.0, 0.02  # later: who writes has much to write
+# Rows come in the file's order and go to two trees in the order of their keys. A page that is not in the
+# cache is written and read again for almost every row; SQLite's own 2 MB hold too few.
+_CACHE_KIB = 49_152
+
+_CONNECTIONS = 32  # one for each thread of the web's pool, for imports that wait, and a few
+
+
+class SQLite:
+    """A database in a file."""
+
+    rows_have_locks = False
+    sends_news = False
+
+    def __init__(self, url: URL, busy_seconds: float) -> None:
+        check_url(url)
+        self._busy_seconds = busy_seconds
+        self._path = find_path(url)
+        self.engine = _create_engine(url, busy_seconds)
+        self._file: int | None = None
+
+    @property
+    def version(self) -> str:
+        """Name and version of the library that runs."""
+        return f"SQLite {find_driver().sqlite_version}"
+
+    @property
+    def errors(self) -> type[Exception]:
+        """What the driver's own connections raise."""
+        error: type[Exception] = find_driver().Error
+        return error
+
+    @property
+    def data_errors(self) -> tuple[type[Exception], ...]:
+        """Those of them that say that a value cannot be one of the database's: any text can."""
+        return ()
+
+    def check_several_writers(self) -> None:
+        """Raise `DatabaseUnusableError` where several processes that write can lose data."""
+        if not may_write_together(find_driver().sqlite_version):
+            raise DatabaseUnusableError(
+                f"{self.version} can corrupt a database that several processes write, as 3.51.3 and newer "
+                "cannot: bring one, or start with --no-worker, one web process, LIKELY_IMPORT_PROCESSES=0, "
+                "and train while nothing is served; LIKELY_ALLOW_AFFECTED_SQLITE=true starts all the same"
+            )
+
+    def check_place(self) -> None:
+        """Raise `Unavailable` when the file was replaced: what is written to the old one would be lost."""
+        if self._file is not None and find_inode(self._path) != self._file:
+            raise Unavailable(
+                f"the database file {self._path.name} was removed or replaced; restart the service"
+            )
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a transaction that sees one state."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Open a transaction that holds the write lock; the caller commits. Raises `Busy`."""
+        with self.engine.execution_options(begin="IMMEDIATE").connect() as connection:
+            self._begin(connection)
+            yield connection
+
+    def writing_fenced(self) -> AbstractContextManager[Connection]:
+        """Open a transaction as `writing` does: here there is one lock for everything."""
+        return self.writing()
+
+    def _begin(self, connection: Connection) -> None:
+        """Take the write lock from the writers of other processes, looking for it often.
+
+        SQLite itself would sleep longer each time, up to 0.1 s, while whoever came later takes the lock.
+        """
+        driver: Any = connection.connection.driver_connection
+        began = time.monotonic()
+        driver.execute("PRAGMA busy_timeout = 0")
+        try:
+            while True:
+                try:
+                    connection.begin()
+                except OperationalError as error:
+                    if "locked" not in str(error.orig):
+                        raise
+                    waited = time.monotonic() - began
+                    if waited > self._busy_seconds:
+                        raise Busy(
+                            f"the database was busy for {self._busy_seconds:g} seconds; try again"
+                        ) from error
+                else:
+                    return
+                time.sleep(_LOOK_SECONDS if waited < _OFTEN_SECONDS else _LATER_SECONDS)
+        finally:
+            driver.execute(f"PRAGMA busy_timeout = {1000 * self._busy_seconds:.0f}")
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Bring the tables up to date within the block: the files are then for their owner only."""
+        keep_private(self._path)
+        before = find_inode(self._path)
+        yield
+        self._file = self._path.stat().st_ino
+        if before not in {0, self._file}:
+            raise DatabaseUnusableError(f"{self._path} was replaced while it was opened; start again")
+
+    def connect_without_waiting(self) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
+        """Return a connection of the driver's own that fails at once where others wait for a lock."""
+        pooled = self.engine.raw_connection()
+        connection: Any = pooled.dbapi_connection
+        pooled.detach()
+        connection.execute("PRAGMA busy_timeout = 0")
+        return connection
+
+    def listen(self, channel: str) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
+        """Raise `NotImplementedError`: see ``sends_news``."""
+        raise NotImplementedError(channel)
+
+    def is_lost(self, connection: Any) -> bool:  # noqa: ANN401, ARG002 - a DBAPI connection has no type
+        """Return that it has not: nothing lies between here and a file."""
+        return False
+
+    def close(self) -> None:
+        """Close every connection that nobody has."""
+        self.engine.dispose()
+
+    def worded(self, error: BaseException | None) -> Unavailable | None:
+        """Return the problem that an error of the driver is, None for one that is a bug of ours.
+
+        An I/O error leaves open whether what was written will be there after the next start.
+        """
+        if type(error) not in {find_driver().DatabaseError, find_driver().OperationalError}:
+            return None  # a broken constraint, for example
+        if _primary_code(error) == find_driver().SQLITE_FULL:
+            return StorageFull(
+                "no space is left for the database; reads go on, and writes when there is space again"
+            )
+        return Unavailable(f"the database cannot be used at present: {error}")
+
+
+@contextmanager
+def roomy_cache(connection: Connection) -> Iterator[None]:
+    """Give SQLite more memory for pages within the block."""
+    before = connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA cache_size = {-_CACHE_KIB}")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA cache_size = {before}")
+
+
+def check_url(url: URL) -> None:
+    """Raise `DatabaseUnusableError` unless a URL names a file in a folder that is there."""
+    if not url.database or url.database == ":memory:":
+        raise DatabaseUnusableError(
+            "the service and its workers share a file: use a URL like sqlite:///likely.db"
+        )
+    folder = find_path(url).parent
+    if not folder.is_dir():
+        raise DatabaseUnusableError(f"the folder {folder} does not exist; create it first")
+
+
+def find_path(url: URL) -> Path:
+    """Return where the file is that a checked URL names."""
+    return Path(url.database or "").resolve()
+
+
+def find_driver() -> ModuleType:
+    """Return the SQLite that runs."""
+    driver: ModuleType = pysqlite3.dbapi2
+    return driver
+
+
+@contextmanager
+def read_file(path: Path) -> Iterator[Connection]:
+    """Open a transaction that sees one state of a database file, and can change nothing in it.
+
+    The file is opened as for writing, so that SQLite tidies away what it puts beside it.
+    """
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: find_driver().connect(f"{path.resolve().as_uri()}?mode=rw", uri=True),
+        module=find_driver(),
+        poolclass=NullPool,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection has no type
+        connection.isolation_level = None
+        connection.execute("PRAGMA query_only = ON")
+
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN")
+        yield connection
+
+
+def _primary_code(error: BaseException | None) -> int:
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF  # the other bits say more of the same
+
+
+def _create_engine(url: URL, busy_seconds: float) -> Engine:
+    engine = create_engine(
+        url,
+        hide_parameters=True,  # else its errors show what was to be stored
+        module=find_driver(),
+        connect_args={"timeout": busy_seconds},
+        pool_size=_CONNECTIONS,
+        pool_timeout=busy_seconds,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection has no type
+        connection.isolation_level = None  # the driver would begin transactions by itself, and deferred
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",  # a commit is on disk before it is answered
+            "foreign_keys = ON",
+            "trusted_schema = OFF",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        mode = connection.get_execution_options().get("begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine

@@ -1,0 +1,95 @@
+"""Log lines: one event with its fields a line, on standard error, those of libraries too.
+
+In a terminal for people to read, otherwise JSON. No line has an id, a title, a path, a query or a body:
+events are fixed sentences, exceptions come without their messages, and no line has an API key. Does not know
+what is worth logging.
+"""
+
+import logging
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from structlog.types import EventDict, ExcInfo, Processor
+
+from app.observability.traces import trace
+from app.web.auth.tokens import hide
+
+_LIBRARIES = logging.WARNING  # what they say below this is about their inside
+
+
+def configure_logs(level: str) -> None:
+    """Show events from this level on."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    first: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.ExceptionRenderer(_trace),
+        _without_keys,
+    ]
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer()
+        if sys.stderr.isatty()
+        else structlog.processors.JSONRenderer(ensure_ascii=True)
+    )
+    structlog.configure(
+        processors=[*first, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=lambda *_: _Lines(),
+    )
+    libraries = _StandardError()
+    libraries.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=[_first_line, *first],
+        )
+    )
+    logging.basicConfig(handlers=[libraries], level=max(number, _LIBRARIES), force=True)
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _report
+
+
+def _write(line: str) -> None:
+    """Write a line to standard error as it is at the time; a line that its disk has no space for is lost."""
+    with suppress(OSError):
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+
+class _Lines:
+    """What structlog writes lines to, under whichever level."""
+
+    def msg(self, line: str) -> None:
+        """Write a line."""
+        _write(line)
+
+    debug = info = warning = error = critical = msg
+
+
+class _StandardError(logging.Handler):
+    """What the library `logging` writes lines to."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        _write(self.format(record))
+
+
+def _first_line(_logger: object, _method: str, event: EventDict) -> Mapping[str, Any]:
+    """Keep of a library's message what it says itself: behind it asyncio shows what was being worked on."""
+    return {**event, "event": str(event["event"]).partition("\n")[0]}
+
+
+def _trace(exc_info: ExcInfo) -> str:
+    return trace(exc_info[1])
+
+
+def _report(ended: threading.ExceptHookArgs) -> None:
+    structlog.get_logger().error("a thread was ended by an error", exception=trace(ended.exc_value))
+
+
+def _without_keys(_logger: object, _method: str, event: EventDict) -> EventDict:
+    return {name: hide(value) if isinstance(value, str) else value for name, value in event.items()}

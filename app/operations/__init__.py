@@ -1,0 +1,1 @@
+"""What keeps a database safe: backups, copies and verification."""

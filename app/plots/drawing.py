@@ -1,0 +1,78 @@
+"""A program of its own: draws figures, with the Vega that vl-convert brings, and fetches nothing.
+
+Its memory is not bounded as a computation's is: V8 reserves more addresses than it uses. Figures are small,
+and time is bounded. Does not know how tasks come in; `app.processes.worker` does.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from app.processes.frames import Frame, Kind
+from app.processes.worker import answer_tasks, only_frames
+
+if TYPE_CHECKING:
+    from app.plots.drawing_tasks import DrawTask
+
+_INNER_ID = re.compile(r' id="(?:clip|gradient_)(\d+)"')
+_INNER_NAME = re.compile(r'( id="(?:clip|gradient_)|url\(#(?:clip|gradient_))(\d+)')
+_SCALE = 2  # pixels of a PNG for each of the picture, for screens that have two and for print
+
+
+def main() -> None:
+    """Draw until the input ends."""
+    os.nice(10)  # where cores are short, other requests come first; so they do while altair is imported
+    from altair.utils.schemapi import debug_mode
+
+    from app.plots.drawing_tasks import DrawTask
+
+    sink = only_frames()
+    with debug_mode(False):  # noqa: FBT003 - altair's; charts are checked in the tests, which takes longer
+        _warm_up()
+
+        def answer(body: bytes, _progress: Callable[[bytes], None]) -> Frame:
+            return Frame(Kind.ANSWER, draw(DrawTask.model_validate_json(body)))
+
+        answer_tasks(sink, answer)
+
+
+def draw(task: "DrawTask") -> bytes:
+    """Return the bytes that a task asks for."""
+    import vl_convert
+
+    from app.plots.charts.chart import specify
+
+    specification = specify(task.figure, validate=False)
+    match task.form:
+        case "svg":
+            svg: str = vl_convert.vegalite_to_svg(specification, allowed_base_urls=[])
+            return _numbered_anew(svg).encode()
+        case "png":
+            return vl_convert.vegalite_to_png(specification, scale=_SCALE, allowed_base_urls=[])
+        case "vega-lite":
+            return json.dumps(specification, allow_nan=False).encode()
+
+
+def _numbered_anew(svg: str) -> str:
+    """Return a picture whose inner ids count from 1; Vega's go on from picture to picture.
+
+    So the same figure is the same bytes, which caches compare.
+    """
+    places = {name: str(place) for place, name in enumerate(_INNER_ID.findall(svg), 1)}
+    return _INNER_NAME.sub(lambda found: f"{found[1]}{places.get(found[2], found[2])}", svg)
+
+
+def _warm_up() -> None:
+    """Draw one of each, so that no caller waits for what happens only the first time."""
+    from app.plots.drawing_tasks import DrawTask
+    from app.plots.figures import LossCurve
+
+    figure = LossCurve.of("", "", "step", [1, 2], {"loss": [2.0, 1.0]})
+    for form in ("svg", "png"):
+        draw(DrawTask(figure=figure, form=form))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Figures as answers: a picture, a specification or text, by Accept or by suffix. Knows no figure.
+
+Figures that are equal are drawn the same, byte by byte, so a figure and its form decide the ETag.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Header, Path, Response
+
+from app.plots.drawing_tasks import DrawTask, Form
+from app.plots.figures import Figure
+from app.plots.terminal import as_text
+from app.resources import Resources
+from app.web import media
+from app.web.negotiation import UNCHANGED, IfNoneMatch, etag, headers_of, unchanged
+
+TEXT, SVG, PNG, JSON = "text/plain", "image/svg+xml", "image/png", "application/json"
+VEGA_LITE = "application/vnd.vegalite.v6+json"  # what notebooks call it
+
+Accept = Annotated[str | None, Header()]
+Suffix = Annotated[
+    Literal["svg", "png", "json", "vl.json", "txt"],
+    Path(description="a picture, its Vega-Lite specification (both `json` and `vl.json`), or text"),
+]
+
+_BY_SUFFIX = MappingProxyType({"svg": SVG, "png": PNG, "json": JSON, "vl.json": VEGA_LITE, "txt": TEXT})
+_FORMS: Mapping[str, Form] = MappingProxyType(
+    {SVG: "svg", PNG: "png", JSON: "vega-lite", VEGA_LITE: "vega-lite"}
+)
+_OFFERED = [TEXT, SVG, PNG, JSON, VEGA_LITE]  # text first: it is what curl shows
+
+# Another release of these may draw the same figure differently.
+_DRAWN_BY = [version("altair"), version("vl-convert-python")]
+
+CONTENT: dict[str, Any] = {
+    TEXT: {"schema": {"type": "string"}},
+    SVG: {"schema": {"type": "string"}},
+    PNG: {"schema": {"type": "string", "format": "binary"}},
+    JSON: {"schema": {"type": "object"}},
+    VEGA_LITE: {"schema": {"type": "object"}},
+}
+COMPUTED: dict[int | str, dict[str, Any]] = {200: {"content": CONTENT}}
+RESPONSES = COMPUTED | UNCHANGED
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a caller's headers ask for: a form, and an answer only if it is another than the caller has."""
+
+    accept: str | None
+    if_none_match: str | None
+
+
+def read_headers(accept: Accept = None, if_none_match: IfNoneMatch = None) -> Asked:
+    """Return what the headers ask for."""
+    return Asked(accept, if_none_match)
+
+
+AskedFor = Annotated[Asked, Depends(read_headers)]
+
+
+async def answer_by_accept(app: Resources, figure: Figure, asked: Asked) -> Response:
+    """Return a figure in the form that the Accept header prefers; raises `NotAcceptable`."""
+    chosen = await answer(app, figure, media.choose(asked.accept, _OFFERED), asked)
+    chosen.headers["Vary"] = "Accept"
+    return chosen
+
+
+async def answer_by_suffix(app: Resources, figure: Figure, suffix: str, asked: Asked) -> Response:
+    """Return a figure in the form of a path's suffix."""
+    return await answer(app, figure, _BY_SUFFIX[suffix], asked)
+
+
+async def answer(app: Resources, figure: Figure, media_type: str, asked: Asked) -> Response:
+    """Return a figure in a form, or a 304 before anything is drawn; raises what `DrawingPool.run` raises."""
+    headers = headers_of(etag(figure.model_dump_json(), media_type, _DRAWN_BY))
+    known = unchanged(headers, asked.if_none_match)
+    if known is None:
+        known = await draw(app, figure, media_type)
+        known.headers.update(headers)
+    return known
+
+
+async def draw_by_accept(app: Resources, figure: Figure, accept: str | None) -> Response:
+    """Return a figure that a POST computed in the form that the Accept header prefers: nothing to keep."""
+    drawn = await draw(app, figure, media.choose(accept, _OFFERED))
+    drawn.headers["Vary"] = "Accept"
+    return drawn
+
+
+async def draw_by_suffix(app: Resources, figure: Figure, suffix: str) -> Response:
+    """Return a figure that a POST computed in the form of a path's suffix."""
+    return await draw(app, figure, _BY_SUFFIX[suffix])
+
+
+async def draw(app: Resources, figure: Figure, media_type: str) -> Response:
+    """Return a figure in a form; raises what `DrawingPool.run` raises.
+
+    A picture is finished though its caller hangs up: to kill the process that draws it would take others
+    longer.
+    """
+    if media_type == TEXT:
+        return Response(as_text(figure), media_type=TEXT)
+    drawn = await app.drawing.run(DrawTask(figure=figure, form=_FORMS[media_type]))
+    return Response(drawn, media_type=media_type)

@@ -1,0 +1,114 @@
+"""What plots show of a catalog: users' embeddings, movies' vectors and the scores between them.
+
+Does not know which users and movies are chosen where none is named, nor how a figure looks.
+"""
+
+from dataclasses import replace
+
+import torch
+from sqlalchemy import Connection, select
+
+from app.catalogs.catalogs import CatalogRow, find_catalog
+from app.database import vectors
+from app.database.tables import Movie, Response
+from app.plots.figures import Entity, Heatmap, Scatter, ScoreMatrix
+from app.plots.selection import Chosen, Selection, check_dimensions, no_dimension, select_shown
+from app.scoring.model_cache import TrainedModels
+from models.recommender import scoring
+
+
+def read_heatmap(connection: Connection, models: TrainedModels, catalog: str, chosen: Chosen) -> Heatmap:
+    """Return users' embeddings and movies' vectors.
+
+    Raises `NotFound` for the catalog, `Conflict` where it has too few dimensions, and as `select_shown`.
+    """
+    found = find_catalog(connection, catalog)
+    check_dimensions(found, 1)
+    shown = select_shown(connection, models, found, chosen)
+    return Heatmap(
+        title=f"Users' embeddings and movies' vectors in {catalog}",
+        subtitle=shown.said(dimensions=True),
+        dimensions=shown.dimensions,
+        entities=_entities(shown),
+    )
+
+
+def read_scatter(
+    connection: Connection, models: TrainedModels, catalog: str, chosen: Chosen, x: str | None, y: str | None
+) -> Scatter:
+    """Return users and movies over two dimensions, the first if none is named; raises as `read_heatmap`."""
+    found = find_catalog(connection, catalog)
+    check_dimensions(found, 2)
+    first, second = _axes(found, x, y)
+    shown = select_shown(connection, models, found, replace(chosen, dimensions=[first, second]))
+    return Scatter(
+        title=f"Users and movies of {catalog} over {first} and {second}",
+        subtitle=shown.said(),
+        x=first,
+        y=second,
+        entities=_entities(shown),
+    )
+
+
+def read_score_matrix(
+    connection: Connection, models: TrainedModels, catalog: str, chosen: Chosen
+) -> ScoreMatrix:
+    """Return a score for each user and movie, and what was answered; raises as `read_heatmap`."""
+    shown = select_shown(connection, models, find_catalog(connection, catalog), chosen)
+    return ScoreMatrix(
+        title=f"Like-scores in {catalog}",
+        subtitle=shown.said(),
+        users=[known.user for known in shown.tastes],
+        movies=shown.movie_names,
+        scores=_scores(shown),
+        responses=_responses(connection, shown),
+    )
+
+
+def _axes(catalog: CatalogRow, x: str | None, y: str | None) -> tuple[str, str]:
+    """Return the names of both axes; of one that is not named the first dimension that the other is not."""
+    for parameter, name in (("x", x), ("y", y)):
+        if name is not None and name not in catalog.dimensions:
+            raise no_dimension(catalog, name, parameter)
+    first = x or next(name for name in catalog.dimensions if name != y)
+    return first, y or next(name for name in catalog.dimensions if name != first)
+
+
+def _entities(shown: Selection) -> list[Entity]:
+    """Return the users with their embeddings and the movies with their vectors, on the dimensions chosen."""
+    model, movies = shown.trained.model, shown.trained.movies
+    users = [
+        Entity(kind="user", name=known.user, values=weights)
+        for known in shown.tastes
+        for weights in [model.show(known.taste).weights[shown.columns].tolist()]
+    ]
+    chosen = movies.vectors[shown.rows][:, shown.columns].numpy()
+    return users + [
+        Entity(kind="movie", name=name, values=vectors.to_numbers(vector))
+        for name, vector in zip(shown.movie_names, chosen, strict=True)
+    ]
+
+
+def _scores(shown: Selection) -> list[list[float]]:
+    users, movies = len(shown.tastes), len(shown.rows)
+    if not users or not movies:
+        return [[] for _ in shown.tastes]
+    predicted = shown.trained.model.predict_pairs(
+        [known.taste for known in shown.tastes],
+        torch.arange(users).repeat_interleave(movies),
+        torch.tensor(shown.rows).repeat(users),
+    )
+    scores: list[list[float]] = scoring.scores(predicted.logits).reshape(users, movies).tolist()
+    return scores
+
+
+def _responses(connection: Connection, shown: Selection) -> list[list[float | None]]:
+    keys = [known.user_id for known in shown.tastes]
+    names = [shown.trained.movies.movies[row] for row in shown.rows]
+    found = connection.execute(
+        select(Response.user_id, Movie.movie, Response.response)
+        .join(Movie, Movie.id == Response.movie_id)
+        .where(Response.user_id.in_(keys), Movie.movie.in_(names))
+    )
+    given = {(row.user_id, row.movie): row.response for row in found}
+    return [[given.get((key, movie)) for movie in names] for key in keys]

@@ -1,0 +1,156 @@
+"""…/trainings/{training}/losses and …/reliability: a training's losses as data, and what plots show of it."""
+
+import csv
+import io
+from dataclasses import astuple, dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, TypeAdapter
+
+from app.plots import pictures
+from app.plots.figures import ReliabilityDiagram
+from app.plots.learning_curves import loss_curve, reliability_diagram
+from app.plots.pictures import JSON, AskedFor, Suffix
+from app.training import trainings
+from app.training.routes import tagged
+from app.training.trainings import Loss, TrainingRow
+from app.web import media
+from app.web.auth.routes import READ, KeyedRoute
+from app.web.negotiation import UNCHANGED, IfNoneMatch, unchanged
+from app.web.parameters import CatalogId, FromApp, TrainingId
+
+router = APIRouter(
+    prefix="/v1/catalogs/{catalog}/trainings/{training}",
+    tags=["trainings"],
+    dependencies=[READ],
+    route_class=KeyedRoute,
+)
+
+CSV = "text/csv"
+_OFFERED = [JSON, CSV, pictures.SVG, pictures.PNG, pictures.VEGA_LITE, pictures.TEXT]
+
+_CSV: dict[int | str, dict[str, Any]] = {200: {"content": {CSV: {}}}}
+_LOSS_FORMS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {CSV: {}} | {each: pictures.CONTENT[each] for each in _OFFERED[2:]}}
+}
+
+# Of this resource .json are the losses themselves.
+_Suffix = Annotated[
+    Literal["svg", "png", "vl.json", "txt"],
+    Path(description="a picture, its Vega-Lite specification, or text"),
+]
+
+
+class Losses(BaseModel):
+    """The loss curve of a training."""
+
+    training: int
+    losses: list[Loss]
+
+
+_LOSSES = TypeAdapter(Losses)
+
+
+@dataclass(frozen=True)
+class Learning:
+    """A training and what it has reported so far."""
+
+    training: TrainingRow
+    losses: list[Loss]
+
+
+def read_learning(app: FromApp, catalog: CatalogId, training: TrainingId) -> Learning:
+    """Return the training with its losses; raises `NotFound`."""
+    with app.database.reading() as connection:
+        found = trainings.read_training(connection, catalog, training)
+        return Learning(found, trainings.list_losses(connection, found.id))
+
+
+def read_reliability(app: FromApp, catalog: CatalogId, training: TrainingId) -> ReliabilityDiagram:
+    """Return the reliability diagram; raises `NotFound`, and `Conflict` where nothing was held out."""
+    with app.database.reading() as connection:
+        return reliability_diagram(trainings.read_training(connection, catalog, training))
+
+
+Learned = Annotated[Learning, Depends(read_learning)]
+Reliability = Annotated[ReliabilityDiagram, Depends(read_reliability)]
+
+
+@router.get(
+    "/losses",
+    response_model=Losses,
+    responses=_LOSS_FORMS | UNCHANGED,
+)
+async def list_losses(app: FromApp, learned: Learned, asked: AskedFor) -> Response:
+    """Show the loss curve, as JSON, CSV, a picture or text by the Accept header.
+
+    The data of a training that has ended have an ETag, and pictures always.
+    """
+    chosen = media.choose(asked.accept, _OFFERED)
+    if chosen in _DATA:
+        answer = await run_in_threadpool(_as_data, learned, chosen, asked.if_none_match)
+    else:
+        curve = await run_in_threadpool(loss_curve, learned.training, learned.losses)
+        answer = await pictures.answer(app, curve, chosen, asked)
+    answer.headers["Vary"] = "Accept"
+    return answer
+
+
+@router.get("/losses.json", response_model=Losses, responses=UNCHANGED)
+def list_losses_as_json(learned: Learned, if_none_match: IfNoneMatch = None) -> Response:
+    """Show the loss curve as JSON."""
+    return _as_data(learned, JSON, if_none_match)
+
+
+@router.get("/losses.csv", response_class=Response, responses=_CSV | UNCHANGED)
+def list_losses_as_csv(learned: Learned, if_none_match: IfNoneMatch = None) -> Response:
+    """Show the loss curve as CSV: step, loss, data_loss, penalty."""
+    return _as_data(learned, CSV, if_none_match)
+
+
+@router.get("/losses.{suffix}", response_class=Response, responses=pictures.RESPONSES)
+async def draw_losses(app: FromApp, learned: Learned, suffix: _Suffix, asked: AskedFor) -> Response:
+    """Draw the loss curve, on a logarithmic axis where that helps."""
+    curve = await run_in_threadpool(loss_curve, learned.training, learned.losses)
+    return await pictures.answer_by_suffix(app, curve, suffix, asked)
+
+
+@router.get("/reliability", response_class=Response, responses=pictures.RESPONSES)
+async def show_reliability(app: FromApp, diagram: Reliability, asked: AskedFor) -> Response:
+    """Show how reliable scores were on responses held out, as text or a picture by the Accept header."""
+    return await pictures.answer_by_accept(app, diagram, asked)
+
+
+@router.get("/reliability.{suffix}", response_class=Response, responses=pictures.RESPONSES)
+async def draw_reliability(
+    app: FromApp, catalog: CatalogId, training: TrainingId, suffix: Suffix, asked: AskedFor
+) -> Response:
+    """Draw how reliable scores were on responses held out."""
+    # Read here: as a dependency it would come before the suffix is looked at, and most trainings have none.
+    diagram = await run_in_threadpool(read_reliability, app, catalog, training)
+    return await pictures.answer_by_suffix(app, diagram, suffix, asked)
+
+
+def _as_data(learned: Learning, media_type: str, if_none_match: str | None) -> Response:
+    """Return the losses as JSON or CSV; a 304 to a client that has them, when they stay as they are."""
+    headers = tagged(learned.training, media_type)
+    return unchanged(headers, if_none_match) or Response(
+        _DATA[media_type](learned), headers=headers, media_type=media_type
+    )
+
+
+def _as_json(learned: Learning) -> str | bytes:
+    return _LOSSES.dump_json(Losses(training=learned.training.id, losses=learned.losses))
+
+
+def _as_csv(learned: Learning) -> str | bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["step", "loss", "data_loss", "penalty"])
+    writer.writerows(astuple(loss) for loss in learned.losses)
+    return text.getvalue()
+
+
+_DATA = {JSON: _as_json, CSV: _as_csv}

@@ -1,0 +1,165 @@
+"""Which users, movies and dimensions a plot shows, and the training it shows them by.
+
+Those that are named, or the first of each: never all of a large catalog. Does not know what is shown of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from app.catalogs.catalogs import CatalogRow
+from app.catalogs.ids import in_path
+from app.catalogs.movies import unknown_movie
+from app.database.tables import Response, User
+from app.errors import BadInput, Conflict, NotFound, Place
+from app.plots.figures import told_apart
+from app.scoring.embeddings import CurrentTaste, find_serving, read_tastes, unknown_user
+from app.scoring.model_cache import TrainedModel, TrainedModels
+from app.training.trainings import read_training
+
+MOST_NAMED = 50
+_FIRST = 12
+_LISTED = 20
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What to show: of this training (None: the serving one), these users, movies and dimensions.
+
+    Where none is named, the first are shown.
+    """
+
+    training: int | None = None
+    users: Sequence[str] = ()
+    movies: Sequence[str] = ()
+    dimensions: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is shown: users by their tastes, movies and dimensions by their places; and of how many users."""
+
+    catalog: CatalogRow
+    trained: TrainedModel
+    tastes: list[CurrentTaste]
+    rows: list[int]
+    columns: list[int]
+    all_users: int
+
+    @property
+    def dimensions(self) -> list[str]:
+        """The names of the dimensions shown."""
+        return [self.catalog.dimensions[column] for column in self.columns]
+
+    @property
+    def movie_names(self) -> list[str]:
+        """The titles of the movies shown, with the id where two have one title."""
+        movies = self.trained.movies
+        return told_apart(
+            [movies.titles[row] for row in self.rows], [movies.movies[row] for row in self.rows]
+        )
+
+    def said(self, *, dimensions: bool = False) -> str:
+        """Return how much of the catalog is shown."""
+        counts = [
+            f"{len(self.tastes)} of {self.all_users:,} users",
+            f"{len(self.rows)} of {len(self.trained.movies.movies):,} movies",
+        ]
+        if dimensions:
+            counts.append(f"{len(self.columns)} of {len(self.catalog.dimensions):,} dimensions")
+        return f"training {self.trained.id} ({self.trained.trainer}); {', '.join(counts)}"
+
+
+def select_shown(
+    connection: Connection, models: TrainedModels, catalog: CatalogRow, chosen: Chosen
+) -> Selection:
+    """Return what is chosen.
+
+    Raises `NotFound` for the training, users and movies, `BadInput` for dimensions, and `Conflict` when the
+    training has learned nothing, or nothing is trained yet.
+    """
+    trained = _find_trained(connection, models, catalog, chosen.training)
+    users = chosen.users or _first_users(connection, catalog)
+    tastes = {
+        user: known
+        for user, known in read_tastes(connection, catalog, trained, users).items()
+        if known.responses > 0
+    }
+    for user in chosen.users:
+        if user not in tastes:
+            raise _at("user", unknown_user(catalog.catalog, user))
+    for movie in chosen.movies:
+        if movie not in trained.movies.rows:
+            raise _at("movie", unknown_movie(catalog.catalog, movie))
+    movies = chosen.movies or trained.movies.movies[:_FIRST]
+    return Selection(
+        catalog=catalog,
+        trained=trained,
+        tastes=[tastes[user] for user in dict.fromkeys(users) if user in tastes],
+        rows=[trained.movies.rows[movie] for movie in dict.fromkeys(movies)],
+        columns=_columns(catalog, chosen.dimensions),
+        all_users=_count_users(connection, catalog),
+    )
+
+
+def _find_trained(
+    connection: Connection, models: TrainedModels, catalog: CatalogRow, training: int | None
+) -> TrainedModel:
+    if training is None:
+        return find_serving(connection, models, catalog)
+    try:
+        row = read_training(connection, catalog.catalog, training)
+    except NotFound as error:
+        raise _at("training", error) from error
+    if row.status != "succeeded":
+        raise Conflict(
+            f"training {training} is {row.status}, and only one that succeeded has learned what to show; "
+            "leave training out to see what serves",
+            [Place("a training that succeeded is needed", parameter="training")],
+        )
+    return models.of(connection, catalog, training)
+
+
+def _first_users(connection: Connection, catalog: CatalogRow) -> Sequence[str]:
+    answered = select(Response.user_id).where(Response.user_id == User.id).exists()
+    return connection.scalars(
+        select(User.user).where(User.catalog_id == catalog.id, answered).order_by(User.user).limit(_FIRST)
+    ).all()
+
+
+def _count_users(connection: Connection, catalog: CatalogRow) -> int:
+    count = select(func.count()).select_from(User).where(User.catalog_id == catalog.id)
+    return connection.execute(count).scalar_one()
+
+
+def _columns(catalog: CatalogRow, named: Sequence[str]) -> list[int]:
+    places = {name: column for column, name in enumerate(catalog.dimensions)}
+    for name in named:
+        if name not in places:
+            raise no_dimension(catalog, name, "dimension")
+    return [places[name] for name in named or catalog.dimensions[:_FIRST]]
+
+
+def check_dimensions(catalog: CatalogRow, needed: int) -> None:
+    """Raise `Conflict` where the catalog has fewer dimensions than a plot needs."""
+    there = len(catalog.dimensions)
+    if there < needed:
+        raise Conflict(
+            f"catalog {catalog.catalog!r} has {there} of the {needed} dimensions that this plot needs; "
+            f"/v1/catalogs/{in_path(catalog.catalog)}/plots/scores shows scores, which need none"
+        )
+
+
+def no_dimension(catalog: CatalogRow, name: str, parameter: str) -> BadInput:
+    """Return the problem of a name that no dimension has."""
+    names = [*map(repr, catalog.dimensions[:_LISTED])]
+    listed = ", ".join(names + ["…"] * (len(catalog.dimensions) > _LISTED))
+    return BadInput(
+        f"{parameter}: {name!r} is no dimension of catalog {catalog.catalog!r}; there is {listed or 'none'}",
+        [Place(f"there is {listed or 'none'}", parameter=parameter)],
+    )
+
+
+def _at(parameter: str, problem: NotFound) -> NotFound:
+    return NotFound(problem.detail, [Place(problem.detail, parameter=parameter)])

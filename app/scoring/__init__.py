@@ -1,0 +1,1 @@
+"""Responses, and the scores that follow from them."""

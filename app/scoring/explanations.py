@@ -1,0 +1,180 @@
+"""What a score says: how sure it is, the sum that it is made of, which of the user's own answers moved it.
+
+Does not know whether the answers are stored or only supposed.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from app.database.vectors import to_numbers
+from app.errors import BadInput, Conflict, Place
+from app.scoring.fold_in import NO_ANSWERS, Answers
+from app.scoring.model_cache import TrainedModel
+from models.recommender import scoring
+from models.recommender.influence import most_influential
+from models.recommender.model import Taste
+
+Include = Literal["interval", "explanation", "influences"]
+
+LEVEL = 0.9
+_INFLUENCES = 5
+_MOVIES_WITH_INFLUENCES = 20  # each answer left out is a user relearned
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where the score lies with probability ``level``, as far as the model knows; equal tails."""
+
+    level: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What a dimension adds to the logit: damping × the user's weight × the movie's value."""
+
+    dimension: str
+    weight: float
+    value: float
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The logit as a sum: appeal (the movie's), offset (the user's), each named dimension, the learned ones.
+
+    ``damping`` is in every term: the less is known, the nearer it draws all of them to 0.
+    """
+
+    damping: float
+    appeal: float
+    offset: float
+    dimensions: list[Contribution]
+    learned: float
+
+
+@dataclass(frozen=True)
+class Influence:
+    """One of the user's own answers: the score as it would be without it, and how far the answer moved it."""
+
+    movie: str
+    title: str
+    response: float
+    score_without: float
+    change: float
+
+
+@dataclass(frozen=True)
+class Details:
+    """What was asked for of one score; None where it was not."""
+
+    interval: Interval | None = None
+    explanation: Explanation | None = None
+    influences: list[Influence] | None = None
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whoever is scored: their taste and, where influences are asked for, the answers it was learned from."""
+
+    taste: Taste
+    answers: Answers = NO_ANSWERS
+    others_squared_norm: float = 0.0
+
+
+def check_include(
+    trained: TrainedModel, movies: int, include: Collection[Include], place: Callable[[str], Place]
+) -> None:
+    """Raise when something cannot be included with scores of so many movies; ``place`` says where it stands.
+
+    `Conflict` for intervals of a model that knows none, `BadInput` for influences on too many movies.
+    """
+    if "interval" in include and not trained.model.uncertain:
+        raise Conflict(
+            f"training {trained.id} is of {trained.trainer}, which does not know how sure it is; "
+            "scores of a mixed_effects training have intervals",
+            [place("no intervals with the training that serves")],
+        )
+    if "influences" in include and movies > _MOVIES_WITH_INFLUENCES:
+        said = f"influences are shown for up to {_MOVIES_WITH_INFLUENCES} movies at once, not {movies}"
+        raise BadInput(f"{said}: name fewer movies, or give a smaller limit", [place(said)])
+
+
+def details(
+    trained: TrainedModel,
+    dimensions: Sequence[str],
+    person: Person,
+    rows: Tensor,
+    include: Collection[Include],
+) -> list[Details]:
+    """Return what is to be included with the scores of the movies at ``rows`` [n]; see `check_include`."""
+    count = len(rows)
+    intervals = _intervals(trained, person.taste, rows) if "interval" in include else [None] * count
+    sums = (
+        _explanations(trained, dimensions, person.taste, rows) if "explanation" in include else [None] * count
+    )
+    moved = _influences(trained, person, rows) if "influences" in include else [None] * count
+    return [Details(*each) for each in zip(intervals, sums, moved, strict=True)]
+
+
+def _intervals(trained: TrainedModel, taste: Taste, rows: Tensor) -> list[Interval]:
+    lower, upper = (
+        scoring.scores(bound).tolist() for bound in trained.model.predict(taste, rows).interval(LEVEL)
+    )
+    return [Interval(LEVEL, *bounds) for bounds in zip(lower, upper, strict=True)]
+
+
+def _explanations(
+    trained: TrainedModel, dimensions: Sequence[str], taste: Taste, rows: Tensor
+) -> list[Explanation]:
+    found = trained.model.explain(taste, rows)
+    damping = found.damping
+    weights = found.weights.tolist()
+    contributions = damping[:, None] * found.weights * found.values + 0.0  # no -0.0
+    values = [to_numbers(row) for row in found.values.float().numpy()]
+    numbers = zip(
+        damping.tolist(),
+        (damping * found.appeals).tolist(),
+        (damping * found.offset).tolist(),
+        values,
+        contributions.tolist(),
+        (damping * found.learned).tolist(),
+        strict=True,
+    )
+    return [
+        Explanation(
+            kappa,
+            appeal,
+            offset,
+            [Contribution(*each) for each in zip(dimensions, weights, values, products, strict=True)],
+            learned,
+        )
+        for kappa, appeal, offset, values, products, learned in numbers
+    ]
+
+
+def _influences(trained: TrainedModel, person: Person, rows: Tensor) -> list[list[Influence]]:
+    given = person.answers
+    if len(given.rows) == 0:
+        return [[] for _ in rows]
+    found = most_influential(
+        trained.model, person.taste, given.rows, given.answers, rows, person.others_squared_norm, _INFLUENCES
+    )
+    scores = scoring.scores(trained.model.predict(person.taste, rows).logits).tolist()
+    answers, answered = given.answers.tolist(), given.rows.tolist()
+    movies = trained.movies
+
+    def shown(score: float, place: int, logit_without: float) -> Influence:
+        row = answered[place]
+        without = float(scoring.scores(torch.tensor(logit_without, dtype=torch.float64)))
+        return Influence(movies.movies[row], movies.titles[row], answers[place], without, score - without)
+
+    return [
+        [shown(score, one.place, one.logit_without) for one in each]
+        for score, each in zip(scores, found, strict=True)
+    ]

@@ -1,0 +1,205 @@
+"""Bringing users' embeddings up to date with their responses, and keeping them.
+
+An embedding is current when it was learned at the user's present version. Writing a response relearns at
+once, in the same transaction. Changes that touch many users (an import, a movie's new vector, a rollback)
+only move versions: whoever reads an embedding that is behind relearns it on the spot, and workers that have
+nothing else to do store it. Does not know HTTP, nor how a trainer learns.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select
+from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is SQLite's too
+
+from app.catalogs.catalogs import CatalogRow
+from app.database import vectors
+from app.database.prepared_statements import Prepared
+from app.database.tables import Response, User, UserEmbedding
+from app.scoring.model_cache import TrainedModel, TrainedModels
+from models.recommender.model import Taste, Tastes, packed, unpacked
+
+_ROWS_AT_ONCE = 1000
+
+# Statements of every relearning, made once and run by the driver: to make one takes longer than to run it.
+_OF = and_(UserEmbedding.training_id == bindparam("training"), UserEmbedding.user_id == bindparam("user"))
+_KNOWN = Prepared(
+    select(User.version, UserEmbedding.embedding, UserEmbedding.factor)
+    .outerjoin(UserEmbedding, and_(_OF, UserEmbedding.user_id == User.id))
+    .where(User.id == bindparam("user"))
+)
+_VERSION = Prepared(select(User.version).where(User.id == bindparam("user")))
+_ANSWERS = Prepared(select(Response.movie_id, Response.response).where(Response.user_id == bindparam("user")))
+_NO_EMBEDDING = Prepared(delete(UserEmbedding).where(_OF))
+_SQUARED_NORMS = select(func.coalesce(func.sum(UserEmbedding.squared_norm), 0.0))
+_ALL_SQUARED_NORMS = Prepared(_SQUARED_NORMS.where(UserEmbedding.training_id == bindparam("training")))
+_OWN_SQUARED_NORM = Prepared(_SQUARED_NORMS.where(_OF))
+_INSERT = insert(UserEmbedding)
+_LEARNED = ("version", "embedding", "factor", "squared_norm")
+_KEEP = Prepared(
+    _INSERT.on_conflict_do_update(
+        index_elements=["training_id", "user_id"], set_={name: _INSERT.excluded[name] for name in _LEARNED}
+    ),
+    ("training_id", "user_id", *_LEARNED),
+)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """All of a user's answers: rows int64 [n] of the movies, ascending, and answers float32 [n] to them."""
+
+    rows: torch.Tensor
+    answers: torch.Tensor
+
+    @classmethod
+    def of(cls, by_row: Mapping[int, float]) -> "Answers":
+        """Bring answers by the row of their movie into order."""
+        ordered = sorted(by_row.items())
+        return cls(
+            torch.from_numpy(np.array([row for row, _ in ordered], dtype=np.int64)),
+            torch.from_numpy(np.array([answer for _, answer in ordered], dtype=np.float32)),
+        )
+
+
+NO_ANSWERS = Answers(torch.empty(0, dtype=torch.int64), torch.empty(0))
+
+
+@dataclass(frozen=True)
+class Relearned:
+    """A user's taste as of a version of the user; None without responses."""
+
+    user: int
+    version: int
+    taste: Taste | None
+
+
+def relearn(connection: Connection, trained: TrainedModel, user: int) -> Relearned:
+    """Learn the taste of the user with this key from all their responses; stores nothing."""
+    version, embedding, factor = _KNOWN.run(connection, {"training": trained.id, "user": user})[0]
+    start = None if embedding is None else to_taste(embedding, factor)
+    others = others_squared_norm(connection, trained, user)
+    return Relearned(user, version, _learn(connection, trained, user, start, others))
+
+
+def relearn_beside(
+    connection: Connection, trained: TrainedModel, user: int, start: Taste | None, others_squared_norm: float
+) -> Relearned:
+    """Learn one user's taste beside others whose squared norms sum up to the given number."""
+    version = _VERSION.run(connection, {"user": user})[0][0]
+    return Relearned(user, version, _learn(connection, trained, user, start, others_squared_norm))
+
+
+def _learn(
+    connection: Connection, trained: TrainedModel, user: int, start: Taste | None, others_squared_norm: float
+) -> Taste | None:
+    given = read_answers(connection, trained, user)
+    if len(given.rows) == 0:
+        return None
+    return trained.model.relearn(given.rows, given.answers, start, others_squared_norm)
+
+
+def read_answers(connection: Connection, trained: TrainedModel, user: int) -> Answers:
+    """Return the user's answers."""
+    rows_by_key = trained.movies.rows_by_key
+    found = _ANSWERS.run(connection, {"user": user})
+    return Answers.of({rows_by_key[movie_id]: response for movie_id, response in found})
+
+
+def others_squared_norm(connection: Connection, trained: TrainedModel, user: int | None) -> float:
+    """Return the sum of squares of everybody else's embeddings, 0 where the model does not ask for it."""
+    if not trained.model.coupled:
+        return 0.0
+    everybody: float = _ALL_SQUARED_NORMS.run(connection, {"training": trained.id})[0][0]
+    own: float = 0.0
+    if user is not None:
+        own = _OWN_SQUARED_NORM.run(connection, {"training": trained.id, "user": user})[0][0]
+    return max(0.0, everybody - own)
+
+
+def relearn_behind(
+    connection: Connection, models: TrainedModels, catalog: CatalogRow, limit: int
+) -> tuple[int, list[Relearned]] | None:
+    """Relearn up to ``limit`` users of the catalog whose serving embedding is behind; stores nothing.
+
+    Returns the serving training's id with them, or None when nothing is behind.
+    """
+    if catalog.serving is None:
+        return None
+    behind = _find_behind(connection, catalog.id, catalog.serving, limit)
+    if not behind:
+        return None
+    trained = models.of(connection, catalog, catalog.serving)
+    return catalog.serving, [relearn(connection, trained, user) for user in behind]
+
+
+def _find_behind(connection: Connection, catalog_id: int, serving: int, limit: int) -> Sequence[int]:
+    answered = select(Response.user_id).where(Response.user_id == User.id).exists()
+    return connection.scalars(
+        select(User.id)
+        .outerjoin(UserEmbedding, (UserEmbedding.user_id == User.id) & (UserEmbedding.training_id == serving))
+        .where(
+            User.catalog_id == catalog_id,
+            or_(and_(UserEmbedding.version.is_(None), answered), UserEmbedding.version != User.version),
+        )
+        .limit(limit)
+    ).all()
+
+
+def keep_if_current(connection: Connection, training: int, relearned: Sequence[Relearned]) -> None:
+    """Keep relearned embeddings, but those of users who answered again or were deleted meanwhile."""
+    for one in relearned:
+        if _VERSION.run(connection, {"user": one.user}) == [(one.version,)]:
+            keep(connection, training, [one])
+
+
+def keep(connection: Connection, training: int, relearned: Iterable[Relearned]) -> None:
+    """Store embeddings in the caller's transaction; a user without responses keeps none."""
+    left = iter(relearned)
+    while some := list(islice(left, _ROWS_AT_ONCE)):
+        rows = [_row(training, one, one.taste) for one in some if one.taste is not None]
+        for one in some:
+            if one.taste is None:
+                _NO_EMBEDDING.run(connection, {"training": training, "user": one.user})
+        if rows:
+            _KEEP.run_each(connection, rows)
+
+
+def squared_norm(embedding: torch.Tensor) -> float:
+    """Return ‖e‖² in float64."""
+    return float(embedding.double().square().sum())
+
+
+def to_taste(embedding: bytes, factor: bytes | None) -> Taste:
+    """Return a stored taste."""
+    numbers = torch.from_numpy(vectors.from_bytes(embedding).copy())
+    if factor is None:
+        return Taste(numbers)
+    half = torch.from_numpy(vectors.from_bytes(factor).copy())
+    return Taste(numbers, unpacked(half, len(numbers)))
+
+
+def to_tastes(embeddings: Sequence[bytes], factors: Sequence[bytes | None]) -> Tastes | None:
+    """Return stored tastes [users]; None where they are none or not all of one kind: see `to_taste`."""
+    if len(set(map(len, embeddings))) != 1:
+        return None
+    numbers = torch.from_numpy(vectors.stack(embeddings, len(embeddings[0]) // 4))
+    kept = [factor for factor in factors if factor is not None]
+    if not kept:
+        return Tastes(numbers)
+    if len(kept) < len(factors) or len(set(map(len, kept))) != 1:
+        return None
+    return Tastes(numbers, torch.from_numpy(vectors.stack(kept, len(kept[0]) // 4)))
+
+
+def _row(training: int, one: Relearned, taste: Taste) -> dict[str, object]:
+    return {
+        "training_id": training,
+        "user_id": one.user,
+        "version": one.version,
+        "embedding": vectors.to_bytes(taste.embedding.numpy()),
+        "factor": None if taste.factor is None else vectors.to_bytes(packed(taste.factor).numpy()),
+        "squared_norm": squared_norm(taste.embedding),
+    }

@@ -1,0 +1,153 @@
+"""The models of trainings in memory: restored from what a training left, over the movies as they are now.
+
+A model is restored again when its catalog's ``movies_version`` has moved; what a training left never changes.
+Does not know users, nor which training serves.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import safetensors.torch
+import torch
+from sqlalchemy import Connection, func, insert, select
+from torch import Tensor
+
+from app.catalogs.catalogs import CatalogRow
+from app.database import vectors
+from app.database.database import forget_pages
+from app.database.tables import Movie, MovieEmbedding, Training, TrainingState
+from app.processes.garbage_collection import give_back_soon
+from app.scoring.matrices import MovieMatrices, MovieMatrix, Newest
+from app.scoring.memory import Memory
+from app.scoring.movie_index import MovieIndex, MovieIndexes
+from models.recommender.model import Model, Taste
+from models.recommender.scoring import Best
+from models.recommender.shortlist import each_alone
+from models.recommender.trainer import Learned, Trainer
+from models.recommender.trainers import make_trainer
+
+_ROWS_AT_ONCE = 10_000
+_ROWS_READ_AT_ONCE = 1000  # a row takes many times what is kept of it
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """The model of the training ``id``; its items are the rows of ``movies``."""
+
+    id: int
+    trainer: str
+    movies: MovieMatrix
+    model: Model
+    index: MovieIndex | None = None
+
+    def best(self, taste: Taste, limit: int, excluded: Tensor, min_logit: float) -> Best:
+        """Return the best as `Model.best` does, or nearly so by the index, where it is ready and will do."""
+        if self.index is None:
+            return self.model.best(taste, limit, excluded, min_logit)
+        found = self.index.best(taste, limit, excluded, min_logit)
+        if found is None:
+            found = self.model.best(taste, limit, excluded, min_logit)
+        return each_alone(self.model, taste, found)
+
+
+class TrainedModels:
+    """The models used last, with the movies of their catalogs, and how much memory there is for them."""
+
+    def __init__(self, memory: Memory | None = None, indexes: MovieIndexes | None = None) -> None:
+        self.memory = memory or Memory()
+        self._indexes = indexes or MovieIndexes()
+        self._matrices = MovieMatrices(self.memory)
+        self._newest: Newest[TrainedModel] = Newest()
+
+    def movies(self, connection: Connection, catalog: CatalogRow) -> MovieMatrix:
+        """Return the catalog's movies as the connection's transaction sees them."""
+        return self._matrices.of(connection, catalog)
+
+    def of(self, connection: Connection, catalog: CatalogRow, training: int) -> TrainedModel:
+        """Return the model of a training of the catalog that succeeded; raises `TooLarge`."""
+        movies = self.movies(connection, catalog)
+
+        def read() -> TrainedModel:
+            numbers = movies.vectors.shape[1] + _learned_width(connection, training)
+            self.memory.check_catalog(catalog.catalog, len(movies.movies), numbers)
+            restored = _read(connection, movies, training, self._indexes)
+            forget_pages(connection)
+            give_back_soon()  # rows, and what is computed on the way: some times the size of the model
+            return restored
+
+        return self._newest.of(training, movies.version, read)
+
+    def find(self, training: int, movies_version: int) -> TrainedModel | None:
+        """Return the model of a training if it is in memory, over this version of its catalog's movies."""
+        return self._newest.find(training, movies_version)
+
+
+def restore(
+    trainer: Trainer, movies: MovieMatrix, shared: Mapping[str, Tensor], keys: Sequence[int], items: Tensor
+) -> Model:
+    """Return the model over these movies; ``items`` float32 [n, I] was learned of those with ``keys`` [n].
+
+    What was learned of movies that are gone is left out; the model makes do with the vectors of new ones.
+    """
+    places = [(movies.rows_by_key[key], place) for place, key in enumerate(keys) if key in movies.rows_by_key]
+    aligned = torch.zeros(len(movies.movies), items.shape[1])
+    known = torch.zeros(len(movies.movies), dtype=torch.bool)
+    if places:
+        rows, present = torch.tensor(places).unbind(1)
+        aligned[rows], known[rows] = items[present], True
+    return trainer.restore(shared, movies.vectors, aligned, known)
+
+
+def keep_model(
+    connection: Connection, training: int, catalog_id: int, movies: Sequence[int], learned: Learned
+) -> None:
+    """Store what a training learned beside its users, of the movies with these keys that still exist."""
+    state = safetensors.torch.save(dict(learned.shared))
+    connection.execute(insert(TrainingState).values(training_id=training, state=state))
+    if learned.items.shape[1] == 0:
+        return
+    present = set(connection.scalars(select(Movie.id).where(Movie.catalog_id == catalog_id)))
+    rows = [
+        {"training_id": training, "movie_id": key, "embedding": vectors.to_bytes(numbers)}
+        for key, numbers in zip(movies, learned.items.numpy(), strict=True)
+        if key in present
+    ]
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        connection.execute(insert(MovieEmbedding), rows[start : start + _ROWS_AT_ONCE])
+
+
+def _learned_width(connection: Connection, training: int) -> int:
+    """Return how many numbers were learned of a movie, read from one of them."""
+    one = select(func.length(MovieEmbedding.embedding)).where(MovieEmbedding.training_id == training)
+    return (connection.scalar(one.limit(1)) or 0) // 4
+
+
+def _read(connection: Connection, movies: MovieMatrix, training: int, indexes: MovieIndexes) -> TrainedModel:
+    row = connection.execute(
+        select(Training.trainer, Training.options, Training.metrics, TrainingState.state)
+        .outerjoin(TrainingState, TrainingState.training_id == Training.id)
+        .where(Training.id == training)
+    ).one()
+    keys, items = _read_items(connection, training)
+    # A training of a database that was migrated has no state; it is one that needs none.
+    shared = safetensors.torch.load(row.state) if row.state is not None else {}
+    trainer = make_trainer(row.trainer, row.options)
+    model = restore(trainer, movies, shared, keys, items)
+    index = indexes.begin(training, model, len(movies.movies), row.metrics or {})
+    return TrainedModel(training, row.trainer, movies, model, index)
+
+
+def _read_items(connection: Connection, training: int) -> tuple[list[int], Tensor]:
+    """Return the keys [n] of the movies of which something was learned, and that: float32 [n, I]."""
+    keys: list[int] = []
+
+    def read() -> Iterator[bytes]:
+        statement = select(MovieEmbedding.movie_id, MovieEmbedding.embedding).where(
+            MovieEmbedding.training_id == training
+        )
+        for row in connection.execute(statement.execution_options(yield_per=_ROWS_READ_AT_ONCE)):
+            keys.append(row.movie_id)
+            yield row.embedding
+
+    width = _learned_width(connection, training)
+    return keys, torch.from_numpy(vectors.stack(read(), width).reshape(len(keys), width))

@@ -1,0 +1,108 @@
+"""Previews: scores for somebody unknown, from answers that are given with the request and stored nowhere."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from sqlalchemy import Connection
+
+from app.catalogs.catalogs import find_catalog
+from app.catalogs.movies import unknown_movie
+from app.errors import Conflict, NotFound, Place, pointer
+from app.scoring.embeddings import Basis, find_serving
+from app.scoring.explanations import Include, Person, check_include
+from app.scoring.fold_in import Answers, others_squared_norm
+from app.scoring.model_cache import TrainedModel, TrainedModels
+from app.scoring.questions import Question, check_uncertain, choose_question
+from app.scoring.scores import Score, listed, named_rows
+
+PreviewInclude = Literal["interval", "explanation", "influences", "next_question"]
+
+_BEST = 10
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Scores of somebody unknown, the training they come from, and what they rest on."""
+
+    training: int
+    responses: int
+    basis: Basis
+    scores: list[Score]
+    next_question: Question | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a preview is to show: the named movies in this order, or the best of all without ``exclude``."""
+
+    movies: Sequence[str] | None = None
+    limit: int | None = None
+    exclude: Sequence[str] = ()
+    include: Collection[PreviewInclude] = ()
+
+
+def preview_scores(
+    connection: Connection, models: TrainedModels, catalog: str, responses: Mapping[str, float], asked: Asked
+) -> Preview:
+    """Score movies for somebody who would give these responses; the best ones leave out what they answer.
+
+    Raises `NotFound` for catalog or movies, `Conflict` when nothing is trained yet or the model knows nothing
+    of somebody without responses, and what `app.scoring.explanations.check_include` raises.
+    """
+    found = find_catalog(connection, catalog)
+    trained = find_serving(connection, models, found)
+    if "next_question" in asked.include:
+        check_uncertain(trained)
+    _check_movies(catalog, trained, responses, asked.movies or ())
+    answers = Answers.of({trained.movies.rows[movie]: value for movie, value in responses.items()})
+    person = _learn(connection, trained, answers)
+    answered = [*answers.rows.tolist(), *named_rows(trained.movies, asked.exclude)]
+    if asked.movies is None:
+        left_out = torch.tensor(answered, dtype=torch.int64)
+        best = trained.best(person.taste, asked.limit or _BEST, left_out, -torch.inf)
+        rows, logits = best.rows, best.logits
+    else:
+        rows = torch.tensor([trained.movies.rows[movie] for movie in asked.movies], dtype=torch.int64)
+        logits = trained.model.predict(person.taste, rows).logits
+    question = None
+    if "next_question" in asked.include:
+        question = choose_question(trained, person.taste, answered)
+    include = [one for one in get_args(Include) if one in asked.include]
+    check_include(trained, len(rows), include, lambda said: Place(said, pointer="/include"))
+    scores = listed(trained, found.dimensions, person, rows, logits, include)
+    basis: Basis = "learned" if responses else "population"
+    return Preview(trained.id, len(responses), basis, scores, question)
+
+
+def _learn(connection: Connection, trained: TrainedModel, answers: Answers) -> Person:
+    others = others_squared_norm(connection, trained, None)
+    if len(answers.rows):
+        taste = trained.model.relearn(answers.rows, answers.answers, None, others)
+        return Person(taste, answers, others)
+    stranger = trained.model.newcomer()
+    if stranger is None:
+        raise Conflict(
+            f"training {trained.id} is of {trained.trainer}, and knows nothing of who answered nothing",
+            [Place("give a response at least", pointer="/responses")],
+        )
+    return Person(stranger)
+
+
+def _check_movies(
+    catalog: str, trained: TrainedModel, responses: Mapping[str, float], movies: Sequence[str]
+) -> None:
+    known = trained.movies.rows
+    places = [
+        Place(unknown_movie(catalog, movie).detail, pointer=pointer("responses", movie))
+        for movie in responses
+        if movie not in known
+    ]
+    places += [
+        Place(unknown_movie(catalog, movie).detail, pointer=pointer("movies", index))
+        for index, movie in enumerate(movies)
+        if movie not in known
+    ]
+    if places:
+        raise NotFound(places[0].detail, places[:100])

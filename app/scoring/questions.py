@@ -1,0 +1,91 @@
+"""The next question: the movie whose answer would teach most of a user.
+
+Does not know how a model weighs an answer's worth.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from app.catalogs.catalogs import find_catalog
+from app.errors import Conflict, NotFound
+from app.scoring.embeddings import Basis, find_serving, read_taste
+from app.scoring.fold_in import NO_ANSWERS, read_answers
+from app.scoring.model_cache import TrainedModel, TrainedModels
+from app.scoring.scores import named_rows
+from models.recommender import scoring
+from models.recommender.model import Taste
+
+
+@dataclass(frozen=True)
+class Question:
+    """A movie to ask about.
+
+    ``expected_reduction``: the share of what is uncertain of the user's scores, over all movies, that an
+    answer is expected to take away, counting how likely it is that they have one.
+    """
+
+    movie: str
+    title: str
+    score: float
+    logit: float
+    expected_reduction: float
+
+
+@dataclass(frozen=True)
+class NextQuestion:
+    """What to ask a user next, of the training that says so."""
+
+    user: str
+    training: int
+    responses: int
+    basis: Basis
+    question: Question
+
+
+def find_next_question(
+    connection: Connection, models: TrainedModels, catalog: str, user: str, exclude: Sequence[str]
+) -> NextQuestion:
+    """Return the movie to ask a user about, of those that they have not answered, without ``exclude``.
+
+    Raises `NotFound` for the catalog or when nothing is left to ask, `Conflict` when nothing is trained yet
+    or the training does not know how sure it is.
+    """
+    found = find_catalog(connection, catalog)
+    trained = find_serving(connection, models, found)
+    check_uncertain(trained)
+    known = read_taste(connection, found, trained, user)
+    answers = NO_ANSWERS if known.user_id is None else read_answers(connection, trained, known.user_id)
+    left_out = [*answers.rows.tolist(), *named_rows(trained.movies, exclude)]
+    question = choose_question(trained, known.taste, left_out)
+    if question is None:
+        raise NotFound(f"there is no movie left in catalog {catalog!r} to ask user {user!r} about")
+    return NextQuestion(user, trained.id, known.responses, known.basis, question)
+
+
+def check_uncertain(trained: TrainedModel) -> None:
+    """Raise `Conflict` when the model does not know how sure it is."""
+    if not trained.model.uncertain:
+        raise Conflict(
+            f"training {trained.id} is of {trained.trainer}, which does not know what it does not know; "
+            "a mixed_effects training chooses questions"
+        )
+
+
+def choose_question(trained: TrainedModel, taste: Taste, left_out: Iterable[int]) -> Question | None:
+    """Return the question that teaches most, of all movies but those at these rows; None without any."""
+    lessons = trained.model.lessons(taste)
+    lessons[list(left_out)] = -1.0
+    if len(lessons) == 0 or float(lessons.max()) < 0.0:
+        return None
+    row = int(lessons.argmax())
+    logits = trained.model.predict(taste, lessons.argmax()[None]).logits
+    movies = trained.movies
+    return Question(
+        movies.movies[row],
+        movies.titles[row],
+        float(scoring.scores(logits)),
+        float(logits),
+        float(lessons[row]),
+    )

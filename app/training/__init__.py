@@ -1,0 +1,1 @@
+"""Trainings: the queue, the leases, the worker and what it publishes."""

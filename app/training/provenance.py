@@ -1,0 +1,84 @@
+"""Where a training's numbers come from: digests of what it saw and of what it learned, versions, threads.
+
+Trainings with the same digests, options and seed gave the same bits, on the same machine with the same
+versions. ``kept`` is no part of that and is not shown: it says which rows of the database the digests were
+taken of, so that `app.operations.verification` knows which of them it can take again. Does not know how a
+training runs.
+"""
+
+import hashlib
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor
+
+from app.database import vectors
+from app.training.dataset import Seen
+from models.recommender.trainer import Learned
+
+_LIBRARIES = ("likely", "torch", "numpy")
+
+
+class LearnedDigest:
+    """The SHA-256 of named arrays, each with its shape, whose rows come as they are kept."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, name: str, shape: tuple[int, ...], stored: Iterable[bytes]) -> None:
+        """Take the next array; ``stored`` are its numbers, little-endian, in pieces."""
+        self._digest.update(f"{name} {shape} ".encode())
+        for part in stored:
+            self._digest.update(part)
+
+    def add_shared(self, shared: Mapping[str, Tensor]) -> None:
+        """Take what is neither a user's nor a movie's, by name."""
+        for name, numbers in sorted(shared.items()):
+            array = numbers.contiguous().numpy()
+            self.add(name, array.shape, [array.astype(array.dtype.newbyteorder("<")).tobytes()])
+
+    def hexdigest(self) -> str:
+        """Return the digest of what was taken."""
+        return self._digest.hexdigest()
+
+
+def describe(seen: Seen, learned: Learned, threads: int, timestamps_digest: str | None) -> dict[str, Any]:
+    """Return the provenance of a training; digests are SHA-256 in hexadecimal.
+
+    ``timestamps_digest`` is that of the timestamps, if it looked at them too.
+    """
+    timestamps = {} if timestamps_digest is None else {"timestamps": timestamps_digest}
+    return {
+        "vectors": seen.vectors_digest,
+        "responses": seen.responses_digest,
+        **timestamps,
+        "learned": _digest(learned),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+        "machine": platform.machine(),
+        "threads": threads,
+        "kept": {
+            "users": seen.users_digest,
+            "movies": seen.movies_digest,
+            "movies_version": seen.movies_version,
+            "responses_by_user": True,  # digested by user; older trainings' responses were digested as one
+            "state": digest_state(safetensors.torch.save(dict(learned.shared))),
+        },
+    }
+
+
+def digest_state(state: bytes) -> str:
+    """Return the digest of a state as it is kept, which nothing changes afterwards."""
+    return hashlib.sha256(state).hexdigest()
+
+
+def _digest(learned: Learned) -> str:
+    digest = LearnedDigest()
+    factors = learned.tastes.factors
+    for name, numbers in (("embeddings", learned.embeddings), ("factors", factors), ("items", learned.items)):
+        if numbers is not None:
+            digest.add(name, tuple(numbers.shape), [vectors.to_bytes(numbers.contiguous().numpy())])
+    digest.add_shared(learned.shared)
+    return digest.hexdigest()

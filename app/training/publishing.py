@@ -1,0 +1,176 @@
+"""Publishing a training: its embeddings, brought up to what was answered meanwhile, and the serving switch.
+
+All in one transaction: either everything of a training is visible or nothing. Users who answered while it ran
+are relearned; users deleted meanwhile are left out. Does not know how the training was run.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from sqlalchemy import Connection, select
+
+from app.catalogs.catalogs import CatalogRow, find_catalog_by_key, mark_behind
+from app.database.database import Database
+from app.database.tables import Response, User
+from app.scoring.fold_in import Relearned, keep, relearn_beside, squared_norm
+from app.scoring.model_cache import TrainedModel, TrainedModels, keep_model, restore
+from app.training import leases
+from app.training.dataset import Seen
+from app.training.leases import Lease, LeaseLostError
+from app.training.trainings import serve
+from app.training.trials import Verdict
+from models.recommender.model import Taste
+from models.recommender.trainer import Learned, Step, Trainer
+
+# Users who answered meanwhile are relearned outside of the write lock, in rounds, until there are so few
+# that relearning them under it keeps nobody waiting; after the last round, as everybody else who is behind.
+_RELEARNED_WHILE_WRITING = 10
+_ROUNDS = 10
+
+
+class Publication:
+    """What a training is about to publish: its model, and its users' tastes by their keys."""
+
+    def __init__(
+        self,
+        models: TrainedModels,
+        seen: Seen,
+        learned: Learned,
+        trainer: Trainer,
+        check: Callable[[], None],
+    ) -> None:
+        self._models, self._seen, self._learned, self._trainer = models, seen, learned, trainer
+        self._check = check  # raises when the training is to end
+        self._places = {user: place for place, user in enumerate(seen.users)}
+        self._versions = dict(zip(seen.users, seen.versions, strict=True))
+        self._relearned: dict[int, Relearned] = {}
+        self._squared_norms = dict(
+            zip(seen.users, learned.embeddings.double().square().sum(dim=1).tolist(), strict=True)
+        )
+        self._restored: TrainedModel | None = None
+
+    def publish(
+        self,
+        database: Database,
+        lease: Lease,
+        unwritten: Callable[[], Sequence[Step]],
+        metrics: Mapping[str, object],
+        provenance: Mapping[str, object],
+        verdict: Verdict | None,
+    ) -> None:
+        """Make the training visible; raises `leases.LeaseLostError`, with nothing written.
+
+        ``unwritten`` returns the steps that may not be written yet; a ``verdict`` joins the metrics.
+        """
+
+        def end(connection: Connection) -> None:
+            judged = _serve(connection, lease, verdict)
+            leases.end(connection, lease, "succeeded", metrics={**metrics, **judged}, provenance=provenance)
+
+        for left in reversed(range(_ROUNDS)):
+            with database.reading() as connection:
+                self._catch_up(connection, lease)
+            if self._publish_once(database, lease, unwritten, end, whatever_is_behind=left == 0):
+                return
+
+    def _publish_once(
+        self,
+        database: Database,
+        lease: Lease,
+        unwritten: Callable[[], Sequence[Step]],
+        end: Callable[[Connection], None],
+        *,
+        whatever_is_behind: bool,
+    ) -> bool:
+        """Publish, unless too many answered since the last look; return whether it was done."""
+        with database.writing() as connection:
+            behind = self._find_behind(connection, lease.catalog_id)
+            few = len(behind) <= _RELEARNED_WHILE_WRITING
+            if not few and not whatever_is_behind:
+                return False
+            leases.report(connection, lease, unwritten(), lease_seconds=1.0)
+            if few:
+                self._relearn(connection, lease, behind)
+            else:  # readers relearn them, and workers store what they find
+                mark_behind(connection, lease.catalog_id)
+            keep_model(connection, lease.training, lease.catalog_id, self._seen.movies, self._learned)
+            keep(connection, lease.training, self._tastes())
+            end(connection)
+        return True
+
+    def _catch_up(self, connection: Connection, lease: Lease) -> None:
+        self._relearn(connection, lease, self._find_behind(connection, lease.catalog_id))
+
+    def _tastes(self) -> Iterator[Relearned]:
+        for user, version in self._versions.items():
+            yield self._relearned.get(user) or Relearned(user, version, self._taste(user))
+
+    def _taste(self, user: int) -> Taste | None:
+        """Return what is known of the user so far."""
+        if user in self._relearned:
+            return self._relearned[user].taste
+        if user not in self._places:
+            return None
+        return self._learned.tastes[self._places[user]]
+
+    def _find_behind(self, connection: Connection, catalog_id: int) -> list[int]:
+        """Forget who is gone, and return who answered since they were learned."""
+        answered = select(Response.user_id).where(Response.user_id == User.id).exists()
+        versions: dict[int, int] = {
+            row.id: row.version
+            for row in connection.execute(
+                select(User.id, User.version).where(User.catalog_id == catalog_id, answered)
+            )
+        }
+        for user in self._versions.keys() - versions.keys():
+            del self._versions[user], self._squared_norms[user]
+        return [user for user, version in versions.items() if self._versions.get(user) != version]
+
+    def _relearn(self, connection: Connection, lease: Lease, users: Sequence[int]) -> None:
+        if not users:
+            return
+        trained = self._model(connection, lease)
+        everybody = sum(self._squared_norms.values())
+        for user in users:
+            self._check()
+            own = self._squared_norms.get(user, 0.0)
+            others = max(0.0, everybody - own)
+            relearned = relearn_beside(connection, trained, user, self._taste(user), others)
+            norm = 0.0 if relearned.taste is None else squared_norm(relearned.taste.embedding)
+            everybody += norm - own
+            self._relearned[user], self._squared_norms[user] = relearned, norm
+            self._versions[user] = relearned.version
+
+    def _model(self, connection: Connection, lease: Lease) -> TrainedModel:
+        """Return the model over the movies as they are now."""
+        movies = self._models.movies(connection, _still_there(connection, lease))
+        if self._restored is None or self._restored.movies.version != movies.version:
+            learned, keys = self._learned, self._seen.movies
+            model = restore(self._trainer, movies, learned.shared, keys, learned.items)
+            self._restored = TrainedModel(lease.training, lease.trainer, movies, model)
+        return self._restored
+
+
+def _serve(connection: Connection, lease: Lease, verdict: Verdict | None) -> dict[str, object]:
+    """Let the training serve if it is to, and return what the metrics say of its trial.
+
+    One that must be better than what serves does not take the place of what was promoted meanwhile.
+    """
+    promoted = lease.serve
+    if lease.if_better:
+        stands = verdict is not None and _still_there(connection, lease).serving == verdict.over
+        promoted = stands and verdict is not None and verdict.better
+    if promoted:
+        serve(connection, lease.catalog_id, lease.training)
+    if verdict is None:
+        return {}
+    if not lease.if_better:
+        return {"held_out": verdict.held_out}
+    compared = {"training": verdict.over, "log_loss": verdict.log_loss_over, "promoted": promoted}
+    return {"held_out": verdict.held_out, "compared_with": compared}
+
+
+def _still_there(connection: Connection, lease: Lease) -> CatalogRow:
+    found = find_catalog_by_key(connection, lease.catalog_id)
+    if found is None:
+        raise LeaseLostError(f"training {lease.training} went with its catalog")
+    return found

@@ -1,0 +1,310 @@
+"""Half-steps of `mixed_effects` as Ray's tasks, over ranges of users and of movies.
+
+A range of users is read by a task and stays in the cluster, with what the last half-step left of it; what
+goes to and fro is the movies, and sums over users. A task that is lost is run again from the same objects.
+Which tasks there are, and in which order their sums are added, follows from the responses alone, not from how
+many processes or machines there are: so neither changes a bit of the result. Does not know how a cluster is
+reached, nor what half-steps compute.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import cache
+from itertools import chain, cycle, repeat
+from typing import Any, NamedTuple
+
+import numpy as np
+import ray
+import torch
+from ray.exceptions import RayError, RayTaskError
+from ray.util import register_serializer
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from torch import Tensor
+
+from app.database.database import Database
+from app.errors import Unavailable
+from app.training.dataset import Seen
+from app.training.outlines import Found, Keys, Outline, read_range, seen
+from models.recommender.data import BadResponsesError
+from models.recommender.mixed_effects import half_steps
+from models.recommender.mixed_effects.blocks import Block, Cut, Layout
+from models.recommender.mixed_effects.half_steps import Common, Known, Moved, Totals
+from models.recommender.mixed_effects.items import Items, Sums
+from models.recommender.mixed_effects.priors import Prior
+from models.recommender.mixed_effects.trainer import MixedEffects, kept
+from models.recommender.model import Tastes
+from models.recommender.trainer import Learned, Step
+
+_RETRIES = 5  # of a task whose process dies
+_LOOKS_SECONDS = 0.2  # between looks whether the training is to stop
+
+Check = Callable[[], None]
+
+
+class _ChangedError(RuntimeError):
+    """A range was read again, and is not what it was."""
+
+
+class Place(NamedTuple):
+    """Where responses are: the database's address, and how long to wait for it."""
+
+    url: str
+    busy_seconds: float
+
+
+class Range(NamedTuple):
+    """A range of users: blocks, each one's answers float32 [responses], and its `Found.mark`."""
+
+    blocks: Sequence[Block]
+    answers: Sequence[Tensor]
+    mark: str
+
+
+def fit(
+    trainer: MixedEffects,
+    outline: Outline,
+    place: Place,
+    seed: int,
+    report: Callable[[Step], None],
+    check: Check,
+) -> tuple[Learned, Seen]:
+    """Learn from all responses of a catalog, on the cluster that this process is connected to.
+
+    ``check`` is called again and again and may raise to stop. Raises as
+    `models.recommender.trainer.Trainer.fit`, and `Unavailable` when the cluster loses what it cannot compute
+    again.
+    """
+    size = trainer.sizes(outline.movies.vectors.shape[1]).embedding
+    with _worded():
+        steps = OnCluster(outline, place, size, check)
+        learned = trainer.learn_by(steps, outline.movies.vectors, seed, report)
+        return kept(learned, steps.found.answered), seen(outline, steps.found)
+
+
+class OnCluster:
+    """Takes the half-steps by tasks; `models.recommender.mixed_effects.half_steps.HalfSteps`."""
+
+    def __init__(self, outline: Outline, place: Place, size: int, check: Check) -> None:
+        _register()
+        self._check = check
+        layout = Layout.of(outline.counts, size)
+        movies, users = (torch.tensor(keys).numpy() for keys in (outline.movies.keys, outline.users))
+        asked = [layout.order[block] for block in layout.blocks]
+        listed = ray.put(movies)
+        keys = [ray.put(users[places.numpy()]) for places in asked]
+        # Held to the end: what was on a machine that is lost is computed again, from the reading on.
+        self._held: list[Any] = [listed, *keys]
+        begun = [
+            _start(_read, 3, place, own, listed, size, scheduling_strategy=machine)
+            for machine, own in zip(_machines(), keys, strict=False)
+        ]
+        self._ranges, self._known = [each[0] for each in begun], [each[1] for each in begun]
+        found = self._got([each[2] for each in begun])
+        there = [number for number, each in enumerate(found) if each is not None]
+        if not there:
+            raise BadResponsesError("there are no responses to learn from")
+        self._ranges, self._known = (
+            [each[number] for number in there] for each in (self._ranges, self._known)
+        )
+        self._marks = [found[number].mark for number in there]
+        together = Found.joined(
+            [replace(found[number], places=asked[number][found[number].places]) for number in there]
+        )
+        in_order = torch.argsort(together.places)
+        self.found = together.ordered(in_order)
+        self._rows = torch.argsort(in_order)  # of the users as they stand in the ranges
+        self._sums: list[list[Any]] = []
+        self._constants: Any = None
+
+    def move_users(self, common: Common) -> Totals:
+        """Update all users once, and keep what the movies need of them."""
+        given, parts = self._put(common), len(half_steps.item_ranges(len(common.items.means)))
+        moved = [
+            _start(_move_users, 2 + parts, own, mark, known, self._constants, given)
+            for own, mark, known in zip(self._ranges, self._marks, self._known, strict=True)
+        ]
+        totals: list[Totals] = self._got([each[1] for each in moved])
+        self._known = [each[0] for each in moved]
+        self._sums = [_added(each) for each in zip(*(each[2:] for each in moved), strict=True)]
+        return half_steps.total(totals)
+
+    def move_items(self, items: Items, prior: Prior) -> tuple[Items, float]:
+        """Return all movies with new posteriors, and the sum of their covariances' log determinants."""
+        ranges = half_steps.item_ranges(len(items.means))
+        moved = [
+            _move_items.remote(items.part(own), prior.part(own), *sums)
+            for own, sums in zip(ranges, self._sums, strict=True)
+        ]
+        self._sums = []
+        return half_steps.together(items, self._got(moved))
+
+    def settle(self, common: Common) -> Tastes:
+        """Return every user's posterior with the movies held where they are, by the users' rows."""
+        given = self._put(common)
+        settled = [
+            _settle.remote(own, mark, known, self._constants, given)
+            for own, mark, known in zip(self._ranges, self._marks, self._known, strict=True)
+        ]
+        tastes = chain.from_iterable(self._got(settled))
+        return half_steps.by_rows(self._rows, tastes, common.items.features.shape[1])
+
+    def _put(self, common: Common) -> Any:  # noqa: ANN401 - a reference, of which Ray does not say to what
+        """Give the cluster what changes of what users are held to."""
+        if self._constants is None:
+            self._constants = ray.put(common.items.constants)
+        given = ray.put((common.items.means, common.items.covariances, common.prior))
+        if len(ray.nodes()) > 1:  # type: ignore[no-untyped-call]  # the library's
+            self._held.append(given)
+        return given
+
+    def _got(self, references: Sequence[Any]) -> list[Any]:
+        """Return what the tasks returned; raises what they raised, or `check`.
+
+        Raises `Unavailable` where a machine was lost and its responses are no longer what they were when
+        they were read: the training begins anew then.
+        """
+        waiting = list(references)
+        while waiting:
+            self._check()
+            _, waiting = ray.wait(
+                waiting, num_returns=len(waiting), timeout=_LOOKS_SECONDS, fetch_local=False
+            )
+        try:
+            got: list[Any] = ray.get(list(references))
+        except RayTaskError as error:
+            if isinstance(error.cause, _ChangedError):
+                raise Unavailable(str(error.cause)) from None
+            raise
+        return got
+
+
+@contextmanager
+def _worded() -> Iterator[None]:
+    """Raise what a task raised, and a failure of the cluster as `Unavailable`."""
+    try:
+        yield
+    except RayError as error:
+        cause = error.cause if isinstance(error, RayTaskError) else error
+        if not isinstance(cause, RayError):
+            raise cause from None
+        raise Unavailable(f"the Ray cluster cannot be used at present: {type(cause).__name__}") from error
+
+
+def _machines() -> Iterator[Any]:
+    """Yield where each next range is to be read: sixteen on a machine, where their sums are added first."""
+    nodes = [each["NodeID"] for each in ray.nodes() if each["Alive"]]  # type: ignore[no-untyped-call]  # the library's
+    for node in cycle(nodes):
+        yield from repeat(NodeAffinitySchedulingStrategy(node, soft=True), half_steps.ADDED_AT_ONCE)
+
+
+def _added(sums: Sequence[Any]) -> list[Any]:
+    """Return references to the ranges' sums, added by sixteens until there are no more than that."""
+    left = list(sums)
+    while len(left) > half_steps.ADDED_AT_ONCE:
+        starts = range(0, len(left), half_steps.ADDED_AT_ONCE)
+        left = [_add.remote(*left[start : start + half_steps.ADDED_AT_ONCE]) for start in starts]
+    return left
+
+
+def _start(
+    task: Any,  # noqa: ANN401 - Ray's types know one result only
+    returns: int,
+    *given: object,
+    **options: object,
+) -> list[Any]:
+    """Start a task that returns so many things; return references to them."""
+    references: list[Any] = task.options(num_returns=returns, **options).remote(*given)
+    return references
+
+
+@ray.remote(max_retries=_RETRIES)
+def _read(place: Place, users: Keys, movies: Keys, size: int) -> tuple[Range, list[Known], Found | None]:
+    """Read a range's responses, and cut it into blocks."""
+    _begin()
+    with closing(Database(place.url, place.busy_seconds)) as database, database.reading() as connection:
+        read = read_range(connection, users, movies)
+    if read is None:
+        return Range([], [], ""), [], None
+    responses, found = read
+    cut = Cut.of(responses, size)
+    answers = [cut.values[block.responses] for block in cut.blocks]
+    known = [half_steps.begun(each) for each in answers]
+    return Range(cut.blocks, answers, found.mark), known, found.ordered(cut.order)
+
+
+@ray.remote(max_retries=_RETRIES)
+def _move_users(
+    own: Range,
+    mark: str,
+    known: list[Known],
+    constants: Tensor,
+    given: Any,  # noqa: ANN401 - as `_put` gives it
+) -> tuple[Any, ...]:
+    """Update a range's users; return what is known of its responses, totals, and sums by range of movies."""
+    _begin(own, mark)
+    common = _common(constants, given)
+    moved = [
+        half_steps.move_users(block, answers, before, common)
+        for block, answers, before in zip(own.blocks, own.answers, known, strict=True)
+    ]
+    left = half_steps.total(each for _, each in moved)
+    sums = (left.items.part(rows) for rows in half_steps.item_ranges(len(constants)))
+    return [each for each, _ in moved], left.totals, *sums
+
+
+@ray.remote(max_retries=_RETRIES)
+def _add(*sums: Sums) -> Sums:
+    """Add up some ranges' sums for a range of movies."""
+    _begin()
+    return half_steps.total(sums)
+
+
+@ray.remote(max_retries=_RETRIES)
+def _move_items(items: Items, prior: Prior, *sums: Sums) -> Moved:
+    """Update a range of movies."""
+    _begin()
+    return half_steps.move_items(items, prior, half_steps.total(sums))
+
+
+@ray.remote(max_retries=_RETRIES)
+def _settle(
+    own: Range,
+    mark: str,
+    known: list[Known],
+    constants: Tensor,
+    given: Any,  # noqa: ANN401 - as `_put` gives it
+) -> list[Tastes]:
+    """Return the posteriors of a range's users with the movies held where they are."""
+    _begin(own, mark)
+    common = _common(constants, given)
+    return [
+        half_steps.settle(block, answers, before, common)
+        for block, answers, before in zip(own.blocks, own.answers, known, strict=True)
+    ]
+
+
+def _common(constants: Tensor, given: tuple[Tensor, Tensor, Prior]) -> Common:
+    means, covariances, prior = given
+    return Common(Items(constants, means, covariances), prior)
+
+
+def _begin(own: Range | None = None, mark: str = "") -> None:
+    """Prepare a task's process; raises `_ChangedError` where a range is not what was first read of it."""
+    torch.set_num_threads(1)
+    _register()
+    if own is not None and own.mark != mark:
+        raise _ChangedError("the Ray cluster lost responses that have changed since they were read")
+
+
+@cache
+def _register() -> None:
+    """Let this process write tensors as plain arrays, which others read where they are, without a copy."""
+    register_serializer(Tensor, serializer=Tensor.numpy, deserializer=_tensor)
+    with warnings.catch_warnings(action="ignore"):  # torch says once that such arrays can only be read
+        torch.from_numpy(np.frombuffer(b"\0", np.uint8))
+
+
+def _tensor(array: Any) -> Tensor:  # noqa: ANN401 - an array
+    return torch.from_numpy(array)

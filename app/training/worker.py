@@ -1,0 +1,341 @@
+"""The worker: takes trainings out of the queue, runs them, publishes what they learned.
+
+Training happens in the caller's thread. A second thread writes the losses, renews the lease and notices when
+the training was cancelled. Does not know HTTP, nor how a trainer learns.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple, Self, TypeGuard
+
+import structlog
+import torch
+from sqlalchemy import Connection, Update, select, update
+
+from app.catalogs.catalogs import CatalogRow, find_catalog_by_key
+from app.database.database import Database
+from app.database.notifications import Changes
+from app.database.tables import Catalog
+from app.errors import TooLarge, Unavailable
+from app.observability.spans import span
+from app.scoring.fold_in import keep_if_current, relearn_behind
+from app.scoring.memory import Memory
+from app.scoring.model_cache import TrainedModels
+from app.scoring.movie_index import measure_index
+from app.settings import Settings
+from app.training import leases
+from app.training.dataset import Seen, Snapshot, read_snapshot
+from app.training.leases import Lease, LeaseLostError
+from app.training.outlines import read_outline
+from app.training.provenance import describe
+from app.training.publishing import Publication
+from app.training.ray.cluster import connected
+from app.training.trials import Verdict, find_champion, judge
+from models.recommender.data import BadResponsesError
+from models.recommender.devices import MissingDeviceError
+from models.recommender.mixed_effects.trainer import MixedEffects
+from models.recommender.trainer import DivergedError, Learned, Step, Trainer
+from models.recommender.trainers import make_trainer
+
+log = structlog.get_logger()
+
+_RELEARNED_AT_ONCE = 50
+_NOTICES_SECONDS = 0.1  # that it is to stop
+_WAITS_SECONDS = 1.0  # for a database that cannot be used, which may take long
+
+
+class StoppedError(Exception):
+    """The worker was asked to stop while a training ran."""
+
+
+class _Done(NamedTuple):
+    """What a fit left: what it saw and learned, threads, the digest of timestamps, and a trial's verdict."""
+
+    seen: Seen
+    learned: Learned
+    vectors: torch.Tensor  # [movies, dimensions]
+    threads: int
+    timestamps: str | None
+    verdict: Verdict | None
+
+
+class Reporter:
+    """Passes a trainer's steps on to the database, and the word to stop back to the trainer."""
+
+    def __init__(self, database: Database, lease: Lease, settings: Settings, stop: threading.Event) -> None:
+        self._database, self._lease, self._settings, self._stop = database, lease, settings, stop
+        self._unwritten: list[Step] = []
+        self._lost = threading.Event()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._write_regularly, name="reporter", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def __call__(self, step: Step) -> None:
+        """Take one step; raises as `check`."""
+        self._unwritten.append(step)
+        self.check()
+
+    def check(self) -> None:
+        """Raise `LeaseLostError` or `StoppedError` when the training is to end here."""
+        if self._lost.is_set():
+            raise LeaseLostError(f"training {self._lease.training} is no longer this worker's")
+        if self._stop.is_set():
+            raise StoppedError
+
+    def unwritten(self) -> list[Step]:
+        """Return the steps that may not be written yet."""
+        return list(self._unwritten)
+
+    def _write_regularly(self) -> None:
+        # Often enough to notice a cancelled training well within a second.
+        renew_after = min(0.5, self._settings.lease_seconds / 4)
+        renewed = 0.0
+        while not self._done.wait(min(self._settings.poll_seconds, renew_after)):
+            _beat(self._settings)
+            steps = list(self._unwritten)
+            if not steps and time.monotonic() - renewed < renew_after:
+                continue
+            try:
+                with self._database.writing_fenced() as connection:
+                    leases.report(connection, self._lease, steps, self._settings.lease_seconds)
+            except LeaseLostError:
+                self._lost.set()
+                return
+            except Unavailable as error:  # tried again; if it lasts, the lease ends
+                log.warning("losses not written", training=self._lease.training, error=error.detail)
+                continue
+            del self._unwritten[: len(steps)]
+            renewed = time.monotonic()
+
+
+class Worker:
+    """Runs trainings of one database until it is told to stop."""
+
+    def __init__(self, database: Database, settings: Settings, name: str) -> None:
+        self._database, self._settings, self._name = database, settings, name
+        self._models = TrainedModels()
+        self._relearned = 0  # the catalog that had its turn last
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        """Run trainings as they come; return soon after ``stop`` is set."""
+        changes = Changes(self._database)
+        changes.open()
+        try:
+            while not self.stop.is_set():
+                heard = changes.heard
+                _beat(self._settings)
+                try:
+                    if self.run_next() or self.relearn_some():
+                        continue
+                except Unavailable as error:
+                    log.warning("the worker waits for the database", error=error.detail)
+                    self.stop.wait(_WAITS_SECONDS)
+                self._rest(changes, heard)
+        finally:
+            changes.close()
+
+    def _rest(self, changes: Changes, heard: int) -> None:
+        """Wait until it is time to look again, there is news, or the worker is to stop."""
+        if not self._database.sends_news:
+            self.stop.wait(self._settings.poll_seconds)
+            return
+        until = time.monotonic() + self._settings.poll_seconds
+        while not self.stop.is_set() and changes.heard == heard:
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            changes.wait(heard, min(left, _NOTICES_SECONDS))
+
+    def run_next(self, only: int | None = None, watch: Callable[[Step], None] | None = None) -> bool:
+        """Run the next training in the queue, or the one given; return whether there was one.
+
+        ``watch`` is called after each of its steps.
+        """
+        lease = self._claim(only)
+        if lease is None:
+            return False
+        log.info("training started", training=lease.training, trainer=lease.trainer)
+        traced = span("training", root=True, trainer=lease.trainer)
+        with traced, self._surviving("training", lambda error: self._fail(lease, f"internal error: {error}")):
+            try:
+                self._train(lease, watch)
+            except LeaseLostError:
+                log.info("training was cancelled or taken over", training=lease.training)
+            except StoppedError:
+                self._under(lease, leases.give_back)
+                log.info("training given back", training=lease.training)
+            except Unavailable as error:
+                self._under(lease, leases.put_off)
+                log.warning("training put off", training=lease.training, error=error.detail)
+            except (BadResponsesError, DivergedError, MissingDeviceError, TooLarge) as error:
+                self._fail(lease, str(error))
+        return True
+
+    @contextmanager
+    def _surviving(self, what: str, failed: Callable[[str], None]) -> Iterator[None]:
+        """Let a bug end what the worker does, not the worker; ``failed`` is told its name."""
+        try:
+            yield
+        except Unavailable:
+            raise
+        except Exception as error:
+            log.exception("%s failed", what)
+            failed(type(error).__name__)
+
+    def relearn_some(self) -> bool:
+        """Store some embeddings that bulk changes left behind; return whether there were any."""
+        with self._database.reading() as connection:
+            key = connection.scalar(
+                select(Catalog.id)
+                .where(Catalog.embeddings_behind)
+                .order_by(Catalog.id <= self._relearned, Catalog.id)
+                .limit(1)
+            )
+            catalog = None if key is None else find_catalog_by_key(connection, key)
+            if catalog is None:
+                return False
+        self._relearned = catalog.id  # whatever comes of it, others have their turn first
+        # Who cannot be relearned here is by whoever reads them, and told there.
+        with self._surviving("relearning", lambda _: self._stop_looking(catalog.id)):
+            self._relearn_in(catalog)
+        return True
+
+    def _relearn_in(self, catalog: CatalogRow) -> None:
+        with self._database.reading() as connection:
+            relearned = relearn_behind(connection, self._models, catalog, _RELEARNED_AT_ONCE)
+        with self._database.writing() as connection:
+            if relearned is not None:
+                keep_if_current(connection, *relearned)
+            elif self._nobody_is_behind(connection, catalog.id):
+                connection.execute(_not_behind(catalog.id))
+
+    def _stop_looking(self, catalog_id: int) -> None:
+        with self._database.writing() as connection:
+            connection.execute(_not_behind(catalog_id))
+
+    def _nobody_is_behind(self, connection: Connection, catalog_id: int) -> bool:
+        catalog = find_catalog_by_key(connection, catalog_id)
+        return catalog is None or relearn_behind(connection, self._models, catalog, limit=1) is None
+
+    def _claim(self, only: int | None) -> Lease | None:
+        with self._database.reading() as connection:
+            if leases.find_claimable(connection, only) is None:
+                return None
+        with self._database.writing_fenced() as connection:
+            return leases.claim(
+                connection,
+                self._name,
+                self._settings.lease_seconds,
+                self._settings.training_attempts,
+                only,
+            )
+
+    def _train(self, lease: Lease, watch: Callable[[Step], None] | None) -> None:
+        trainer = make_trainer(lease.trainer, lease.options)
+        with Reporter(self._database, lease, self._settings, self.stop) as reporter:
+
+            def report(step: Step) -> None:
+                reporter(step)
+                if watch is not None:
+                    watch(step)
+
+            if self._is_apart(trainer):
+                done = self._fit_apart(lease, trainer, report, reporter.check)
+            else:
+                done = self._fit_here(lease, trainer, report, reporter.check)
+            provenance = describe(done.seen, done.learned, done.threads, done.timestamps)
+            with span("index"):
+                more_than = self._settings.index_movies
+                index = measure_index(trainer, done.vectors, done.learned, more_than, reporter.check)
+            publication = Publication(self._models, done.seen, done.learned, trainer, reporter.check)
+            metrics = {**_counts(done.seen), "status": done.learned.status, **index}
+            with span("publish"):
+                publication.publish(
+                    self._database, lease, reporter.unwritten, metrics, provenance, done.verdict
+                )
+        log.info("training succeeded", training=lease.training)
+
+    def _fit_here(
+        self, lease: Lease, trainer: Trainer, report: Callable[[Step], None], check: Callable[[], None]
+    ) -> _Done:
+        """Learn in this process."""
+        snapshot, verdict, threads = self._judged(lease, trainer, check)
+        with span("fit"):
+            learned = trainer.fit(snapshot.responses, lease.seed, report)
+        by_time = lease.holdout is not None and lease.holdout["by"] == "time"
+        timestamps = snapshot.timestamps_digest if by_time else None
+        return _Done(snapshot, learned, snapshot.responses.item_vectors, threads, timestamps, verdict)
+
+    def _judged(
+        self, lease: Lease, trainer: Trainer, check: Callable[[], None]
+    ) -> tuple[Snapshot, Verdict | None, int]:
+        """Read the responses, and hold the trial if there is to be one; return how many threads it had."""
+        with self._database.reading() as connection:
+            snapshot = read_snapshot(connection, lease.catalog_id, Memory.of(self._settings), trainer.sizes)
+            champion = find_champion(connection, lease.catalog_id, trainer.device)
+        threads = snapshot.responses.threads(self._settings.training_threads)
+        torch.set_num_threads(threads)
+        with span("judge"):
+            return snapshot, judge(lease, trainer, snapshot, champion, check), threads
+
+    def _is_apart(self, trainer: Trainer) -> TypeGuard[MixedEffects]:
+        """Return whether it learns on a cluster."""
+        address = self._settings.ray_address
+        return address is not None and isinstance(trainer, MixedEffects) and trainer.device == "cpu"
+
+    def _fit_apart(
+        self, lease: Lease, trainer: MixedEffects, report: Callable[[Step], None], check: Callable[[], None]
+    ) -> _Done:
+        """Learn on a cluster, whose tasks read the responses; a trial is held here before, as without one."""
+        timestamps, verdict = None, None
+        if lease.holdout is not None:
+            snapshot, verdict, _ = self._judged(lease, trainer, check)
+            timestamps = snapshot.timestamps_digest if lease.holdout["by"] == "time" else None
+            del snapshot
+        with self._database.reading() as connection:
+            outline = read_outline(connection, lease.catalog_id, Memory.of(self._settings), trainer.sizes)
+        torch.set_num_threads(1)  # as in the tasks: other sums are other bits
+        with span("fit"), connected(self._settings):
+            from app.training.ray import tasks  # it imports Ray, which is an extra
+
+            place = tasks.Place(self._database.address, self._settings.busy_seconds)
+            learned, seen = tasks.fit(trainer, outline, place, lease.seed, report, check)
+        return _Done(seen, learned, outline.movies.vectors, 1, timestamps, verdict)
+
+    def _fail(self, lease: Lease, error: str) -> None:
+        self._under(lease, lambda connection, held: leases.end(connection, held, "failed", error=error))
+        log.warning("training failed", training=lease.training, error=error)
+
+    def _under(self, lease: Lease, write: Callable[..., None]) -> None:
+        try:
+            with self._database.writing_fenced() as connection:
+                write(connection, lease)
+        except LeaseLostError:
+            log.info("training was cancelled or taken over", training=lease.training)
+        except Unavailable:
+            log.warning("training waits until its lease ends", training=lease.training)
+
+
+def _beat(settings: Settings) -> None:
+    """Let whoever looks at the file see that the worker is well; a full disk ends no training."""
+    if settings.heartbeat_file is not None:
+        with suppress(OSError):
+            settings.heartbeat_file.touch()
+
+
+def _not_behind(catalog_id: int) -> Update:
+    return update(Catalog).where(Catalog.id == catalog_id).values(embeddings_behind=False)
+
+
+def _counts(seen: Seen) -> dict[str, object]:
+    return {"users": len(seen.users), "movies": len(seen.movies), "responses": seen.answers}

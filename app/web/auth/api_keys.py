@@ -1,0 +1,232 @@
+"""API keys: made, listed, revoked, and asked for at every request.
+
+Only a digest of a key is stored, so a copy of the database opens nothing. A service that has no keys and that
+only its own machine can reach is open; one that has, or had, is not. Does not know which request needs what.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from hmac import compare_digest
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, exists, insert, select, update
+from sqlalchemy.sql.functions import coalesce
+
+from app.addresses import is_loopback
+from app.database.database import Database, now
+from app.database.prepared_statements import Prepared, PreparedReads
+from app.database.tables import ApiKey
+from app.errors import Forbidden, NotFound, Unauthorized
+from app.web.auth.tokens import digest_of, hide, make_token, read_token
+
+REMEMBERED_SECONDS = 1.0  # so long may a key still be admitted that was revoked meanwhile
+_MOST_REMEMBERED = 10_000
+_SECONDS_A_DAY = 86_400.0
+
+_ANY = Prepared(select(exists(select(ApiKey.id))))
+_ONE = Prepared(
+    select(
+        ApiKey.digest,
+        ApiKey.scopes,
+        ApiKey.revoked_at.is_not(None),
+        ApiKey.expires_at - now(),
+    ).where(ApiKey.key == bindparam("key"))
+)
+
+_INVALID = (
+    "this needs a valid API key: send Authorization: Bearer and the key that `likely keys create` printed"
+)
+_MALFORMED = (
+    "this is no API key: a character is missing or wrong; copy it again, as `likely keys create` printed it"
+)
+
+
+class Scope(StrEnum):
+    """What a key may do; `admin` includes all, and alone deletes catalogs."""
+
+    READ = "read"
+    WRITE = "write"
+    TRAIN = "train"
+    COMPUTE = "compute"
+    ADMIN = "admin"
+
+
+class OpenToAllError(Exception):
+    """The service would be open to everybody who reaches it; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """Who is admitted: a key's public name, and what it may do."""
+
+    key: str
+    scopes: frozenset[str]
+
+    def check_scope(self, scope: Scope) -> None:
+        """Raise `Forbidden` unless the key has a scope; `admin` includes all."""
+        if not self.scopes & {scope, Scope.ADMIN}:
+            has = ", ".join(one for one in Scope if one in self.scopes)
+            raise Forbidden(f"this needs a key with the scope {scope}; this one has {has}")
+
+
+ANYBODY = Key("", frozenset(Scope))
+
+
+@dataclass(frozen=True)
+class KeyRow:
+    """A key as its owner sees it. Times are seconds since 1970."""
+
+    key: str
+    label: str
+    scopes: tuple[str, ...]
+    created_at: float
+    expires_at: float | None
+    revoked_at: float | None
+    expired: bool
+
+    @property
+    def state(self) -> str:
+        """Whether it is admitted, in a word."""
+        return "revoked" if self.revoked_at is not None else "expired" if self.expired else "valid"
+
+
+def create_key(connection: Connection, label: str, scopes: set[Scope], days: int | None) -> str:
+    """Store a new key, valid for so many days or for ever, and return its text, which is kept nowhere."""
+    text = make_token()
+    token = read_token(text)
+    assert token is not None  # noqa: S101 - it was made just now
+    connection.execute(
+        insert(ApiKey).values(
+            key=token.key,
+            label=label,
+            digest=token.digest,
+            scopes=[scope for scope in Scope if scope in scopes],
+            created_at=now(),
+            expires_at=None if days is None else now() + days * _SECONDS_A_DAY,
+        )
+    )
+    return text
+
+
+def list_keys(connection: Connection) -> list[KeyRow]:
+    """Return all keys that there ever were, the oldest first."""
+    columns = (ApiKey.key, ApiKey.label, ApiKey.scopes, ApiKey.created_at, ApiKey.expires_at)
+    expired = coalesce(ApiKey.expires_at <= now(), False)
+    found = connection.execute(select(*columns, ApiKey.revoked_at, expired).order_by(ApiKey.id))
+    return [
+        KeyRow(key, label, tuple(scopes), created, expires, revoked, bool(over))
+        for key, label, scopes, created, expires, revoked, over in found
+    ]
+
+
+def revoke_key(connection: Connection, name: str) -> str:
+    """Admit a key no more, by its public name or its whole text; returns the name. Raises `NotFound`."""
+    token = read_token(name)
+    key = name if token is None else token.key
+    revoked = connection.execute(
+        update(ApiKey)
+        .where(ApiKey.key == key)
+        .values(revoked_at=coalesce(ApiKey.revoked_at, now()))
+        .returning(ApiKey.key)
+    ).scalar()
+    if revoked is None:
+        raise NotFound(f"there is no key {hide(key)!r}; `likely keys list` shows those that there are")
+    return key
+
+
+def check_not_open(database: Database, host: str) -> None:
+    """Raise `OpenToAllError` when there are no keys and others than this machine could ask."""
+    if is_loopback(host):
+        return
+    with database.reading() as connection:
+        if not connection.scalar(select(exists(select(ApiKey.id)))):
+            raise OpenToAllError(
+                f"{host!r} is no loopback address and there are no API keys, so whoever reaches it could "
+                "read and delete everything: run `likely keys create --scope admin --label you` first, "
+                "or serve on 127.0.0.1"
+            )
+
+
+Rows = list[tuple[Any, ...]]
+Read = Callable[[Prepared, Mapping[str, object]], Rows | None]
+
+
+class _NotNow(Exception):  # noqa: N818 - no error: it is asked again, in the way that waits
+    """The database does not answer at once."""
+
+
+class Admission:
+    """Who may come in. Remembers for a second whom it admitted, and never whom it refused."""
+
+    def __init__(self, database: Database, host: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._database, self._clock = database, clock
+        self._reads = PreparedReads(database)
+        self._may_be_open = is_loopback(host)
+        self._open_until = float("-inf")
+        self._admitted: dict[bytes, tuple[Key, float]] = {}
+
+    def close(self) -> None:
+        """Close the connection to the database."""
+        self._reads.close()
+
+    def admit_at_once(self, text: str | None) -> Key | None:
+        """Return the key that a text is; None when the database does not answer without waiting.
+
+        None for the text means that none was sent. Raises `Unauthorized`.
+        """
+        try:
+            return self._admit(text, self._reads.rows)
+        except _NotNow:
+            return None
+
+    def admit(self, text: str | None) -> Key:
+        """Return the key that a text is, and wait for the database where need be. Raises `Unauthorized`."""
+        return self._admit(text, self._read)
+
+    def _read(self, prepared: Prepared, parameters: Mapping[str, object]) -> Rows:
+        with self._database.reading() as connection:
+            return prepared.run(connection, parameters)
+
+    def _admit(self, text: str | None, read: Read) -> Key:
+        if self._may_be_open and self._is_open(read):
+            return ANYBODY
+        if text is None:
+            raise Unauthorized(_INVALID)
+        key, until = self._admitted.get(digest_of(text), (None, 0.0))
+        if key is not None and self._clock() < until:
+            return key
+        token = read_token(text)
+        if token is None:
+            raise Unauthorized(_MALFORMED)
+        return self._look_up(token.key, token.digest, read)
+
+    def _is_open(self, read: Read) -> bool:
+        """Return whether there are no keys; once there is one there always is, for none is ever deleted."""
+        if self._clock() < self._open_until:
+            return True
+        rows = read(_ANY, {})
+        if rows is None:
+            raise _NotNow
+        self._may_be_open = not rows[0][0]
+        if self._may_be_open:
+            self._open_until = self._clock() + REMEMBERED_SECONDS
+        return self._may_be_open
+
+    def _look_up(self, name: str, digest: bytes, read: Read) -> Key:
+        rows = read(_ONE, {"key": name})
+        if rows is None:
+            raise _NotNow
+        for stored, scopes, revoked, left in rows:
+            if not compare_digest(stored, digest) or revoked or (left is not None and left <= 0):
+                continue
+            key = Key(name, frozenset(json.loads(scopes) if isinstance(scopes, str) else scopes))
+            seconds = REMEMBERED_SECONDS if left is None else min(REMEMBERED_SECONDS, left)
+            if len(self._admitted) >= _MOST_REMEMBERED:
+                self._admitted.clear()
+            self._admitted[digest] = (key, self._clock() + seconds)
+            return key
+        self._admitted.pop(digest, None)
+        raise Unauthorized(_INVALID)

@@ -1,0 +1,90 @@
+"""Routes that need a key: each declares its scope, and nobody without it gets any further.
+
+The key is asked for before the body is read and before anything is looked up, so an answer says nothing of
+what there is to whom it is not due. Does not know the keys.
+"""
+
+import re
+from collections.abc import Callable, Coroutine, Iterable
+from inspect import iscoroutinefunction
+from typing import Any
+
+from fastapi import Request, Response, Security, params
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
+
+from app.web.auth.api_keys import Key, Scope
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+_BEARER = re.compile(rb"bearer +([\x21-\x7e]+)", re.IGNORECASE)
+
+# Only declares: OpenAPI shows it, and `KeyedRoute` reads the scopes.
+api_key = HTTPBearer(
+    auto_error=False,
+    scheme_name="key",
+    description="a key that `likely keys create` printed; needed once there is one",
+)
+
+
+READ = Security(api_key, scopes=[Scope.READ])
+WRITE = Security(api_key, scopes=[Scope.WRITE])
+TRAIN = Security(api_key, scopes=[Scope.TRAIN])
+COMPUTE = Security(api_key, scopes=[Scope.COMPUTE])
+ADMIN = Security(api_key, scopes=[Scope.ADMIN])
+
+# What a handler with one of these does in its thread is a write, and the database has one writer at a time.
+_WRITING = frozenset({Scope.WRITE, Scope.TRAIN, Scope.ADMIN})
+
+
+class KeyedRoute(APIRoute):
+    """A route that asks for a key with the one scope that it, or its router, declares."""
+
+    @property
+    def scope(self) -> Scope:
+        """The scope that a key needs here; raises `TypeError` unless there is just one."""
+        declared = [scope for each in self.dependencies for scope in _scopes(each)]
+        if len(declared) != 1:
+            raise TypeError(f"{self.path} declares the scopes {declared}, and needs one")
+        return Scope(declared[0])
+
+    def get_route_handler(self) -> Handler:
+        """Return what answers a request."""
+        scope, handler = self.scope, self.get_admitted_handler()
+        takes_turns = scope in _WRITING and not iscoroutinefunction(self.endpoint)
+
+        async def answer(request: Request) -> Response:
+            key = await _admit(request)
+            key.check_scope(scope)
+            if not takes_turns:
+                return await handler(request)
+            await request.body()  # before the turn: who sends slowly keeps nobody waiting
+            async with request.app.state.resources.writers.turn():
+                return await handler(request)
+
+        return answer
+
+    def get_admitted_handler(self) -> Handler:
+        """Return what answers the request of somebody who may ask."""
+        return super().get_route_handler()
+
+
+def _scopes(dependency: params.Depends) -> list[str]:
+    return list(dependency.scopes or []) if isinstance(dependency, params.Security) else []
+
+
+async def _admit(request: Request) -> Key:
+    """Return the key of a request and note it there; raises `Unauthorized`."""
+    admission = request.app.state.resources.admission
+    text = sent_key(request.scope["headers"])
+    key: Key = admission.admit_at_once(text) or await run_in_threadpool(admission.admit, text)
+    request.scope["api_key"] = key
+    return key
+
+
+def sent_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """Return the key that was sent: in one Authorization header and nowhere else."""
+    given = [value for name, value in headers if name == b"authorization"]
+    found = _BEARER.fullmatch(given[0].strip()) if len(given) == 1 else None
+    return None if found is None else found[1].decode("ascii")

@@ -1,0 +1,99 @@
+"""What handlers of several resources take: ids in the path, a page of a list, the application's resources."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Generic, TypeVar, get_origin
+
+from fastapi import Depends, Path, Query, Request
+from fastapi.dependencies.models import Dependant
+from pydantic import BaseModel
+
+from app.catalogs.ids import ID_PATTERN, ID_RULE
+from app.database.tables import ID_LENGTH
+from app.errors import BadInput, Place
+from app.resources import Resources
+from models.options import Closed
+
+
+class Body(Closed):
+    """A request body."""
+
+
+Item = TypeVar("Item")
+
+
+class Page(BaseModel, Generic[Item]):
+    """One page of a list; ``next`` is the ``after=`` of the page behind it, or null at the end."""
+
+    items: list[Item]
+    next: str | None
+
+
+def page(items: Sequence[Item], limit: int, key: Callable[[Item], object]) -> Page[Item]:
+    """Return the page that ``items`` fill: a full page is followed by another, which may be empty."""
+    return Page(items=list(items), next=str(key(items[-1])) if len(items) == limit else None)
+
+
+async def get_resources(request: Request) -> Resources:
+    """Return what `create_app` made."""
+    resources: Resources = request.app.state.resources
+    return resources
+
+
+async def refuse_unknown_parameters(request: Request) -> None:
+    """Raise `BadInput` for query parameters that the route does not take, or not twice.
+
+    A misspelt dry_run stored files; of two limits one was taken without a word.
+    """
+    known = {
+        field.alias: get_origin(field.field_info.annotation) is list
+        for dependant in _dependants(request.scope["route"].dependant)
+        for field in dependant.query_params
+    }
+    right = f"there is no such parameter here; there is {', '.join(sorted(known)) or 'none'}"
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    places = [
+        Place("give this once" if name in known else right, parameter=name)
+        for name, times in given.items()
+        if name not in known or (times > 1 and not known[name])
+    ]
+    if places:
+        raise BadInput(f"{places[0].parameter}: {places[0].detail}", places[:100])
+
+
+def _dependants(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for inner in dependant.dependencies:
+        yield from _dependants(inner)
+
+
+FromApp = Annotated[Resources, Depends(get_resources)]
+
+_ID = Path(min_length=1, max_length=ID_LENGTH, pattern=ID_PATTERN, description=ID_RULE)
+
+CatalogId = Annotated[str, _ID]
+MovieId = Annotated[str, _ID]
+UserId = Annotated[str, _ID]
+TrainingId = Annotated[int, Path(ge=1, le=2**53 - 1)]
+
+Limit = Annotated[int, Query(ge=1, le=1000, description="most items on the page")]
+_NO_NUL = r"^[^\x00]*$"  # which PostgreSQL keeps in no text
+
+Search = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=ID_LENGTH,
+        pattern=_NO_NUL,
+        description="only what has this in its id or title",
+    ),
+]
+After = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=2 * ID_LENGTH + 1,
+        pattern=_NO_NUL,
+        description="`next` of the page before",
+    ),
+]

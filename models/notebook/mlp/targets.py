@@ -1,0 +1,63 @@
+"""Targets from an expression of the tensor language: f(x1, x2, …) in float64, a point at a time.
+
+Does not know the network that learns them.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from models.notebook.networks import LARGEST, BadNetworkError
+from models.notebook.tensor_language import Limits, Program, Value, execute
+from models.notebook.tensor_language.runtime.values import Listing, kind_of
+
+_SHOWN = 5
+
+
+def targets_at(
+    program: Program, points: Sequence[Sequence[float]], outputs: int, seed: int, limits: Limits
+) -> list[list[float]]:
+    """Return f at each of the points, ``outputs`` numbers each; raises `LanguageError`, `BadNetworkError`.
+
+    All points together may allocate what one program may. Random draws are the same at every point.
+    """
+    share = replace(limits, total_elements=limits.total_elements // max(len(points), 1))
+    return [_target(program, point, outputs, seed, share) for point in points]
+
+
+def _target(program: Program, point: Sequence[float], outputs: int, seed: int, limits: Limits) -> list[float]:
+    variables: dict[str, Value] = {f"x{position}": number for position, number in enumerate(point, 1)}
+    numbers = _numbers(execute(program, variables, seed, limits, torch.float64).result)
+    what = numbers if isinstance(numbers, str) else f"{len(numbers):,} numbers"
+    if isinstance(numbers, str) or len(numbers) != outputs:
+        wanted = "output is one number" if outputs == 1 else f"outputs are {outputs:,} numbers"
+        raise _refused(point, f"{what}, and the network's {wanted}")
+    for number in numbers:
+        if not (math.isfinite(number) and abs(number) <= LARGEST):
+            raise _refused(point, f"{number:g}, and targets are from {-LARGEST:,.0f} to {LARGEST:,.0f}")
+    return numbers
+
+
+def _numbers(value: Value) -> list[float] | str:
+    """Return the numbers of a number, a tensor or a flat list; of anything else what it is."""
+    if isinstance(value, bool | int | float):
+        return [float(value)]
+    if isinstance(value, Tensor):
+        return [float(number) for number in value.reshape(-1).tolist()]
+    if not isinstance(value, Listing):
+        return "nothing" if value is None else f"a {kind_of(value)}"
+    numbers: list[float] = []
+    for item in value.items:
+        if isinstance(item, bool | int | float) or (isinstance(item, Tensor) and item.numel() == 1):
+            numbers.append(float(item))
+        else:
+            return f"a {kind_of(value)} that holds a {kind_of(item)}"
+    return numbers
+
+
+def _refused(point: Sequence[float], what: str) -> BadNetworkError:
+    shown = ", ".join(f"{number:g}" for number in point[:_SHOWN]) + (", …" if len(point) > _SHOWN else "")
+    return BadNetworkError(f"at ({shown}) the target expression gives {what}", "target_expression")

@@ -1,0 +1,1 @@
+"""Learns from responses what each user likes."""

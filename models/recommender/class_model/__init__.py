@@ -1,0 +1,1 @@
+"""The class model: user embeddings by full-batch gradient descent."""

@@ -1,0 +1,126 @@
+"""Scores of embeddings in the movies' own dimensions: z = e · x, as the class model has them.
+
+Knows no uncertainty, and nothing of somebody who has answered nothing. Does not know how an embedding is
+searched; its trainer does.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from models.recommender import scoring
+from models.recommender.class_model.objective import Objective
+from models.recommender.model import Explanation, Prediction, Taste, Weights, stacked
+from models.recommender.scoring import Best
+
+Relearn = Callable[[Tensor, Tensor, Tensor | None, float], Tensor]
+
+_NO_CURVATURE = 1e-6
+_PAIRS_AT_ONCE = 1000  # what is gathered of them stays in the cache
+
+
+@dataclass(frozen=True)
+class DotProduct:
+    """The model of a trainer whose users' embeddings are multiplied with ``vectors`` float32 [items, D].
+
+    ``search`` learns one embedding and ``objective`` is what it minimises; see
+    `models.recommender.class_model.gradient_descent.GradientDescent.relearn`. ``coupled`` as in
+    `models.recommender.model.Model`.
+    """
+
+    vectors: Tensor
+    search: Relearn
+    objective: Objective
+    coupled: bool
+    uncertain: bool = False
+
+    @cached_property
+    def _largest_norm(self) -> float:
+        norms = torch.linalg.vector_norm(self.vectors, dim=1, dtype=torch.float64)
+        return float(norms.max()) if norms.numel() else 0.0
+
+    def newcomer(self) -> Taste | None:
+        """Know nothing."""
+        return None
+
+    def relearn(
+        self, rows: Tensor, answers: Tensor, start: Taste | None, others_squared_norm: float
+    ) -> Taste:
+        """Search the minimum of the user's objective."""
+        order = torch.argsort(rows)
+        before = None if start is None else start.embedding
+        return Taste(self.search(self.vectors[rows[order]], answers[order], before, others_squared_norm))
+
+    def predict(self, taste: Taste, rows: Tensor) -> Prediction:
+        """Multiply in float64."""
+        return _certain(scoring.logits(taste.embedding, self.vectors[rows]))
+
+    def predict_pairs(self, tastes: Sequence[Taste], users: Tensor, rows: Tensor) -> Prediction:
+        """Multiply pair by pair in float64."""
+        embeddings = stacked(tastes)[0].double()
+        parts = zip(torch.split(users, _PAIRS_AT_ONCE), torch.split(rows, _PAIRS_AT_ONCE), strict=True)
+        found = [
+            scoring.logits(embeddings.index_select(0, some), self.vectors.index_select(0, theirs))
+            for some, theirs in parts
+        ]
+        return _certain(torch.cat(found))
+
+    def best(self, taste: Taste, limit: int, excluded: Tensor, min_logit: float) -> Best:
+        """Find the best; see `models.recommender.scoring.best`."""
+        return scoring.best(taste.embedding, self.vectors, self._largest_norm, limit, excluded, min_logit)
+
+    def best_among(self, taste: Taste, rows: Tensor, limit: int, min_logit: float) -> Best:
+        """Multiply in float64."""
+        return scoring.best_among(
+            rows.numpy(),
+            lambda some: scoring.logits(taste.embedding, self.vectors[torch.from_numpy(some)]).numpy(),
+            limit,
+            min_logit,
+        )
+
+    def item_sides(self, rows: Tensor) -> Tensor:
+        """Return the vectors: the product is the logit."""
+        return self.vectors[rows]
+
+    def taste_side(self, taste: Taste) -> Tensor:
+        """Return the embedding."""
+        return taste.embedding
+
+    def show(self, taste: Taste) -> Weights:
+        """Return the embedding as the weights that it is."""
+        weights = taste.embedding.double()
+        return Weights(0.0, weights, weights[:0])
+
+    def explain(self, taste: Taste, rows: Tensor) -> Explanation:
+        """Say the sum e · x; nothing but the named dimensions contributes."""
+        zeros = torch.zeros(len(rows), dtype=torch.float64)
+        values = self.vectors[rows].double()
+        return Explanation(zeros + 1.0, zeros, 0.0, taste.embedding.double(), values, zeros)
+
+    def influences(
+        self, taste: Taste, rows: Tensor, answers: Tensor, targets: Tensor, others_squared_norm: float
+    ) -> Tensor:
+        """Estimate by one Newton step from the objective without the answer: −H⁻¹∇loss of it.
+
+        Source: Cook and Weisberg, Residuals and Influence in Regression, 1982.
+        """
+        vectors, embedding = self.vectors[rows].double(), taste.embedding.double()
+        answers = answers.double()
+        whole = self.objective.for_one_user(embedding, vectors, answers, others_squared_norm)
+        each = self.objective.slopes(vectors @ embedding, answers)[:, None] * vectors
+        # Where the squared loss curves down there is no Newton step; these are candidates only.
+        values, axes = torch.linalg.eigh(whole.hessian)
+        moves = each @ (axes / values.abs().clamp(min=_NO_CURVATURE)) @ axes.T
+        moved: Tensor = -(self.vectors[targets].double() @ moves.T)
+        return moved
+
+    def lessons(self, taste: Taste) -> Tensor:  # noqa: ARG002 - what every model is asked
+        """Know no uncertainty that could fall."""
+        return torch.zeros(len(self.vectors), dtype=torch.float64)
+
+
+def _certain(logits: Tensor) -> Prediction:
+    return Prediction(logits, torch.zeros_like(logits))

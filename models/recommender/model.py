@@ -1,0 +1,225 @@
+"""What a training leaves behind to score with: who likes what, how surely, and why.
+
+    z ~ (mean, variance),   κ = 1 / √(1 + π·variance/8),   logit = κ·mean,   score = σ(logit)
+
+A model that keeps no uncertainty has variance 0 and κ = 1. Source of κ: MacKay (1992). Items are rows of the
+catalog as it is now; some of them no training may have seen. Does not know any model;
+`models.recommender.class_model.dot_product` and `models.recommender.mixed_effects.model` are the two.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import pi
+from typing import Protocol, overload
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from models.recommender.scoring import Best
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)  # one is itself alone, so that what follows from it can be kept beside it
+class Taste:
+    """What is known of one user: embedding float32 [P], and how surely.
+
+    factor float32 [P, P], upper triangular: the covariance is factor · factorᵀ; None where none is kept.
+    """
+
+    embedding: Tensor
+    factor: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Tastes(Sequence[Taste]):
+    """Many users' tastes as kept: embeddings float32 [users, P], factors [users, P(P + 1)/2] or None."""
+
+    embeddings: Tensor
+    factors: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    @overload
+    def __getitem__(self, index: int) -> Taste: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Tastes": ...
+    def __getitem__(self, index: int | slice) -> "Taste | Tastes":
+        embeddings = self.embeddings[index]
+        if isinstance(index, slice):
+            return Tastes(embeddings, None if self.factors is None else self.factors[index])
+        if self.factors is None:
+            return Taste(embeddings)
+        return Taste(embeddings, unpacked(self.factors[index], self.embeddings.shape[1]))
+
+
+def stacked(tastes: Sequence[Taste]) -> tuple[Tensor, Tensor | None]:
+    """Return tastes' embeddings float32 [users, P] and factors float32 [users, P, P], or None."""
+    if isinstance(tastes, Tastes):
+        halves = tastes.factors
+        size = tastes.embeddings.shape[1]
+        return tastes.embeddings, None if halves is None else unpacked(halves, size)
+    factors = [taste.factor for taste in tastes if taste.factor is not None]
+    embeddings = torch.stack([taste.embedding for taste in tastes])
+    return embeddings, torch.stack(factors) if len(factors) == len(tastes) else None
+
+
+def damping(variance: Floats) -> Floats:
+    """Return κ [n] of variances float64 [n].
+
+    By NumPy, whose square root is rounded correctly; torch's is not always.
+    """
+    return 1.0 / np.sqrt(1.0 + pi / 8.0 * variance)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is known of logits z before they are damped: mean and variance, float64 [n]."""
+
+    mean: Tensor
+    variance: Tensor
+
+    @property
+    def damping(self) -> Tensor:
+        """κ [n]: how far uncertainty draws a logit to zero."""
+        return torch.from_numpy(damping(self.variance.numpy()))
+
+    @property
+    def logits(self) -> Tensor:
+        """κ·E[z] [n], the logit of the expected score."""
+        return self.damping * self.mean
+
+    def interval(self, level: float) -> tuple[Tensor, Tensor]:
+        """Return the logits [n] between which z lies with probability ``level``, with equal tails."""
+        reach = torch.special.ndtri(self.variance.new_tensor((1.0 + level) / 2.0)) * self.variance.sqrt()
+        return self.mean - reach, self.mean + reach
+
+
+@dataclass(frozen=True)
+class Weights:
+    """An embedding on the scale of the items' vectors, float64.
+
+    offset is the user's own, whatever the item; weights [dimensions] are for the vectors' numbers, learned
+    [learned dimensions] for those that the training found.
+    """
+
+    offset: float
+    weights: Tensor
+    learned: Tensor
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Logits as sums: damping · (appeals + offset + Σ weights · values + learned), all float64.
+
+    damping [n] is κ; appeals [n] the items' own; offset the user's; weights [dimensions] the user's, for the
+    values [n, dimensions] that the items' vectors hold; learned [n] what learned dimensions contribute.
+    """
+
+    damping: Tensor
+    appeals: Tensor
+    offset: float
+    weights: Tensor
+    values: Tensor
+    learned: Tensor
+
+
+class Model(Protocol):
+    """Scores of one training, over the items of a catalog."""
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether tastes have a factor, so that intervals and questions can be asked for."""
+        ...
+
+    @property
+    def coupled(self) -> bool:
+        """Whether relearning a user depends on ``others_squared_norm``."""
+        ...
+
+    def newcomer(self) -> Taste | None:
+        """Return what is known of somebody who has answered nothing; None when that is nothing."""
+        ...
+
+    def relearn(
+        self, rows: Tensor, answers: Tensor, start: Taste | None, others_squared_norm: float
+    ) -> Taste:
+        """Learn one user's taste anew from all their answers [n] to the items at ``rows`` [n].
+
+        ``start`` is the taste that they had, or None; ``others_squared_norm`` the sum of squares of all other
+        users' embeddings. The order of the answers changes no bit.
+        """
+        ...
+
+    def predict(self, taste: Taste, rows: Tensor) -> Prediction:
+        """Return what a taste says of the items at ``rows`` [n]."""
+        ...
+
+    def predict_pairs(self, tastes: Sequence[Taste], users: Tensor, rows: Tensor) -> Prediction:
+        """Return what the tastes at ``users`` [n] say of the items at ``rows`` [n], pair by pair."""
+        ...
+
+    def best(self, taste: Taste, limit: int, excluded: Tensor, min_logit: float) -> Best:
+        """Return the up to ``limit`` items with the largest logits; equal ones in the order of their rows.
+
+        ``excluded`` holds rows left out. The result is that of sorting all logits of `predict`.
+        """
+        ...
+
+    def best_among(self, taste: Taste, rows: Tensor, limit: int, min_logit: float) -> Best:
+        """Return the best of the items at ``rows`` [n], which ascend: as `best` with all others excluded."""
+        ...
+
+    def item_sides(self, rows: Tensor) -> Tensor:
+        """Return float32 [n, S] of the items at ``rows`` [n]: their products with a `taste_side` order them.
+
+        About as their logits do, so the best are among the items with the largest products.
+        """
+        ...
+
+    def taste_side(self, taste: Taste) -> Tensor:
+        """Return the other side of these products, float32 [S]."""
+        ...
+
+    def show(self, taste: Taste) -> Weights:
+        """Return a taste's embedding part by part."""
+        ...
+
+    def explain(self, taste: Taste, rows: Tensor) -> Explanation:
+        """Return the logits of the items at ``rows`` [n] as sums."""
+        ...
+
+    def influences(
+        self, taste: Taste, rows: Tensor, answers: Tensor, targets: Tensor, others_squared_norm: float
+    ) -> Tensor:
+        """Return about how far each answer [n] has moved E[z] of the target items: float64 [targets, n].
+
+        To first order, from the taste that all the answers together gave. `models.recommender.influence`
+        computes the largest ones exactly.
+        """
+        ...
+
+    def lessons(self, taste: Taste) -> Tensor:
+        """Return what an answer to each item is expected to teach: float64 [items], each in [0, 1].
+
+        The share of the scores' variances, summed over all items, that is uncertain because the user is and
+        that the answer would take away. 0 for a model that is not uncertain.
+        """
+        ...
+
+
+def packed(factors: Tensor) -> Tensor:
+    """Return the upper halves [..., P(P + 1)/2], row by row, of upper triangular factors [..., P, P]."""
+    rows, columns = torch.triu_indices(factors.shape[-1], factors.shape[-1])
+    return factors[..., rows, columns]
+
+
+def unpacked(halves: Tensor, size: int) -> Tensor:
+    """Return the upper triangular factors [..., P, P] of what `packed` returned, P = ``size``."""
+    rows, columns = torch.triu_indices(size, size)
+    factors = halves.new_zeros(*halves.shape[:-1], size, size)
+    factors[..., rows, columns] = halves
+    return factors
