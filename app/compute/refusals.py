@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.errors import BadInput, Place, TooLarge, pointer
+from models.errors import DivergedError
 from models.notebook.autograd.gradient import AskedError
-from models.notebook.networks import BadNetworkError
+from models.notebook.neuron import BadNetworkError
 from models.notebook.tensor_language import LanguageError, LimitError
-from models.recommender.trainer import DivergedError
 
 
 def is_out_of_memory(error: Exception) -> bool:

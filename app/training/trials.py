@@ -19,10 +19,11 @@ from app.scoring.memory import Memory
 from app.settings import Settings
 from app.training.dataset import Snapshot, read_snapshot
 from app.training.leases import Lease
+from models.errors import DivergedError
 from models.recommender.data import BadResponsesError
 from models.recommender.devices import DeviceName
 from models.recommender.holdout import Holdout
-from models.recommender.trainer import DivergedError, Sizes, Trainer
+from models.recommender.trainer import Sizes, Trainer
 from models.recommender.trainers import make_trainer
 from models.recommender.trial import Split, Trial, run_trial, try_item_means
 

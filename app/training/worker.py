@@ -33,10 +33,11 @@ from app.training.provenance import describe
 from app.training.publishing import Publication
 from app.training.ray.cluster import connected
 from app.training.trials import Verdict, find_champion, judge
+from models.errors import DivergedError
 from models.recommender.data import BadResponsesError
 from models.recommender.devices import MissingDeviceError
 from models.recommender.mixed_effects.trainer import MixedEffects
-from models.recommender.trainer import DivergedError, Learned, Step, Trainer
+from models.recommender.trainer import Learned, Step, Trainer
 from models.recommender.trainers import make_trainer
 
 log = structlog.get_logger()

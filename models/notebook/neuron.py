@@ -9,20 +9,37 @@ PyTorch model with a fully-connected layer" (``layer="linear"``). Does not know 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.optim.sgd import sgd
 
-from models.notebook.networks import BadNetworkError, Number
 from models.options import Options
+
+LARGEST = 1e6
+
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+"""An input, weight or target of any network: far enough from float32's 3e38 for products and squares."""
 
 # How many epochs the notebook prints at the start, and at the end.
 _PRINTED = 3
 # Numbers in a whole trace; more makes an answer of tens of megabytes.
 _TRACED = 1_000_000
+
+
+class BadNetworkError(ValueError):
+    """A problem that no network can be trained on.
+
+    message   a sentence that says what is wrong
+    place     the field's path in the problem, for example ("inputs", 3)
+    """
+
+    def __init__(self, message: str, *place: str | int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.place = place
 
 
 class NeuronProblem(Options):

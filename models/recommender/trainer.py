@@ -14,10 +14,6 @@ from models.recommender.devices import DeviceName
 from models.recommender.model import Model, Tastes
 
 
-class DivergedError(ArithmeticError):
-    """The training left the finite numbers; the message says at which step and what to change."""
-
-
 @dataclass(frozen=True)
 class Step:
     """What is reported after one step; loss = data_loss + penalty, all measured before the step's update."""

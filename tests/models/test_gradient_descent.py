@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.errors import DivergedError
 from models.recommender.class_model.gradient_descent import GradientDescent, GradientDescentOptions
 from models.recommender.data import Responses
-from models.recommender.trainer import DivergedError, Learned, Step
+from models.recommender.trainer import Learned, Step
 from tests.models.problems import class_responses, dense_responses, unheard
 
 

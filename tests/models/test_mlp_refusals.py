@@ -4,10 +4,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from models.errors import DivergedError
 from models.notebook.mlp import MlpProblem, check, train_mlp
-from models.notebook.networks import BadNetworkError
+from models.notebook.neuron import BadNetworkError
 from models.notebook.tensor_language import LanguageError, LimitError, Limits, UnknownNameError
-from models.recommender.trainer import DivergedError
 from tests.models.small_network import SMALL, TARGETS, small
 from tests.models.task_six import train
 

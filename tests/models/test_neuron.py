@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from models.notebook.networks import BadNetworkError
-from models.notebook.neuron import NeuronProblem, TrainedNeuron, train_neuron
+from models.notebook.neuron import BadNetworkError, NeuronProblem, TrainedNeuron, train_neuron
 
 NOTEBOOK = {"inputs": [2.0, -1.0, 3.0], "weights": [4.0, 2.0, -1.0]}
 

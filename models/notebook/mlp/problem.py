@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidatorFunctionWrapHandle
 from models.notebook.mlp.network import Activation, parameter_count
 from models.notebook.mlp.optimizers import OptimizerName
 from models.notebook.mlp.weight_names import check_name
-from models.notebook.networks import BadNetworkError, Number
+from models.notebook.neuron import BadNetworkError, Number
 from models.options import LARGEST_SEED, Options
 
 _NUMBER: TypeAdapter[float] = TypeAdapter(Number, config=ConfigDict(strict=True, allow_inf_nan=False))

@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from models.notebook.networks import LARGEST, BadNetworkError
+from models.notebook.neuron import LARGEST, BadNetworkError
 from models.notebook.tensor_language import Limits, Program, Value, execute
 from models.notebook.tensor_language.runtime.values import Listing, kind_of
 

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.errors import DivergedError
 from models.notebook.mlp.network import Network
 from models.notebook.mlp.optimizers import OptimizerName, default_rate, stepper
 from models.notebook.mlp.problem import MlpProblem, check
 from models.notebook.mlp.targets import targets_at
 from models.notebook.mlp.weight_names import find
 from models.notebook.tensor_language import Limits, parse
-from models.recommender.trainer import DivergedError
 
 _LIMITS = Limits()
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from models.notebook.networks import BadNetworkError
+from models.notebook.neuron import BadNetworkError
 
 _NUMBER = r"[1-9][0-9]{0,3}"
 _BELOW = rf"{_NUMBER}(?: *, *{_NUMBER})?"

@@ -13,6 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from models.errors import DivergedError
 from models.options import Options
 from models.recommender.class_model.dense_descent import DenseDescent, is_small
 from models.recommender.class_model.dot_product import DotProduct
@@ -21,7 +22,7 @@ from models.recommender.class_model.objective import LossName, Objective, Penalt
 from models.recommender.data import BadResponsesError, Responses
 from models.recommender.devices import DEVICE, DeviceName, find_device
 from models.recommender.model import Tastes
-from models.recommender.trainer import DivergedError, Learned, Sizes, Step
+from models.recommender.trainer import Learned, Sizes, Step
 
 _LARGEST = torch.finfo(torch.float32).max  # what is kept is float32
 
