@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from app.plots.figures import Fit, LossCurve, Surface
-from models.notebook.mlp import MlpProblem, TrainedMlp
+from models.notebook.mlp.problem import MlpProblem
+from models.notebook.mlp.training import TrainedMlp
 from models.notebook.neuron import NeuronProblem, TrainedNeuron
 
 _SIDE = 25  # points of a surface's grid on each side

@@ -14,8 +14,9 @@ from app.compute.limits import ComputeLimits
 from app.compute.numbers import Numbers
 from app.compute.refusals import misplaced
 from app.errors import Place, TooLarge, pointer
-from models.notebook.tensor_language import Given, LanguageError, OperationError, Value, value_of
+from models.notebook.tensor_language.runtime.errors import LanguageError, OperationError
 from models.notebook.tensor_language.runtime.limits import Budget
+from models.notebook.tensor_language.runtime.values import Given, Value, value_of
 from models.options import LARGEST_SEED
 
 # The settings say how long a program may be; this bound makes pydantic see halves of surrogate pairs.

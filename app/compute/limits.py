@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from app.settings import Settings
-from models.notebook.tensor_language import Limits
+from models.notebook.tensor_language.runtime.limits import Limits
 
 # A program may go on to another tensor of the largest size this often, what it no longer uses counted too.
 _TENSORS = 20

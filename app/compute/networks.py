@@ -14,10 +14,11 @@ from app.compute.numbers import as_json
 from app.compute.refusals import placed, placed_in_network
 from app.errors import Place, TooLarge, pointer
 from app.plots.figures import Fit, LossCurve
-from models.notebook.mlp import MlpProblem, TrainedMlp, check, train_mlp
+from models.notebook.mlp.problem import MlpProblem, check
 from models.notebook.mlp.targets import targets_at
+from models.notebook.mlp.training import TrainedMlp, train_mlp
 from models.notebook.neuron import NeuronProblem, TrainedNeuron, train_neuron
-from models.notebook.tensor_language import parse
+from models.notebook.tensor_language.syntax.parsing import parse
 
 MlpFigure = Literal["losses", "fit"]
 

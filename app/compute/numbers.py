@@ -9,8 +9,7 @@ from pydantic_core import CoreSchema, to_json
 from typing_extensions import TypeAliasType
 
 if TYPE_CHECKING:
-    from models.notebook.tensor_language import Given
-    from models.notebook.tensor_language.runtime.values import Nested
+    from models.notebook.tensor_language.runtime.values import Given, Nested
 
 _LARGEST_WHOLE = 2**63 - 1  # torch's own int64
 

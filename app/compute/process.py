@@ -19,7 +19,7 @@ from app.errors import OverBudget, Problem
 from app.processes.frames import Frame, Kind
 from app.processes.refusals import refused
 from app.settings import Settings
-from models.notebook.mlp import MlpProblem
+from models.notebook.mlp.problem import MlpProblem
 from models.notebook.neuron import NeuronProblem
 
 

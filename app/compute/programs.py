@@ -15,8 +15,10 @@ from app.compute.inputs import DTYPES, Precision, Seed, Text, Variables, variabl
 from app.compute.limits import ComputeLimits
 from app.compute.numbers import ShownNumbers
 from app.compute.refusals import placed
-from models.notebook.tensor_language import Outcome, Program, Value, execute, parse, show
-from models.notebook.tensor_language.runtime.values import Listing, dtype_name, kind_of, text_of
+from models.notebook.tensor_language.runtime.interpreter import Outcome, execute
+from models.notebook.tensor_language.runtime.values import Listing, Value, dtype_name, kind_of, show, text_of
+from models.notebook.tensor_language.syntax.parsing import parse
+from models.notebook.tensor_language.syntax.program import Program
 from models.options import Options
 
 # Variables with more numbers than this are shown by shape and text; the result is always whole.

@@ -10,7 +10,7 @@ from app.errors import BadInput, Place, TooLarge, pointer
 from models.errors import DivergedError
 from models.notebook.autograd.gradient import AskedError
 from models.notebook.neuron import BadNetworkError
-from models.notebook.tensor_language import LanguageError, LimitError
+from models.notebook.tensor_language.runtime.errors import LanguageError, LimitError
 
 
 def is_out_of_memory(error: Exception) -> bool:

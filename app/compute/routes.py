@@ -23,9 +23,10 @@ from app.resources import Resources
 from app.web import problems
 from app.web.auth.routes import COMPUTE, KeyedRoute
 from app.web.parameters import FromApp
-from models.notebook.mlp import MlpProblem, TrainedMlp
+from models.notebook.mlp.problem import MlpProblem
+from models.notebook.mlp.training import TrainedMlp
 from models.notebook.neuron import NeuronProblem, TrainedNeuron
-from models.notebook.tensor_language import Described, list_operations
+from models.notebook.tensor_language.operations.operations import Described, list_operations
 from models.options import LARGEST_SEED
 
 router = APIRouter(prefix="/v1/compute", tags=["compute"], dependencies=[COMPUTE], route_class=KeyedRoute)

@@ -15,7 +15,9 @@ import numpy as np
 import torch
 
 from models.notebook.autograd.gradient import Asked, differentiate
-from models.notebook.tensor_language import LanguageError, Value, run, show
+from models.notebook.tensor_language.runtime.errors import LanguageError
+from models.notebook.tensor_language.runtime.interpreter import run
+from models.notebook.tensor_language.runtime.values import Value, show
 from tests.models.operation_forms import FORMS, Array, Form, Operands
 
 _LARGE = 50.0

@@ -13,7 +13,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from models.notebook.mlp import MlpProblem, TrainedMlp, train_mlp
+from models.notebook.mlp.problem import MlpProblem
+from models.notebook.mlp.training import TrainedMlp, train_mlp
 
 POINTS = [[1.0, 1.0], [0.0, 0.0], [2.0, -1.0], [-1.0, 0.5], [-0.5, -2.0]]
 OUTSIDE = [[2.0, 2.0], [-1.0, -1.0], [3.0, -3.0]]

@@ -1,13 +1,18 @@
 """Gradients and Hessians are those of calculus; central differences and the order of backward are seen."""
 
 import math
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
 from models.notebook.autograd.gradient import Asked, AskedError, differentiate
-from models.notebook.tensor_language import Given, LimitError, Limits, OperationError, UnknownNameError
+from models.notebook.tensor_language.runtime.errors import LimitError, OperationError, UnknownNameError
+from models.notebook.tensor_language.runtime.limits import Limits
 from tests.models.generated_programs import smooth
+
+if TYPE_CHECKING:
+    from models.notebook.tensor_language.runtime.values import Given
 
 
 @pytest.mark.parametrize("seed", range(100))

@@ -8,8 +8,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from models.notebook.mlp import LayerParameters, MlpProblem, train_mlp
 from models.notebook.mlp.network import Network
+from models.notebook.mlp.problem import MlpProblem
+from models.notebook.mlp.training import LayerParameters, train_mlp
 from tests.models.small_network import SMALL, TARGETS, small
 from tests.models.task_six import OUTSIDE, POINTS, train
 

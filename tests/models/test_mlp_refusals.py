@@ -5,9 +5,11 @@ import torch
 from pydantic import ValidationError
 
 from models.errors import DivergedError
-from models.notebook.mlp import MlpProblem, check, train_mlp
+from models.notebook.mlp.problem import MlpProblem, check
+from models.notebook.mlp.training import train_mlp
 from models.notebook.neuron import BadNetworkError
-from models.notebook.tensor_language import LanguageError, LimitError, Limits, UnknownNameError
+from models.notebook.tensor_language.runtime.errors import LanguageError, LimitError, UnknownNameError
+from models.notebook.tensor_language.runtime.limits import Limits
 from tests.models.small_network import SMALL, TARGETS, small
 from tests.models.task_six import train
 

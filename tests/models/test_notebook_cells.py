@@ -5,7 +5,9 @@ import math
 import pytest
 
 from models.notebook.autograd.gradient import Asked, differentiate
-from models.notebook.tensor_language import OperationError, run, show
+from models.notebook.tensor_language.runtime.errors import OperationError
+from models.notebook.tensor_language.runtime.interpreter import run
+from models.notebook.tensor_language.runtime.values import show
 from tests.models.notebook_cells import CELLS, GRADIENT_CELLS, TASK_3, TASKS, Cell, GradientCell, Task
 
 

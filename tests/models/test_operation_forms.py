@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from models.notebook.tensor_language import Limits, parse
 from models.notebook.tensor_language.operations import elementwise, reductions
 from models.notebook.tensor_language.operations.operations import ATTRIBUTES, NOT_METHODS, ONLY_METHODS, TABLE
 from models.notebook.tensor_language.operations.table import Specification
+from models.notebook.tensor_language.runtime.limits import Limits
+from models.notebook.tensor_language.syntax.parsing import parse
 from models.notebook.tensor_language.syntax.program import Operation
 from tests.models.generated_programs import generate
 from tests.models.operation_forms import FORMS

@@ -7,19 +7,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.notebook.tensor_language import (
+from models.notebook.tensor_language.operations.operations import list_operations
+from models.notebook.tensor_language.runtime.errors import (
     LanguageError,
     LimitError,
-    Limits,
     OperationError,
     ProgramSyntaxError,
     UnknownNameError,
-    Value,
-    list_operations,
-    run,
-    show,
-    value_of,
 )
+from models.notebook.tensor_language.runtime.interpreter import run
+from models.notebook.tensor_language.runtime.limits import Limits
+from models.notebook.tensor_language.runtime.values import Value, show, value_of
 from tests.models.generated_programs import disagreement, generate, hostile, survive
 from tests.models.operation_forms import FORMS
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from fastapi.testclient import TestClient
 
-from models.notebook.tensor_language import list_operations
+from models.notebook.tensor_language.operations.operations import list_operations
 from tests.models.generated_programs import hostile
 from tests.models.notebook_cells import CELLS, GRADIENT_CELLS, TASKS, Cell, GradientCell, Task
 from tests.routes.computations import computed, refused

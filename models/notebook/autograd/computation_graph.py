@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.graph import Node as AutogradNode
 from torch.utils.hooks import RemovableHandle
 
-from models.notebook.tensor_language import OperationError
+from models.notebook.tensor_language.runtime.errors import OperationError
 from models.notebook.tensor_language.runtime.values import Value, meaning
 from models.notebook.tensor_language.syntax.program import Operation, Step, Subscript
 

@@ -23,17 +23,16 @@ from models.notebook.autograd.scalar_function import (
     leaves_of,
     point_of,
 )
-from models.notebook.tensor_language import (
-    Given,
+from models.notebook.tensor_language.runtime.errors import (
     LanguageError,
     LimitError,
-    Limits,
     OperationError,
-    Program,
     UnknownNameError,
-    Value,
-    parse,
 )
+from models.notebook.tensor_language.runtime.limits import Limits
+from models.notebook.tensor_language.runtime.values import Given, Value
+from models.notebook.tensor_language.syntax.parsing import parse
+from models.notebook.tensor_language.syntax.program import Program
 
 
 @dataclass(frozen=True)

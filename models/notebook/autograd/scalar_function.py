@@ -10,18 +10,11 @@ import torch
 from torch import Tensor
 
 from models.notebook.autograd.differences import Table
-from models.notebook.tensor_language import (
-    Given,
-    Limits,
-    OperationError,
-    Program,
-    UnknownNameError,
-    Value,
-    execute,
-    value_of,
-)
-from models.notebook.tensor_language.runtime.interpreter import Watch
-from models.notebook.tensor_language.runtime.values import kind_of, meaning
+from models.notebook.tensor_language.runtime.errors import OperationError, UnknownNameError
+from models.notebook.tensor_language.runtime.interpreter import Watch, execute
+from models.notebook.tensor_language.runtime.limits import Limits
+from models.notebook.tensor_language.runtime.values import Given, Value, kind_of, meaning, value_of
+from models.notebook.tensor_language.syntax.program import Program
 
 # What torch says of programs that write to what backward still needs, and what there is to do about it.
 _IN_OTHER_WORDS = {

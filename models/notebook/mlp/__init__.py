@@ -2,17 +2,12 @@
 
     h ← activation(W h + b) a hidden layer,   output = W h + b,   loss = mean of (output − target)²
 
-problem.py        what is trained on what, and what is refused
+Does not know layers of other kinds: no convolutions, no embeddings.
+
+problem.py        layers, points, targets and choices, and their checks
 weight_names.py   single weights by the names of the task: w_12^(1)
 targets.py        targets from an expression of the tensor language
 network.py        layers as torch.nn.Linear draws them, and the forward pass
-optimizers.py     steps against the gradient, by torch.optim
-training.py       the training, and what comes out of it
-
-Does not know layers of other kinds: no convolutions, no embeddings.
+optimizers.py     steps of SGD, Nesterov's momentum and Adam
+training.py       the training and its result
 """
-
-from models.notebook.mlp.problem import MlpProblem, check
-from models.notebook.mlp.training import Evaluation, LayerParameters, TrainedMlp, train_mlp
-
-__all__ = ["Evaluation", "LayerParameters", "MlpProblem", "TrainedMlp", "check", "train_mlp"]

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from models.notebook.neuron import LARGEST, BadNetworkError
-from models.notebook.tensor_language import Limits, Program, Value, execute
-from models.notebook.tensor_language.runtime.values import Listing, kind_of
+from models.notebook.tensor_language.runtime.interpreter import execute
+from models.notebook.tensor_language.runtime.limits import Limits
+from models.notebook.tensor_language.runtime.values import Listing, Value, kind_of
+from models.notebook.tensor_language.syntax.program import Program
 
 _SHOWN = 5
 

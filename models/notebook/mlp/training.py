@@ -18,7 +18,8 @@ from models.notebook.mlp.optimizers import OptimizerName, default_rate, stepper
 from models.notebook.mlp.problem import MlpProblem, check
 from models.notebook.mlp.targets import targets_at
 from models.notebook.mlp.weight_names import find
-from models.notebook.tensor_language import Limits, parse
+from models.notebook.tensor_language.runtime.limits import Limits
+from models.notebook.tensor_language.syntax.parsing import parse
 
 _LIMITS = Limits()
 

@@ -24,6 +24,7 @@ from models.notebook.tensor_language.runtime.errors import (
 from models.notebook.tensor_language.runtime.limits import Budget, Limits
 from models.notebook.tensor_language.runtime.values import Extremes, Listing, Value, kind_of, meaning
 from models.notebook.tensor_language.syntax.names import CONSTANTS, hint
+from models.notebook.tensor_language.syntax.parsing import parse
 from models.notebook.tensor_language.syntax.program import (
     AssignPart,
     Collect,
@@ -60,6 +61,21 @@ class Outcome:
     variables: Mapping[str, Value]
     printed: tuple[tuple[Value, ...], ...]
     drawn: bool
+
+
+_LIMITS = Limits()
+
+
+def run(program: str, variables: Mapping[str, Value], seed: int, limits: Limits = _LIMITS) -> Outcome:
+    """Parse and execute a program; raises `LanguageError` with the position.
+
+    The program reads ``variables`` by their names and leaves them unchanged. Random operations draw what
+    torch draws after `torch.manual_seed(seed)`, 0 ≤ seed < 2⁶³.
+    """
+    copies = {
+        name: value.clone() if isinstance(value, Tensor) else value for name, value in variables.items()
+    }
+    return execute(parse(program, limits), copies, seed, limits)
 
 
 def execute(
