@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import torch
 from anyio import to_thread
@@ -21,31 +21,34 @@ from app.catalogs.imports.process import ImportLimits
 from app.compute import plot_routes as compute_plot_routes
 from app.compute import routes as compute_routes
 from app.compute.limits import ComputeLimits
-from app.compute.pool import make_compute_pool
+from app.compute.pool import ComputePool, make_compute_pool
 from app.database.database import Database
+from app.database.notifications import Changes
 from app.observability.logs import configure_logs
-from app.observability.metrics import Connections, Threads
+from app.observability.metrics import Connections, Measurements, Threads
 from app.observability.traced_database import TracedDatabase
 from app.observability.tracing import Tracing
 from app.plots import catalog_routes as plot_routes
 from app.plots import routes as loss_routes
-from app.plots.drawing_pool import make_drawing_pool
+from app.plots.drawing_pool import DrawingPool, make_drawing_pool
 from app.processes.garbage_collection import keep_for_ever, keep_one_heap
-from app.resources import Resources
 from app.scoring import response_routes
 from app.scoring import routes as score_routes
+from app.scoring.fast_path import ReadyScores
 from app.scoring.memory import Memory
 from app.scoring.model_cache import TrainedModels
 from app.scoring.movie_index import MovieIndexes
+from app.scoring.ready_pairs import ReadyPairs
 from app.settings import Settings
 from app.training import routes as training_routes
 from app.training.supervisor import end_with_parent
 from app.web import probes
 from app.web.admission import Rates
-from app.web.auth.api_keys import check_not_open
+from app.web.auth.api_keys import Admission, check_not_open
 from app.web.console import routes as console_routes
 from app.web.entrance import ENTRANCE, Entrance
 from app.web.heads import EXPOSED, AnswerHeads, RequestHeads
+from app.web.limits import Places, Turns
 from app.web.middleware import BodyLimits, Measured, RequestIds
 from app.web.parameters import refuse_unknown_parameters
 from app.web.problems import RESPONSES, Bugs, handle_problems
@@ -56,9 +59,11 @@ ROUTERS = [
     score_routes.router,
     response_routes.router,
     catalog_routes.router,
+    training_routes.serving_router,
     import_routes.router,
     movie_routes.router,
     user_routes.router,
+    score_routes.users_router,
     training_routes.router,
     loss_routes.router,
     plot_routes.router,
@@ -93,6 +98,8 @@ _LOOK_SECONDS = 1.0
 # More would compute no more at once, and keep the event loop waiting for Python's lock: it then refuses late.
 _THREADS = 4
 
+_WRITERS = 1  # the next is begun when its turn comes: two would wait for one another
+
 
 def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | None = None) -> FastAPI:
     """Return the application for these settings; a new database is migrated when it starts.
@@ -100,14 +107,20 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
     ``warm`` starts the processes that compute and draw soon after it, not when a request needs one;
     ``tracing`` gets a span of each request.
     """
-    kind = Database if tracing is None else TracedDatabase
-    resources = Resources(
-        settings,
-        kind(settings.database_url, settings.busy_seconds),
-        make_compute_pool(settings.compute_processes, settings.compute_waiting, ComputeLimits.of(settings)),
-        make_drawing_pool(settings.drawing_processes, settings.drawing_waiting, settings.drawing_seconds),
-        make_import_pool(settings.import_processes, settings.import_seconds, ImportLimits.of(settings)),
-        TrainedModels(Memory.of(settings), MovieIndexes(settings.index_movies)),
+    database = (Database if tracing is None else TracedDatabase)(settings.database_url, settings.busy_seconds)
+    measurements, changes = Measurements(), Changes(database)
+    streams, writers = Places(settings.streams, "event streams"), Turns(_WRITERS, settings.busy_seconds)
+    admission = Admission(database, settings.host)
+    models = TrainedModels(Memory.of(settings), MovieIndexes(settings.index_movies))
+    ready, ready_pairs = ReadyScores(database, models), ReadyPairs(database, models)
+    compute = make_compute_pool(
+        settings.compute_processes, settings.compute_waiting, ComputeLimits.of(settings)
+    )
+    drawing = make_drawing_pool(
+        settings.drawing_processes, settings.drawing_waiting, settings.drawing_seconds
+    )
+    importing = make_import_pool(
+        settings.import_processes, settings.import_seconds, ImportLimits.of(settings)
     )
 
     @asynccontextmanager
@@ -115,30 +128,37 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
         torch.set_num_threads(1)  # requests are small and many; they share the cores as they come
         threads = to_thread.current_default_thread_limiter()
         threads.total_tokens = _THREADS
-        _watch(resources, Threads(threads))
-        resources.database.migrate()
-        check_not_open(resources.database, settings.host)
-        resources.changes.open()
-        resources.compute.open()
-        resources.drawing.open()
-        resources.importing.open()
-        warming = asyncio.get_running_loop().call_later(_WARM_AFTER, _warm, resources) if warm else None
-        looking = asyncio.create_task(_look_regularly(resources)) if resources.measurements.shared else None
-        yield {ENTRANCE: Entrance(settings, resources.streams, resources.measurements)}
-        if looking is not None:
-            looking.cancel()
-        if warming is not None:
-            warming.cancel()
-        await resources.compute.close()
-        await resources.drawing.close()
-        await resources.importing.close()
-        resources.changes.close()
-        resources.admission.close()
-        resources.ready.close()
-        resources.ready_pairs.close()
-        resources.database.close()
-        if tracing is not None:
-            tracing.close()
+        measurements.watch(
+            {
+                "compute": compute,
+                "drawing": drawing,
+                "imports": importing,
+                "threads": Threads(threads),
+                "writers": writers,
+                "streams": streams,
+            }
+        )
+        if isinstance(database.engine.pool, QueuePool):
+            measurements.watch({"connections": Connections(database.engine.pool)})
+        # What was opened is closed in the opposite order, also when the start fails or a closing raises.
+        async with AsyncExitStack() as stack:
+            if tracing is not None:
+                stack.callback(tracing.close)
+            for reader in (database, ready_pairs, ready, admission):
+                stack.callback(reader.close)
+            database.migrate()
+            check_not_open(database, settings.host)
+            stack.callback(changes.close)
+            changes.open()
+            for pool in (importing, drawing, compute):
+                stack.push_async_callback(pool.close)
+                pool.open()
+            if warm:
+                loop = asyncio.get_running_loop()
+                stack.callback(loop.call_later(_WARM_AFTER, _warm, compute, drawing).cancel)
+            if measurements.shared:
+                stack.callback(asyncio.create_task(_look_regularly(measurements)).cancel)
+            yield {ENTRANCE: Entrance(settings, streams, measurements)}
 
     app = FastAPIOffline(
         title="Likely",
@@ -154,7 +174,7 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
         middleware=[
             Middleware(RequestIds),
             *([] if tracing is None else [Middleware(Traced, tracing=tracing)]),
-            Middleware(Measured, measurements=resources.measurements),
+            Middleware(Measured, measurements=measurements),
             Middleware(AnswerHeads, settings=settings),
             *_cross_origin(settings),
             Middleware(RequestHeads, settings=settings),
@@ -163,7 +183,19 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
             Middleware(Bugs),
         ],
     )
-    app.state.resources = resources
+    app.state.settings = settings
+    app.state.database = database
+    app.state.measurements = measurements
+    app.state.changes = changes
+    app.state.streams = streams
+    app.state.writers = writers
+    app.state.admission = admission
+    app.state.models = models
+    app.state.ready = ready
+    app.state.ready_pairs = ready_pairs
+    app.state.compute = compute
+    app.state.drawing = drawing
+    app.state.importing = importing
     handle_problems(app)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(refuse_unknown_parameters)])
@@ -183,32 +215,15 @@ def create_app_from_environment() -> FastAPI:
     return app
 
 
-def _watch(resources: Resources, threads: Threads) -> None:
-    """Let /metrics show how much of what there is so much of is taken."""
-    resources.measurements.watch(
-        {
-            "compute": resources.compute,
-            "drawing": resources.drawing,
-            "imports": resources.importing,
-            "threads": threads,
-            "writers": resources.writers,
-            "streams": resources.streams,
-        }
-    )
-    connections = resources.database.engine.pool
-    if isinstance(connections, QueuePool):
-        resources.measurements.watch({"connections": Connections(connections)})
-
-
-async def _look_regularly(resources: Resources) -> None:
+async def _look_regularly(measurements: Measurements) -> None:
     while True:
-        resources.measurements.look()
+        measurements.look()
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _warm(resources: Resources) -> None:
-    resources.compute.warm()
-    resources.drawing.warm()
+def _warm(compute: ComputePool, drawing: DrawingPool) -> None:
+    compute.warm()
+    drawing.warm()
 
 
 def _cross_origin(settings: Settings) -> list[Middleware]:

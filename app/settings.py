@@ -5,13 +5,12 @@ Does not know who reads a setting. Command-line flags override these values.
 
 import os
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-
-from app.addresses import is_loopback
 
 _HOST = re.compile(r"\[[0-9a-f:.]+\]|[a-z0-9._-]+")
 _ORIGIN = re.compile(rf"https?://({_HOST.pattern})(:[0-9]{{1,5}})?")
@@ -183,3 +182,12 @@ class Settings(BaseSettings):
         if "*" in self.trusted_hosts or not (self.trusted_hosts or is_loopback(self.host)):
             return None
         return frozenset(self.trusted_hosts or (*_THIS_MACHINE, self.host.lower()))
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only programs on this machine reach an address; IPv6 may stand in brackets."""
+    name = host.lower().removeprefix("[").removesuffix("]")
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"

@@ -143,7 +143,7 @@ def test_an_import_that_finds_no_free_process_in_time_is_told_to_try_again(
         os.kill(next(iter(set(importers()) - others)), signal.SIGSTOP)
         held = threading.Thread(target=lambda: client.post(IMPORT, content=content, headers=CSV))
         held.start()
-        while not app.state.resources.importing._free.empty():  # noqa: SLF001 - whether it is in its hands
+        while not app.state.importing._free.empty():  # noqa: SLF001 - whether it is in its hands
             time.sleep(0.01)
         refused = client.post(IMPORT, content=content, headers=CSV)
         os.kill(next(iter(set(importers()) - others)), signal.SIGKILL)

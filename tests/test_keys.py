@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app.addresses import is_loopback
 from app.database.database import Database, now
 from app.database.prepared_statements import PreparedReads
 from app.database.tables import ApiKey
 from app.errors import Forbidden, NotFound, Unauthorized
+from app.settings import is_loopback
 from app.web.auth import tokens
 from app.web.auth.api_keys import (
     ANYBODY,

@@ -8,7 +8,8 @@ from collections import Counter
 
 import pytest
 
-from app.web.auth.tokens import hide, make_token, read_token
+from app.observability.logs import redact
+from app.web.auth.tokens import make_token, read_token
 
 DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
@@ -52,9 +53,9 @@ def test_what_is_longer_or_shorter_is_no_key(change: str) -> None:
 def test_a_key_is_hidden_wherever_it_stands_but_for_its_public_name() -> None:
     text = make_token()
     for where in (f"GET /v1/{text}/x?a={text}&b", f'{{"key":"{text}"}}', text.replace("_", "%5f"), text[:-7]):
-        hidden = hide(where)
+        hidden = redact(where)
         assert text[16:32] not in hidden
         assert text[7:15] in hidden
     for mistyped in (text[:9] + text[10:], text[:9] + "x" + text[9:]):
-        assert text[16:32] not in hide(mistyped)
-    assert hide("the movie likely_not_a_key is likely") == "the movie likely_not_a_key is likely"
+        assert text[16:32] not in redact(mistyped)
+    assert redact("the movie likely_not_a_key is likely") == "the movie likely_not_a_key is likely"

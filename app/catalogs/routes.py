@@ -9,9 +9,10 @@ from pydantic import Discriminator, Field, Tag
 from app.catalogs import movies
 from app.catalogs.ids import Dimension, Title
 from app.catalogs.movies import MovieRow
+from app.catalogs.path_parameters import CatalogId, MovieId
 from app.database.vectors import LARGEST
 from app.web.auth.routes import READ, WRITE, KeyedRoute
-from app.web.parameters import After, Body, CatalogId, FromApp, Limit, MovieId, Page, Search, page
+from app.web.parameters import After, Body, FromDatabase, Limit, Page, Search, page
 
 router = APIRouter(prefix="/v1/catalogs/{catalog}/movies", tags=["movies"], route_class=KeyedRoute)
 
@@ -39,10 +40,10 @@ class MovieBody(Body):
 
 @router.put("/{movie}", dependencies=[WRITE], status_code=201, responses={200: {"model": MovieRow}})
 def put_movie(
-    app: FromApp, catalog: CatalogId, movie: MovieId, body: MovieBody, response: Response
+    database: FromDatabase, catalog: CatalogId, movie: MovieId, body: MovieBody, response: Response
 ) -> MovieRow:
     """Store a movie (201) or replace it (200)."""
-    with app.database.writing() as connection:
+    with database.writing() as connection:
         new = movies.put_movie(connection, catalog, movie, body.title, body.vector)
         response.status_code = HTTPStatus.CREATED if new else HTTPStatus.OK
         return movies.read_movie(connection, catalog, movie)
@@ -50,23 +51,23 @@ def put_movie(
 
 @router.get("", dependencies=[READ])
 def list_movies(
-    app: FromApp, catalog: CatalogId, limit: Limit = 100, after: After = None, search: Search = None
+    database: FromDatabase, catalog: CatalogId, limit: Limit = 100, after: After = None, search: Search = None
 ) -> Page[MovieRow]:
     """List the movies in the order of their ids."""
-    with app.database.reading() as connection:
+    with database.reading() as connection:
         found = movies.list_movies(connection, catalog, limit, after, search)
         return page(found, limit, lambda item: item.movie)
 
 
 @router.get("/{movie}", dependencies=[READ])
-def read_movie(app: FromApp, catalog: CatalogId, movie: MovieId) -> MovieRow:
+def read_movie(database: FromDatabase, catalog: CatalogId, movie: MovieId) -> MovieRow:
     """Show a movie."""
-    with app.database.reading() as connection:
+    with database.reading() as connection:
         return movies.read_movie(connection, catalog, movie)
 
 
 @router.delete("/{movie}", dependencies=[WRITE], status_code=204)
-def delete_movie(app: FromApp, catalog: CatalogId, movie: MovieId) -> None:
+def delete_movie(database: FromDatabase, catalog: CatalogId, movie: MovieId) -> None:
     """Delete a movie and the responses to it; who answered it is relearned."""
-    with app.database.writing() as connection:
+    with database.writing() as connection:
         movies.delete_movie(connection, catalog, movie)

@@ -23,7 +23,7 @@ from app.cli.keys import commands as keys
 from app.cli.training import evaluate, train
 from app.database.database import Database
 from app.errors import DatabaseUnusableError, Problem
-from app.observability.logs import configure_logs
+from app.observability.logs import configure_logs, redact
 from app.observability.spans import trace_by
 from app.observability.traced_database import TracedDatabase
 from app.observability.tracing import Tracing, TracingUnusableError, is_wanted
@@ -31,7 +31,6 @@ from app.processes.garbage_collection import importing, keep_one_heap
 from app.settings import Settings
 from app.training.ray.cluster import ClusterUnusableError, check_usable
 from app.web.auth.api_keys import OpenToAllError, check_not_open
-from app.web.auth.tokens import hide
 
 if TYPE_CHECKING:
     import uvicorn
@@ -86,7 +85,7 @@ def main() -> None:
 
 
 def _say(line: str) -> None:
-    typer.echo(hide(f"likely: {line}"), err=True)
+    typer.echo(redact(f"likely: {line}"), err=True)
 
 
 @cli.command()

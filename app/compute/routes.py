@@ -16,13 +16,13 @@ from app.compute.gradients import GradientAnswer, GradientProblem
 from app.compute.limits import ComputeLimits
 from app.compute.networks import Progress
 from app.compute.numbers import as_json
+from app.compute.pool import ComputePool
 from app.compute.process import GradientTask, MlpTask, NeuronTask, TensorTask
 from app.compute.programs import TensorAnswer, TensorProblem
 from app.errors import BadInput, Overloaded, Place, Problem, TooLarge
-from app.resources import Resources
 from app.web import problems
 from app.web.auth.routes import COMPUTE, KeyedRoute
-from app.web.parameters import FromApp
+from app.web.parameters import FromSettings, Streams, from_app
 from models.notebook.mlp.problem import MlpProblem
 from models.notebook.mlp.training import TrainedMlp
 from models.notebook.neuron import NeuronProblem, TrainedNeuron
@@ -30,6 +30,8 @@ from models.notebook.tensor_language.operations.operations import Described, lis
 from models.options import LARGEST_SEED
 
 router = APIRouter(prefix="/v1/compute", tags=["compute"], dependencies=[COMPUTE], route_class=KeyedRoute)
+
+Compute = Annotated[ComputePool, from_app("compute")]
 
 _STOPPING = "the service is about to stop; ask again when it is back"
 Result = TypeVar("Result")
@@ -60,53 +62,54 @@ class Operations:
 
 
 @router.get("")
-def list_compute_operations(app: FromApp) -> Operations:
+def list_compute_operations(settings: FromSettings) -> Operations:
     """List the operations of the tensor language, each with an example, and the limits."""
-    return Operations(list_operations(), ComputeLimits.of(app.settings))
+    return Operations(list_operations(), ComputeLimits.of(settings))
 
 
 @router.post("/tensor", response_model=TensorAnswer)
-async def compute_tensor(app: FromApp, request: Request, body: TensorProblem) -> Response:
+async def compute_tensor(compute: Compute, request: Request, body: TensorProblem) -> Response:
     """Run a program of the tensor language, which reads like the notebook."""
-    return await _answered(request, app.compute.run(TensorTask(problem=body)))
+    return await _answered(request, compute.run(TensorTask(problem=body)))
 
 
 @router.post("/tensor.txt", response_class=PlainTextResponse, openapi_extra=_TEXT_BODY)
 async def compute_tensor_as_text(
-    app: FromApp,
+    settings: FromSettings,
+    compute: Compute,
     request: Request,
     seed: Annotated[int, Query(ge=0, le=LARGEST_SEED, description="seed of the random operations")] = 0,
 ) -> Response:
     """Run a program that is the whole body, of any Content-Type, and show what the notebook would show."""
-    problem = TensorProblem(program=await _program(app, request), seed=seed)
-    computing = app.compute.run(TensorTask(problem=problem, text=True))
+    problem = TensorProblem(program=await _program(settings, request), seed=seed)
+    computing = compute.run(TensorTask(problem=problem, text=True))
     return await _answered(request, computing, "text/plain")
 
 
 @router.post("/gradient", response_model=GradientAnswer)
-async def compute_gradient(app: FromApp, request: Request, body: GradientProblem) -> Response:
+async def compute_gradient(compute: Compute, request: Request, body: GradientProblem) -> Response:
     """Differentiate a scalar expression by its variables, with torch's autograd."""
-    return await _answered(request, app.compute.run(GradientTask(problem=body)))
+    return await _answered(request, compute.run(GradientTask(problem=body)))
 
 
 @router.post("/neuron", response_model=TrainedNeuron)
-async def compute_neuron(app: FromApp, request: Request, body: NeuronProblem) -> Response:
+async def compute_neuron(compute: Compute, request: Request, body: NeuronProblem) -> Response:
     """Train the weights of one sigmoid neuron until its output comes to a target."""
-    return await _answered(request, app.compute.run(NeuronTask(problem=body)))
+    return await _answered(request, compute.run(NeuronTask(problem=body)))
 
 
 @router.post("/mlp", response_model=TrainedMlp, responses=_STREAM)
-async def compute_mlp(app: FromApp, request: Request, body: MlpBody) -> Response:
+async def compute_mlp(streams: Streams, compute: Compute, request: Request, body: MlpBody) -> Response:
     """Train a fully connected network; with `stream`, its losses are sent while it trains."""
     if body.stream:
-        return await _streamed(request, app, MlpTask(problem=body, stream=True))
-    return await _answered(request, app.compute.run(MlpTask(problem=body)))
+        return await _streamed(request, streams, compute, MlpTask(problem=body, stream=True))
+    return await _answered(request, compute.run(MlpTask(problem=body)))
 
 
-async def _program(app: FromApp, request: Request) -> str:
+async def _program(settings: FromSettings, request: Request) -> str:
     """Return the body as a program; one that is too long is refused here, as no problem can be made of it."""
     body = await request.body()
-    allowed = app.settings.compute_program_bytes
+    allowed = settings.compute_program_bytes
     if len(body) > allowed:
         why = f"the program has {len(body):,} bytes; {allowed:,} are allowed"
         raise TooLarge(why, [Place(why, "")])
@@ -145,12 +148,12 @@ async def _wait_for_hang_up(request: Request) -> None:
         continue
 
 
-async def _streamed(request: Request, app: Resources, task: MlpTask) -> Response:
+async def _streamed(request: Request, streams: Streams, compute: Compute, task: MlpTask) -> Response:
     """Return a stream of a computation's events; what is refused before the first is a refusal as ever."""
-    app.streams.take()
+    streams.take()
     news: asyncio.Queue[bytes | None] = asyncio.Queue()
-    computation = asyncio.create_task(app.compute.run(task, news.put_nowait))
-    computation.add_done_callback(lambda _: app.streams.leave())
+    computation = asyncio.create_task(compute.run(task, news.put_nowait))
+    computation.add_done_callback(lambda _: streams.leave())
     computation.add_done_callback(lambda _: news.put_nowait(None))
     try:
         first = await unless_hung_up(request, news.get())

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, delete, insert, select
 
-from app.catalogs.catalogs import find_catalog
 from app.database.database import now
 from app.database.tables import IdempotencyKey
 from app.errors import Conflict, Place
@@ -37,7 +36,11 @@ class Answer:
 
 
 def answer_once(
-    connection: Connection, asked: Asked | None, catalog: str, keep_seconds: float, act: Callable[[], Answer]
+    connection: Connection,
+    asked: Asked | None,
+    catalog_id: int,
+    keep_seconds: float,
+    act: Callable[[], Answer],
 ) -> Answer:
     """Return what was answered under this key in the last ``keep_seconds``; if nothing was, act and keep it.
 
@@ -54,7 +57,7 @@ def answer_once(
     connection.execute(
         insert(IdempotencyKey).values(
             key=asked.key,
-            catalog_id=find_catalog(connection, catalog).id,
+            catalog_id=catalog_id,
             digest=asked.digest,
             status=answer.status,
             body=answer.body,

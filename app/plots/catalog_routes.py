@@ -5,12 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 
 from app.catalogs.ids import Dimension, Id
+from app.catalogs.path_parameters import CatalogId
 from app.plots import pictures, readers
 from app.plots.figures import Heatmap, Scatter, ScoreMatrix
-from app.plots.pictures import AskedFor, Suffix
+from app.plots.pictures import AskedFor, Drawing, Suffix
 from app.plots.selection import MOST_NAMED, Chosen
+from app.scoring.routes import Models
 from app.web.auth.routes import READ, KeyedRoute
-from app.web.parameters import CatalogId, FromApp
+from app.web.parameters import FromDatabase
 
 router = APIRouter(
     prefix="/v1/catalogs/{catalog}/plots", tags=["plots"], dependencies=[READ], route_class=KeyedRoute
@@ -33,7 +35,8 @@ _Chosen = Annotated[Chosen, Depends(_choose)]
 
 
 def read_heatmap(
-    app: FromApp,
+    database: FromDatabase,
+    models: Models,
     catalog: CatalogId,
     training: _Training = None,
     user: _Users = [],  # noqa: B006 - FastAPI copies it
@@ -41,23 +44,30 @@ def read_heatmap(
     dimension: _Dimensions = [],  # noqa: B006 - likewise
 ) -> Heatmap:
     """Return what the heatmap shows; raises what `app.plots.readers.read_heatmap` does."""
-    with app.database.reading() as connection:
+    with database.reading() as connection:
         chosen = Chosen(training, user, movie, dimension)
-        return readers.read_heatmap(connection, app.models, catalog, chosen)
+        return readers.read_heatmap(connection, models, catalog, chosen)
 
 
 def read_scatter(
-    app: FromApp, catalog: CatalogId, chosen: _Chosen, x: _Axis = None, y: _Axis = None
+    database: FromDatabase,
+    models: Models,
+    catalog: CatalogId,
+    chosen: _Chosen,
+    x: _Axis = None,
+    y: _Axis = None,
 ) -> Scatter:
     """Return what the scatter shows; raises what `app.plots.readers.read_scatter` does."""
-    with app.database.reading() as connection:
-        return readers.read_scatter(connection, app.models, catalog, chosen, x, y)
+    with database.reading() as connection:
+        return readers.read_scatter(connection, models, catalog, chosen, x, y)
 
 
-def read_score_matrix(app: FromApp, catalog: CatalogId, chosen: _Chosen) -> ScoreMatrix:
+def read_score_matrix(
+    database: FromDatabase, models: Models, catalog: CatalogId, chosen: _Chosen
+) -> ScoreMatrix:
     """Return what the score matrix shows; raises what `app.plots.readers.read_score_matrix` does."""
-    with app.database.reading() as connection:
-        return readers.read_score_matrix(connection, app.models, catalog, chosen)
+    with database.reading() as connection:
+        return readers.read_score_matrix(connection, models, catalog, chosen)
 
 
 _Heatmap = Annotated[Heatmap, Depends(read_heatmap)]
@@ -66,36 +76,36 @@ _Scores = Annotated[ScoreMatrix, Depends(read_score_matrix)]
 
 
 @router.get("/heatmap", response_class=Response, responses=pictures.RESPONSES)
-async def show_heatmap(app: FromApp, figure: _Heatmap, asked: AskedFor) -> Response:
+async def show_heatmap(drawing: Drawing, figure: _Heatmap, asked: AskedFor) -> Response:
     """Show users' embeddings above movies' vectors, a number a dimension, by the Accept header."""
-    return await pictures.answer_by_accept(app, figure, asked)
+    return await pictures.answer_by_accept(drawing, figure, asked)
 
 
 @router.get("/heatmap.{suffix}", response_class=Response, responses=pictures.RESPONSES)
-async def draw_heatmap(app: FromApp, figure: _Heatmap, suffix: Suffix, asked: AskedFor) -> Response:
+async def draw_heatmap(drawing: Drawing, figure: _Heatmap, suffix: Suffix, asked: AskedFor) -> Response:
     """Draw users' embeddings above movies' vectors."""
-    return await pictures.answer_by_suffix(app, figure, suffix, asked)
+    return await pictures.answer_by_suffix(drawing, figure, suffix, asked)
 
 
 @router.get("/scatter", response_class=Response, responses=pictures.RESPONSES)
-async def show_scatter(app: FromApp, figure: _Scatter, asked: AskedFor) -> Response:
+async def show_scatter(drawing: Drawing, figure: _Scatter, asked: AskedFor) -> Response:
     """Show users and movies over two dimensions, by the Accept header."""
-    return await pictures.answer_by_accept(app, figure, asked)
+    return await pictures.answer_by_accept(drawing, figure, asked)
 
 
 @router.get("/scatter.{suffix}", response_class=Response, responses=pictures.RESPONSES)
-async def draw_scatter(app: FromApp, figure: _Scatter, suffix: Suffix, asked: AskedFor) -> Response:
+async def draw_scatter(drawing: Drawing, figure: _Scatter, suffix: Suffix, asked: AskedFor) -> Response:
     """Draw users and movies over two dimensions, with their names."""
-    return await pictures.answer_by_suffix(app, figure, suffix, asked)
+    return await pictures.answer_by_suffix(drawing, figure, suffix, asked)
 
 
 @router.get("/scores", response_class=Response, responses=pictures.RESPONSES)
-async def show_score_matrix(app: FromApp, figure: _Scores, asked: AskedFor) -> Response:
+async def show_score_matrix(drawing: Drawing, figure: _Scores, asked: AskedFor) -> Response:
     """Show a score for each user and movie, with what they answered, by the Accept header."""
-    return await pictures.answer_by_accept(app, figure, asked)
+    return await pictures.answer_by_accept(drawing, figure, asked)
 
 
 @router.get("/scores.{suffix}", response_class=Response, responses=pictures.RESPONSES)
-async def draw_score_matrix(app: FromApp, figure: _Scores, suffix: Suffix, asked: AskedFor) -> Response:
+async def draw_score_matrix(drawing: Drawing, figure: _Scores, suffix: Suffix, asked: AskedFor) -> Response:
     """Draw a score for each user and movie, with what they answered."""
-    return await pictures.answer_by_suffix(app, figure, suffix, asked)
+    return await pictures.answer_by_suffix(drawing, figure, suffix, asked)

@@ -11,15 +11,18 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Header, Path, Response
 
+from app.plots.drawing_pool import DrawingPool
 from app.plots.drawing_tasks import DrawTask, Form
 from app.plots.figures import Figure
 from app.plots.terminal import as_text
-from app.resources import Resources
 from app.web import media
 from app.web.negotiation import UNCHANGED, IfNoneMatch, etag, headers_of, unchanged
+from app.web.parameters import from_app
 
 TEXT, SVG, PNG, JSON = "text/plain", "image/svg+xml", "image/png", "application/json"
 VEGA_LITE = "application/vnd.vegalite.v6+json"  # what notebooks call it
+
+Drawing = Annotated[DrawingPool, from_app("drawing")]
 
 Accept = Annotated[str | None, Header()]
 Suffix = Annotated[
@@ -63,41 +66,41 @@ def read_headers(accept: Accept = None, if_none_match: IfNoneMatch = None) -> As
 AskedFor = Annotated[Asked, Depends(read_headers)]
 
 
-async def answer_by_accept(app: Resources, figure: Figure, asked: Asked) -> Response:
+async def answer_by_accept(drawing: DrawingPool, figure: Figure, asked: Asked) -> Response:
     """Return a figure in the form that the Accept header prefers; raises `NotAcceptable`."""
-    chosen = await answer(app, figure, media.choose(asked.accept, _OFFERED), asked)
+    chosen = await answer(drawing, figure, media.choose(asked.accept, _OFFERED), asked)
     chosen.headers["Vary"] = "Accept"
     return chosen
 
 
-async def answer_by_suffix(app: Resources, figure: Figure, suffix: str, asked: Asked) -> Response:
+async def answer_by_suffix(drawing: DrawingPool, figure: Figure, suffix: str, asked: Asked) -> Response:
     """Return a figure in the form of a path's suffix."""
-    return await answer(app, figure, _BY_SUFFIX[suffix], asked)
+    return await answer(drawing, figure, _BY_SUFFIX[suffix], asked)
 
 
-async def answer(app: Resources, figure: Figure, media_type: str, asked: Asked) -> Response:
+async def answer(drawing: DrawingPool, figure: Figure, media_type: str, asked: Asked) -> Response:
     """Return a figure in a form, or a 304 before anything is drawn; raises what `DrawingPool.run` raises."""
     headers = headers_of(etag(figure.model_dump_json(), media_type, _DRAWN_BY))
     known = unchanged(headers, asked.if_none_match)
     if known is None:
-        known = await draw(app, figure, media_type)
+        known = await draw(drawing, figure, media_type)
         known.headers.update(headers)
     return known
 
 
-async def draw_by_accept(app: Resources, figure: Figure, accept: str | None) -> Response:
+async def draw_by_accept(drawing: DrawingPool, figure: Figure, accept: str | None) -> Response:
     """Return a figure that a POST computed in the form that the Accept header prefers: nothing to keep."""
-    drawn = await draw(app, figure, media.choose(accept, _OFFERED))
+    drawn = await draw(drawing, figure, media.choose(accept, _OFFERED))
     drawn.headers["Vary"] = "Accept"
     return drawn
 
 
-async def draw_by_suffix(app: Resources, figure: Figure, suffix: str) -> Response:
+async def draw_by_suffix(drawing: DrawingPool, figure: Figure, suffix: str) -> Response:
     """Return a figure that a POST computed in the form of a path's suffix."""
-    return await draw(app, figure, _BY_SUFFIX[suffix])
+    return await draw(drawing, figure, _BY_SUFFIX[suffix])
 
 
-async def draw(app: Resources, figure: Figure, media_type: str) -> Response:
+async def draw(drawing: DrawingPool, figure: Figure, media_type: str) -> Response:
     """Return a figure in a form; raises what `DrawingPool.run` raises.
 
     A picture is finished though its caller hangs up: to kill the process that draws it would take others
@@ -105,5 +108,5 @@ async def draw(app: Resources, figure: Figure, media_type: str) -> Response:
     """
     if media_type == TEXT:
         return Response(as_text(figure), media_type=TEXT)
-    drawn = await app.drawing.run(DrawTask(figure=figure, form=_FORMS[media_type]))
+    drawn = await drawing.run(DrawTask(figure=figure, form=_FORMS[media_type]))
     return Response(drawn, media_type=media_type)

@@ -9,17 +9,18 @@ from fastapi import APIRouter, Depends, Path, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, TypeAdapter
 
+from app.catalogs.path_parameters import CatalogId
 from app.plots import pictures
 from app.plots.figures import ReliabilityDiagram
 from app.plots.learning_curves import loss_curve, reliability_diagram
-from app.plots.pictures import JSON, AskedFor, Suffix
+from app.plots.pictures import JSON, AskedFor, Drawing, Suffix
 from app.training import trainings
-from app.training.routes import tagged
+from app.training.routes import TrainingId, tagged
 from app.training.trainings import Loss, TrainingRow
 from app.web import media
 from app.web.auth.routes import READ, KeyedRoute
 from app.web.negotiation import UNCHANGED, IfNoneMatch, unchanged
-from app.web.parameters import CatalogId, FromApp, TrainingId
+from app.web.parameters import FromDatabase
 
 router = APIRouter(
     prefix="/v1/catalogs/{catalog}/trainings/{training}",
@@ -61,16 +62,16 @@ class Learning:
     losses: list[Loss]
 
 
-def read_learning(app: FromApp, catalog: CatalogId, training: TrainingId) -> Learning:
+def read_learning(database: FromDatabase, catalog: CatalogId, training: TrainingId) -> Learning:
     """Return the training with its losses; raises `NotFound`."""
-    with app.database.reading() as connection:
+    with database.reading() as connection:
         found = trainings.read_training(connection, catalog, training)
         return Learning(found, trainings.list_losses(connection, found.id))
 
 
-def read_reliability(app: FromApp, catalog: CatalogId, training: TrainingId) -> ReliabilityDiagram:
+def read_reliability(database: FromDatabase, catalog: CatalogId, training: TrainingId) -> ReliabilityDiagram:
     """Return the reliability diagram; raises `NotFound`, and `Conflict` where nothing was held out."""
-    with app.database.reading() as connection:
+    with database.reading() as connection:
         return reliability_diagram(trainings.read_training(connection, catalog, training))
 
 
@@ -83,7 +84,7 @@ Reliability = Annotated[ReliabilityDiagram, Depends(read_reliability)]
     response_model=Losses,
     responses=_LOSS_FORMS | UNCHANGED,
 )
-async def list_losses(app: FromApp, learned: Learned, asked: AskedFor) -> Response:
+async def list_losses(drawing: Drawing, learned: Learned, asked: AskedFor) -> Response:
     """Show the loss curve, as JSON, CSV, a picture or text by the Accept header.
 
     The data of a training that has ended have an ETag, and pictures always.
@@ -93,7 +94,7 @@ async def list_losses(app: FromApp, learned: Learned, asked: AskedFor) -> Respon
         answer = await run_in_threadpool(_as_data, learned, chosen, asked.if_none_match)
     else:
         curve = await run_in_threadpool(loss_curve, learned.training, learned.losses)
-        answer = await pictures.answer(app, curve, chosen, asked)
+        answer = await pictures.answer(drawing, curve, chosen, asked)
     answer.headers["Vary"] = "Accept"
     return answer
 
@@ -111,26 +112,31 @@ def list_losses_as_csv(learned: Learned, if_none_match: IfNoneMatch = None) -> R
 
 
 @router.get("/losses.{suffix}", response_class=Response, responses=pictures.RESPONSES)
-async def draw_losses(app: FromApp, learned: Learned, suffix: _Suffix, asked: AskedFor) -> Response:
+async def draw_losses(drawing: Drawing, learned: Learned, suffix: _Suffix, asked: AskedFor) -> Response:
     """Draw the loss curve, on a logarithmic axis where that helps."""
     curve = await run_in_threadpool(loss_curve, learned.training, learned.losses)
-    return await pictures.answer_by_suffix(app, curve, suffix, asked)
+    return await pictures.answer_by_suffix(drawing, curve, suffix, asked)
 
 
 @router.get("/reliability", response_class=Response, responses=pictures.RESPONSES)
-async def show_reliability(app: FromApp, diagram: Reliability, asked: AskedFor) -> Response:
+async def show_reliability(drawing: Drawing, diagram: Reliability, asked: AskedFor) -> Response:
     """Show how reliable scores were on responses held out, as text or a picture by the Accept header."""
-    return await pictures.answer_by_accept(app, diagram, asked)
+    return await pictures.answer_by_accept(drawing, diagram, asked)
 
 
 @router.get("/reliability.{suffix}", response_class=Response, responses=pictures.RESPONSES)
 async def draw_reliability(
-    app: FromApp, catalog: CatalogId, training: TrainingId, suffix: Suffix, asked: AskedFor
+    database: FromDatabase,
+    drawing: Drawing,
+    catalog: CatalogId,
+    training: TrainingId,
+    suffix: Suffix,
+    asked: AskedFor,
 ) -> Response:
     """Draw how reliable scores were on responses held out."""
     # Read here: as a dependency it would come before the suffix is looked at, and most trainings have none.
-    diagram = await run_in_threadpool(read_reliability, app, catalog, training)
-    return await pictures.answer_by_suffix(app, diagram, suffix, asked)
+    diagram = await run_in_threadpool(read_reliability, database, catalog, training)
+    return await pictures.answer_by_suffix(drawing, diagram, suffix, asked)
 
 
 def _as_data(learned: Learning, media_type: str, if_none_match: str | None) -> Response:

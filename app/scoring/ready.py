@@ -43,7 +43,7 @@ class ReadyRoute(KeyedRoute):
         async def answer(request: Request) -> Response:
             path, asked = request.path_params, _asked(request.scope["query_string"])
             with span("ready scores"):
-                found = short(request.app.state.resources.ready, path["catalog"], path["user"], asked)
+                found = short(request.app.state.ready, path["catalog"], path["user"], asked)
             if found is None:
                 return await ordinary(request)
             return Response(_SCORES.dump_json(found, exclude_none=True), media_type="application/json")
@@ -64,7 +64,7 @@ def _answer_pairs_first(ordinary: Handler) -> Handler:
 
     async def answer(request: Request) -> Response:
         if request.headers.get("content-type") == "application/json" and not request.scope["query_string"]:
-            ready, catalog = request.app.state.resources.ready_pairs, request.path_params["catalog"]
+            ready, catalog = request.app.state.ready_pairs, request.path_params["catalog"]
             body = await request.body()
             with span("ready pairs"):
                 content = await run_in_threadpool(_score_pairs, ready, catalog, body)

@@ -13,12 +13,14 @@ from pydantic import Field, TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from app.catalogs.ids import Id
+from app.catalogs.path_parameters import CatalogId, MovieId, UserId
 from app.database.tables import ID_LENGTH
 from app.scoring import responses
 from app.scoring.responses import ResponseRow, StoredResponse
+from app.scoring.routes import Models
 from app.web.auth.routes import READ, WRITE, Handler, KeyedRoute
 from app.web.middleware import BEGAN
-from app.web.parameters import After, Body, CatalogId, FromApp, Limit, MovieId, Page, UserId, page
+from app.web.parameters import After, Body, FromDatabase, Limit, Page, page
 
 
 class AnswerRoute(KeyedRoute):
@@ -86,28 +88,30 @@ def put_response(
 
 
 @router.delete("/users/{user}/responses/{movie}", dependencies=[WRITE], status_code=204)
-def delete_response(app: FromApp, catalog: CatalogId, user: UserId, movie: MovieId) -> None:
+def delete_response(
+    database: FromDatabase, models: Models, catalog: CatalogId, user: UserId, movie: MovieId
+) -> None:
     """Take a response back, and relearn the user."""
-    with app.database.writing() as connection:
-        responses.delete_response(connection, app.models, catalog, user, movie)
+    with database.writing() as connection:
+        responses.delete_response(connection, models, catalog, user, movie)
 
 
 @router.get("/users/{user}/responses", dependencies=[READ])
 def list_user_responses(
-    app: FromApp, catalog: CatalogId, user: UserId, limit: Limit = 100, after: After = None
+    database: FromDatabase, catalog: CatalogId, user: UserId, limit: Limit = 100, after: After = None
 ) -> Page[ResponseRow]:
     """List a user's responses in the order of the movies' ids."""
-    with app.database.reading() as connection:
+    with database.reading() as connection:
         found = responses.list_user_responses(connection, catalog, user, limit, after)
         return page(found, limit, lambda item: item.movie)
 
 
 @router.get("/responses", dependencies=[READ])
 def list_responses(
-    app: FromApp, catalog: CatalogId, limit: Limit = 100, after: AfterPair = None
+    database: FromDatabase, catalog: CatalogId, limit: Limit = 100, after: AfterPair = None
 ) -> Page[ResponseRow]:
     """List all responses in the order of the users' ids, then the movies'."""
-    with app.database.reading() as connection:
+    with database.reading() as connection:
         found = responses.list_responses(connection, catalog, limit, after)
         return page(found, limit, lambda item: f"{item.user}/{item.movie}")
 
@@ -127,7 +131,7 @@ def _put_plainly(request: Request, ids: list[str], body: bytes) -> Response | No
 
 
 def _put(request: Request, ids: list[str], body: ResponseBody) -> tuple[StoredResponse, HTTPStatus]:
-    app, (catalog, user, movie) = request.app.state.resources, ids
+    app, (catalog, user, movie) = request.app.state, ids
     with app.database.writing() as connection:
         stored, new = responses.put_response(
             connection, app.models, catalog, user, movie, body.response, body.timestamp

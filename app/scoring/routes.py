@@ -6,16 +6,22 @@ from fastapi import APIRouter, Query
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from app.catalogs.ids import Id
+from app.catalogs.path_parameters import CatalogId, UserId
 from app.scoring import previews, questions, scores
 from app.scoring.explanations import Include
+from app.scoring.model_cache import TrainedModels
 from app.scoring.previews import Asked, Preview, PreviewInclude
 from app.scoring.questions import NextQuestion
 from app.scoring.ready import MOST_PAIRS, ReadyRoute
-from app.scoring.scores import PairScores, UserScores
-from app.web.auth.routes import READ
-from app.web.parameters import Body, CatalogId, FromApp, UserId
+from app.scoring.scores import Embedding, PairScores, UserScores
+from app.web.auth.routes import READ, KeyedRoute
+from app.web.parameters import Body, FromDatabase, from_app
+
+Models = Annotated[TrainedModels, from_app("models")]
 
 router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["scores"], route_class=ReadyRoute)
+
+users_router = APIRouter(prefix="/v1/catalogs/{catalog}/users", tags=["users"], route_class=KeyedRoute)
 
 Response = Annotated[float, Field(ge=0, le=1)]
 
@@ -79,7 +85,8 @@ class PreviewBody(Body):
 
 @router.get("/users/{user}/scores", dependencies=[READ], response_model_exclude_none=True)
 def list_scores(
-    app: FromApp,
+    database: FromDatabase,
+    models: Models,
     catalog: CatalogId,
     user: UserId,
     movie: Annotated[
@@ -88,13 +95,14 @@ def list_scores(
     include: Included = [],  # noqa: B006 - FastAPI copies it
 ) -> UserScores:
     """Score the named movies for a user, in the order asked."""
-    with app.database.reading() as connection:
-        return scores.score_movies(connection, app.models, catalog, user, movie, include)
+    with database.reading() as connection:
+        return scores.score_movies(connection, models, catalog, user, movie, include)
 
 
 @router.get("/users/{user}/recommendations", dependencies=[READ], response_model_exclude_none=True)
 def list_recommendations(
-    app: FromApp,
+    database: FromDatabase,
+    models: Models,
     catalog: CatalogId,
     user: UserId,
     limit: Annotated[int, Query(ge=1, le=1000, description="most movies returned")] = 10,
@@ -103,10 +111,10 @@ def list_recommendations(
     include: Included = [],  # noqa: B006 - FastAPI copies it
 ) -> UserScores:
     """Recommend movies that the user has not answered, most likely liked first."""
-    with app.database.reading() as connection:
+    with database.reading() as connection:
         return scores.recommend(
             connection,
-            app.models,
+            models,
             catalog,
             user,
             limit=limit,
@@ -118,26 +126,34 @@ def list_recommendations(
 
 @router.get("/users/{user}/next-question", dependencies=[READ])
 def read_next_question(
-    app: FromApp,
+    database: FromDatabase,
+    models: Models,
     catalog: CatalogId,
     user: UserId,
     exclude: Annotated[list[Id], Query(max_length=1000, description="movies not to ask about")] = [],  # noqa: B006 - FastAPI copies it
 ) -> NextQuestion:
     """Choose the movie whose answer would teach most of a user, known or not."""
-    with app.database.reading() as connection:
-        return questions.find_next_question(connection, app.models, catalog, user, exclude)
+    with database.reading() as connection:
+        return questions.find_next_question(connection, models, catalog, user, exclude)
 
 
 @router.post("/scores", dependencies=[READ])
-def score_pairs(app: FromApp, catalog: CatalogId, body: PairsBody) -> PairScores:
+def score_pairs(database: FromDatabase, models: Models, catalog: CatalogId, body: PairsBody) -> PairScores:
     """Score many pairs at once, in their order."""
-    with app.database.reading() as connection:
-        return scores.score_pairs(connection, app.models, catalog, body.pairs)
+    with database.reading() as connection:
+        return scores.score_pairs(connection, models, catalog, body.pairs)
 
 
 @router.post("/scores:preview", dependencies=[READ], response_model_exclude_none=True)
-def preview_scores(app: FromApp, catalog: CatalogId, body: PreviewBody) -> Preview:
+def preview_scores(database: FromDatabase, models: Models, catalog: CatalogId, body: PreviewBody) -> Preview:
     """Score movies for somebody unknown by the responses that they would give; nothing is stored."""
     asked = Asked(body.movies, body.limit, body.exclude, body.include)
-    with app.database.reading() as connection:
-        return previews.preview_scores(connection, app.models, catalog, body.responses, asked)
+    with database.reading() as connection:
+        return previews.preview_scores(connection, models, catalog, body.responses, asked)
+
+
+@users_router.get("/{user}/embedding", dependencies=[READ])
+def read_embedding(database: FromDatabase, models: Models, catalog: CatalogId, user: UserId) -> Embedding:
+    """Show a user's embedding in the serving training, by the names of the dimensions."""
+    with database.reading() as connection:
+        return scores.read_embedding(connection, models, catalog, user)

@@ -7,20 +7,24 @@ from http import HTTPStatus
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import ConfigDict, Field, TypeAdapter
 from starlette.convertors import Convertor, register_url_convertor
 
+from app.catalogs import catalogs
+from app.catalogs.catalogs import CatalogSummary
+from app.catalogs.path_parameters import CatalogId
 from app.database.idempotency import Answer, answer_once
+from app.database.notifications import Changes
 from app.errors import NotFound
 from app.training import trainings
 from app.training.trainings import UNFINISHED, Loss, Serve, TrainingRow
 from app.web.auth.routes import READ, TRAIN, KeyedRoute
 from app.web.idempotency import REPEATED, Once, respond
 from app.web.negotiation import UNCHANGED, IfNoneMatch, etag, headers_of, unchanged
-from app.web.parameters import Body, CatalogId, FromApp, Limit, Page, TrainingId, page
+from app.web.parameters import Body, FromDatabase, FromSettings, Limit, Page, Streams, from_app, page
 from models.options import LARGEST_SEED
 from models.recommender.class_model.gradient_descent import GradientDescentOptions
 from models.recommender.holdout import Holdout
@@ -29,6 +33,11 @@ from models.recommender.mixed_effects.trainer import MixedEffectsOptions
 _LAST_STEP = 2**31 - 1  # PostgreSQL's integers end there
 
 router = APIRouter(prefix="/v1/catalogs/{catalog}/trainings", tags=["trainings"], route_class=KeyedRoute)
+
+serving_router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["catalogs"], route_class=KeyedRoute)
+
+FromChanges = Annotated[Changes, from_app("changes")]
+TrainingId = Annotated[int, Path(ge=1, le=2**53 - 1)]
 
 _STEPS_AT_ONCE = 1000
 
@@ -105,9 +114,11 @@ TrainingBody = Annotated[GradientDescentBody | MixedEffectsBody, Field(discrimin
     response_model=TrainingRow,
     responses={202: {"headers": {"Location": _LOCATION, **REPEATED}}},
 )
-def create_training(app: FromApp, catalog: CatalogId, body: TrainingBody, asked: Once) -> Response:
+def create_training(
+    settings: FromSettings, database: FromDatabase, catalog: CatalogId, body: TrainingBody, asked: Once
+) -> Response:
     """Put a training into the queue; Location is where to watch it."""
-    with app.database.writing() as connection:
+    with database.writing() as connection:
 
         def create() -> Answer:
             training = trainings.create_training(
@@ -122,13 +133,14 @@ def create_training(app: FromApp, catalog: CatalogId, body: TrainingBody, asked:
             location = f"/v1/catalogs/{quote(catalog, safe='')}/trainings/{training.id}"
             return Answer(HTTPStatus.ACCEPTED, _TRAINING.dump_json(training), location)
 
-        answer = answer_once(connection, asked, catalog, app.settings.idempotency_seconds, create)
+        catalog_id = catalogs.find_catalog(connection, catalog).id
+        answer = answer_once(connection, asked, catalog_id, settings.idempotency_seconds, create)
     return respond(answer)
 
 
 @router.get("", dependencies=[READ])
 def list_trainings(
-    app: FromApp,
+    database: FromDatabase,
     catalog: CatalogId,
     limit: Limit = 100,
     after: Annotated[
@@ -136,7 +148,7 @@ def list_trainings(
     ] = None,
 ) -> Page[TrainingRow]:
     """List the trainings, the newest first."""
-    with app.database.reading() as connection:
+    with database.reading() as connection:
         found = trainings.list_trainings(connection, catalog, limit, after)
         return page(found, limit, lambda item: item.id)
 
@@ -146,18 +158,18 @@ def tagged(row: TrainingRow, media_type: str) -> dict[str, str]:
     return {} if row.status in UNFINISHED else headers_of(etag(_TRAINING.dump_json(row), media_type))
 
 
-def find_training(app: FromApp, catalog: CatalogId, training: TrainingId) -> TrainingRow:
+def find_training(database: FromDatabase, catalog: CatalogId, training: TrainingId) -> TrainingRow:
     """Return the training that the path names; raises `NotFound`."""
-    with app.database.reading() as connection:
+    with database.reading() as connection:
         return trainings.read_training(connection, catalog, training)
 
 
 @router.get("/{training:segment}", dependencies=[READ], response_model=TrainingRow, responses=UNCHANGED)
 def read_training(
-    app: FromApp, catalog: CatalogId, training: TrainingId, if_none_match: IfNoneMatch = None
+    database: FromDatabase, catalog: CatalogId, training: TrainingId, if_none_match: IfNoneMatch = None
 ) -> Response:
     """Show a training; with an ETag when it has ended."""
-    row = find_training(app, catalog, training)
+    row = find_training(database, catalog, training)
     headers = tagged(row, "application/json")
     return unchanged(headers, if_none_match) or Response(
         _TRAINING.dump_json(row), headers=headers, media_type="application/json"
@@ -171,25 +183,28 @@ def read_training(
     response_model=TrainingRow,
     responses={202: {"headers": REPEATED}},
 )
-def cancel_training(app: FromApp, catalog: CatalogId, training: TrainingId, asked: Once) -> Response:
+def cancel_training(
+    settings: FromSettings, database: FromDatabase, catalog: CatalogId, training: TrainingId, asked: Once
+) -> Response:
     """Cancel a training that waits or runs."""
-    with app.database.writing() as connection:
+    with database.writing() as connection:
 
         def cancel() -> Answer:
             cancelled = trainings.cancel_training(connection, catalog, training)
             return Answer(HTTPStatus.ACCEPTED, _TRAINING.dump_json(cancelled))
 
-        answer = answer_once(connection, asked, catalog, app.settings.idempotency_seconds, cancel)
+        catalog_id = catalogs.find_catalog(connection, catalog).id
+        answer = answer_once(connection, asked, catalog_id, settings.idempotency_seconds, cancel)
     return respond(answer)
 
 
-async def take_a_stream(app: FromApp) -> AsyncIterator[None]:
+async def take_a_stream(streams: Streams) -> AsyncIterator[None]:
     """Count a stream of events while it runs; raises `Overloaded`."""
-    app.streams.take()
+    streams.take()
     try:
         yield
     finally:
-        app.streams.leave()
+        streams.leave()
 
 
 @router.get(
@@ -198,7 +213,9 @@ async def take_a_stream(app: FromApp) -> AsyncIterator[None]:
     dependencies=[READ, Depends(find_training), Depends(take_a_stream)],
 )
 async def stream_events(
-    app: FromApp,
+    settings: FromSettings,
+    database: FromDatabase,
+    changes: FromChanges,
     catalog: CatalogId,
     training: TrainingId,
     last_event_id: Annotated[int, Header(ge=0, le=_LAST_STEP)] = 0,
@@ -209,8 +226,8 @@ async def stream_events(
     """
     sent = last_event_id
     while True:
-        heard = app.changes.heard
-        news = await run_in_threadpool(_read_news, app, catalog, training, sent)
+        heard = changes.heard
+        news = await run_in_threadpool(_read_news, database, catalog, training, sent)
         for loss in news.losses:
             yield ServerSentEvent(raw_data=_LOSS.dump_json(loss).decode(), event="step", id=str(loss.step))
             sent = loss.step
@@ -218,7 +235,7 @@ async def stream_events(
             yield ServerSentEvent(raw_data=_TRAINING.dump_json(news.training).decode(), event=news.ended)
             return
         if len(news.losses) < _STEPS_AT_ONCE:
-            await app.changes.wait_beside(heard, app.settings.poll_seconds)
+            await changes.wait_beside(heard, settings.poll_seconds)
 
 
 @dataclass(frozen=True)
@@ -230,8 +247,8 @@ class _News:
     ended: str | None
 
 
-def _read_news(app: FromApp, catalog: str, training: int, after: int) -> _News:
-    with app.database.reading() as connection:
+def _read_news(database: FromDatabase, catalog: str, training: int, after: int) -> _News:
+    with database.reading() as connection:
         try:
             row = trainings.read_training(connection, catalog, training)
         except NotFound:  # deleted with its catalog while somebody watched
@@ -239,3 +256,17 @@ def _read_news(app: FromApp, catalog: str, training: int, after: int) -> _News:
         losses = trainings.list_losses(connection, training, after, _STEPS_AT_ONCE)
     over = row.status not in UNFINISHED and len(losses) < _STEPS_AT_ONCE
     return _News(losses, row, row.status if over else None)
+
+
+class ServingBody(Body):
+    """The training that scores are to come from."""
+
+    training: Annotated[int, Field(ge=1, le=2**53 - 1)]
+
+
+@serving_router.put("/serving", dependencies=[TRAIN])
+def promote_training(database: FromDatabase, catalog: CatalogId, body: ServingBody) -> CatalogSummary:
+    """Let scores come from another training, newer or older, from the next request on."""
+    with database.writing() as connection:
+        trainings.promote_training(connection, catalog, body.training)
+        return catalogs.read_catalog(connection, catalog)

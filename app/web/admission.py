@@ -67,7 +67,7 @@ def _client(scope: Scope) -> tuple[str, str]:
     """Return who asks. What is sent as Authorization and is no key could be another one each time."""
     text = sent_key(scope["headers"])
     with suppress(Unauthorized):
-        key = None if text is None else scope["app"].state.resources.admission.admit_at_once(text)
+        key = None if text is None else scope["app"].state.admission.admit_at_once(text)
         if key is not None and key is not ANYBODY:
             return ("key", key.key)
     return ("address", str((scope["client"] or ("",))[0]))

@@ -1,17 +1,19 @@
-"""What handlers of several resources take: ids in the path, a page of a list, the application's resources."""
+"""What handlers of several rooms take: a page of a list, and what `create_app` put on the state."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Generic, TypeVar, get_origin
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Query, Request, params
 from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel
 
-from app.catalogs.ids import ID_PATTERN, ID_RULE
+from app.database.database import Database
 from app.database.tables import ID_LENGTH
 from app.errors import BadInput, Place
-from app.resources import Resources
+from app.observability.metrics import Measurements
+from app.settings import Settings
+from app.web.limits import Places
 from models.options import Closed
 
 
@@ -34,10 +36,16 @@ def page(items: Sequence[Item], limit: int, key: Callable[[Item], object]) -> Pa
     return Page(items=list(items), next=str(key(items[-1])) if len(items) == limit else None)
 
 
-async def get_resources(request: Request) -> Resources:
-    """Return what `create_app` made."""
-    resources: Resources = request.app.state.resources
-    return resources
+def from_app(name: str) -> params.Depends:
+    """Return a dependency on what `app.main.create_app` put on the application's state under this name.
+
+    Each room declares so what its handlers take: ``Models = Annotated[TrainedModels, from_app("models")]``.
+    """
+
+    async def read(request: Request) -> object:
+        return getattr(request.app.state, name)
+
+    return params.Depends(read)
 
 
 async def refuse_unknown_parameters(request: Request) -> None:
@@ -67,14 +75,11 @@ def _dependants(dependant: Dependant) -> Iterator[Dependant]:
         yield from _dependants(inner)
 
 
-FromApp = Annotated[Resources, Depends(get_resources)]
+FromSettings = Annotated[Settings, from_app("settings")]
+FromDatabase = Annotated[Database, from_app("database")]
+FromMeasurements = Annotated[Measurements, from_app("measurements")]
+Streams = Annotated[Places, from_app("streams")]
 
-_ID = Path(min_length=1, max_length=ID_LENGTH, pattern=ID_PATTERN, description=ID_RULE)
-
-CatalogId = Annotated[str, _ID]
-MovieId = Annotated[str, _ID]
-UserId = Annotated[str, _ID]
-TrainingId = Annotated[int, Path(ge=1, le=2**53 - 1)]
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="most items on the page")]
 _NO_NUL = r"^[^\x00]*$"  # which PostgreSQL keeps in no text

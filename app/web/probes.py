@@ -6,8 +6,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from app.observability.database_metrics import read_readings
-from app.resources import Resources
-from app.web.parameters import FromApp
+from app.web.parameters import FromDatabase, FromMeasurements, FromSettings
 
 router = APIRouter(tags=["probes"])
 
@@ -32,18 +31,22 @@ async def read_liveness() -> Alive:
 
 
 @router.get("/readyz")
-def read_readiness(app: FromApp) -> Ready:
+def read_readiness(database: FromDatabase) -> Ready:
     """Say that the database answers, and which library reads it."""
-    app.database.check()
-    return Ready(database=app.database.version)
+    database.check()
+    return Ready(database=database.version)
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def read_metrics(app: FromApp) -> Response:
+async def read_metrics(
+    settings: FromSettings, database: FromDatabase, measurements: FromMeasurements
+) -> Response:
     """Show counts and durations of requests, pools and the queue, as Prometheus text."""
-    app.measurements.look()
-    return Response(await run_in_threadpool(_show, app), media_type=CONTENT_TYPE_LATEST)
+    measurements.look()
+    return Response(
+        await run_in_threadpool(_show, settings, database, measurements), media_type=CONTENT_TYPE_LATEST
+    )
 
 
-def _show(app: Resources) -> bytes:
-    return app.measurements.show(read_readings(app.database, app.settings.lease_seconds))
+def _show(settings: FromSettings, database: FromDatabase, measurements: FromMeasurements) -> bytes:
+    return measurements.show(read_readings(database, settings.lease_seconds))

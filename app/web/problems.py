@@ -28,7 +28,7 @@ from app.errors import (
     UnsupportedMedia,
     pointer,
 )
-from app.web.auth.tokens import hide
+from app.observability.logs import redact
 from app.web.middleware import method_of, request_id, route_of
 
 log = structlog.get_logger()
@@ -96,7 +96,7 @@ def _describe_problems(app: FastAPI) -> None:
 
 def answer(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """Return the response that words a problem, and count it if it is a refusal."""
-    request.app.state.resources.measurements.count_refusal(problem.type)
+    request.app.state.measurements.count_refusal(problem.type)
     content = {
         "type": _TYPES + problem.type,
         "title": problem.status.phrase,
@@ -105,7 +105,7 @@ def answer(request: Request, problem: Problem, headers: Mapping[str, str] | None
         "errors": [_without_nones(place) for place in problem.places],
         "request_id": request_id(request),
     }
-    body = hide(json.dumps(content, ensure_ascii=True, allow_nan=False))  # ids, for one, may be anything
+    body = redact(json.dumps(content, ensure_ascii=True, allow_nan=False))  # ids, for one, may be anything
     return Response(body, problem.status.value, dict(headers or {}), MEDIA_TYPE)
 
 

@@ -23,7 +23,7 @@ _ARMED = "TORTURE_ARMED"
 @contextmanager
 def dying_importers(app: FastAPI, armed: Armed) -> Iterator[None]:
     """Let the processes that the application starts to import die at the boundary."""
-    pool = app.state.resources.importing
+    pool = app.state.importing
     program = pool._program  # noqa: SLF001 - the application has no place to plant this
     os.environ[_ARMED] = json.dumps([armed.boundary, armed.side, str(armed.told)])
     pool._program = replace(program, module=__name__)  # noqa: SLF001 - likewise

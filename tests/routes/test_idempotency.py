@@ -209,7 +209,7 @@ def test_an_answer_and_what_was_done_are_there_together_or_not_at_all(
     """The answer is written in the transaction of the effect: one that fails after both leaves neither."""
     before = contents(database)
     with monkeypatch.context() as broken:
-        broken.setattr("app.database.idempotency.find_catalog", _raise)
+        broken.setattr("app.database.idempotency.insert", _raise)
         with pytest.raises(ZeroDivisionError):
             TestClient(client.app).post(f"{CLASS}/trainings", json=TRAINING, headers=key())
     assert contents(database) == before

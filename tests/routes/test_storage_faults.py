@@ -39,7 +39,7 @@ class Pages:
 @pytest.fixture
 def app_and_pages(settings: Settings) -> Iterator[tuple[TestClient, Pages]]:
     app = create_app(settings)
-    pages = Pages(app.state.resources.database.engine)
+    pages = Pages(app.state.database.engine)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client, pages
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, TypeAdapter
 
+from app.catalogs.catalogs import find_catalog
 from app.catalogs.imports.import_formats import Format, Imported
 from app.database.database import Database
 from app.database.idempotency import Answer, Asked, answer_once
@@ -66,12 +67,13 @@ def run_import(database: Database, limits: ImportLimits, task: ImportTask) -> An
 
     importer = import_movies if task.what == "movies" else import_responses
     with database.writing() as connection:
+        catalog_id = find_catalog(connection, task.catalog).id
 
         def store() -> Answer:
             imported = importer(connection, task.catalog, task.file, task.file_format, limits.max_rows)
             return Answer(HTTPStatus.OK, _IMPORTED.dump_json(imported))
 
-        answer = answer_once(connection, task.asked, task.catalog, limits.idempotency_seconds, store)
+        answer = answer_once(connection, task.asked, catalog_id, limits.idempotency_seconds, store)
         if task.dry_run:
             connection.rollback()
     return answer

@@ -12,17 +12,20 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from app.catalogs.imports.import_formats import CONTENT_TYPES, Format, Imported
+from app.catalogs.imports.pool import ImportPool
 from app.catalogs.imports.process import ANSWER, ImportLimits, ImportTask, run_import
+from app.catalogs.path_parameters import CatalogId
 from app.database.idempotency import Asked
 from app.errors import StorageFull, Unavailable, UnsupportedMedia
-from app.resources import Resources
 from app.web.auth.routes import WRITE, KeyedRoute
 from app.web.idempotency import REPEATED, Digest, Key, respond
-from app.web.parameters import CatalogId, FromApp
+from app.web.parameters import FromDatabase, FromSettings, from_app
 
 router = APIRouter(
     prefix="/v1/catalogs/{catalog}", tags=["imports"], dependencies=[WRITE], route_class=KeyedRoute
 )
+
+Importing = Annotated[ImportPool, from_app("importing")]
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -42,22 +45,38 @@ _ANSWER: dict[str, Any] = {"response_model": Imported, "responses": {200: {"head
 
 @router.post("/movies:import", openapi_extra=_BODY, **_ANSWER)
 async def import_movies(
-    app: FromApp, catalog: CatalogId, request: Request, key: Key = None, *, dry_run: DryRun = False
+    settings: FromSettings,
+    database: FromDatabase,
+    importing: Importing,
+    catalog: CatalogId,
+    request: Request,
+    key: Key = None,
+    *,
+    dry_run: DryRun = False,
 ) -> Response:
     """Store movies: NDJSON as PUT takes them plus `movie`; CSV and Parquet with a column a dimension."""
-    return await _import(app, catalog, request, "movies", key, dry_run=dry_run)
+    return await _import(settings, database, importing, catalog, request, "movies", key, dry_run=dry_run)
 
 
 @router.post("/responses:import", openapi_extra=_BODY, **_ANSWER)
 async def import_responses(
-    app: FromApp, catalog: CatalogId, request: Request, key: Key = None, *, dry_run: DryRun = False
+    settings: FromSettings,
+    database: FromDatabase,
+    importing: Importing,
+    catalog: CatalogId,
+    request: Request,
+    key: Key = None,
+    *,
+    dry_run: DryRun = False,
 ) -> Response:
     """Store responses: fields or columns user, movie, response and, if there are any, timestamp."""
-    return await _import(app, catalog, request, "responses", key, dry_run=dry_run)
+    return await _import(settings, database, importing, catalog, request, "responses", key, dry_run=dry_run)
 
 
 async def _import(
-    app: Resources,
+    settings: FromSettings,
+    database: FromDatabase,
+    importing: Importing,
     catalog: str,
     request: Request,
     what: Literal["movies", "responses"],
@@ -78,13 +97,13 @@ async def _import(
             key=None if asked is None else asked.key,
             digest=None if asked is None else asked.digest.hex(),
         )
-        if app.settings.import_processes:
-            return respond(ANSWER.validate_json(await app.importing.run(task)))
-        limits = ImportLimits.of(app.settings)
+        if settings.import_processes:
+            return respond(ANSWER.validate_json(await importing.run(task)))
+        limits = ImportLimits.of(settings)
         thread = CapacityLimiter(
             1
         )  # of its own: it may take minutes, and the pool's few are for what is quick
-        return respond(await to_thread.run_sync(run_import, app.database, limits, task, limiter=thread))
+        return respond(await to_thread.run_sync(run_import, database, limits, task, limiter=thread))
 
 
 @contextmanager

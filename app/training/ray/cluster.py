@@ -22,10 +22,9 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from types import ModuleType
 
-from app.addresses import is_loopback
 from app.database.database import parse_url
 from app.errors import Unavailable
-from app.settings import Settings
+from app.settings import Settings, is_loopback
 
 LOCAL = "local"
 

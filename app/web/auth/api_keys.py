@@ -15,12 +15,13 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 from sqlalchemy.sql.functions import coalesce
 
-from app.addresses import is_loopback
 from app.database.database import Database, now
 from app.database.prepared_statements import Prepared, PreparedReads
 from app.database.tables import ApiKey
 from app.errors import Forbidden, NotFound, Unauthorized
-from app.web.auth.tokens import digest_of, hide, make_token, read_token
+from app.observability.logs import redact
+from app.settings import is_loopback
+from app.web.auth.tokens import digest_of, make_token, read_token
 
 REMEMBERED_SECONDS = 1.0  # so long may a key still be admitted that was revoked meanwhile
 _MOST_REMEMBERED = 10_000
@@ -133,7 +134,7 @@ def revoke_key(connection: Connection, name: str) -> str:
         .returning(ApiKey.key)
     ).scalar()
     if revoked is None:
-        raise NotFound(f"there is no key {hide(key)!r}; `likely keys list` shows those that there are")
+        raise NotFound(f"there is no key {redact(key)!r}; `likely keys list` shows those that there are")
     return key
 
 

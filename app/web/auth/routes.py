@@ -60,7 +60,7 @@ class KeyedRoute(APIRoute):
             if not takes_turns:
                 return await handler(request)
             await request.body()  # before the turn: who sends slowly keeps nobody waiting
-            async with request.app.state.resources.writers.turn():
+            async with request.app.state.writers.turn():
                 return await handler(request)
 
         return answer
@@ -76,7 +76,7 @@ def _scopes(dependency: params.Depends) -> list[str]:
 
 async def _admit(request: Request) -> Key:
     """Return the key of a request and note it there; raises `Unauthorized`."""
-    admission = request.app.state.resources.admission
+    admission = request.app.state.admission
     text = sent_key(request.scope["headers"])
     key: Key = admission.admit_at_once(text) or await run_in_threadpool(admission.admit, text)
     request.scope["api_key"] = key

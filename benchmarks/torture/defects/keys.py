@@ -94,7 +94,7 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         "an address of the local network counts as this machine's own",
-        "app/addresses.py",
+        "app/settings.py",
         "return ip_address(name).is_loopback",
         "return ip_address(name).is_private",
         _KEPT,
@@ -102,7 +102,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a service that others reach starts without a key",
         "app/main.py",
-        "        check_not_open(resources.database, settings.host)\n",
+        "            check_not_open(database, settings.host)\n",
         "",
         (f"{_HTTP}::test_a_service_that_others_reach_does_not_start_without_a_key",),
     ),
@@ -123,7 +123,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a problem repeats a key that came as an id",
         "app/web/problems.py",
-        "hide(json.dumps(content, ensure_ascii=True, allow_nan=False))",
+        "redact(json.dumps(content, ensure_ascii=True, allow_nan=False))",
         "json.dumps(content, ensure_ascii=True, allow_nan=False)",
         _LOGGED,
     ),
