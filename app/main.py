@@ -13,62 +13,54 @@ from sqlalchemy import QueuePool
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from app.catalogs import catalog_routes, user_routes
-from app.catalogs import routes as movie_routes
-from app.catalogs.imports import routes as import_routes
-from app.catalogs.imports.pool import make_import_pool
-from app.catalogs.imports.process import ImportLimits
-from app.compute import plot_routes as compute_plot_routes
-from app.compute import routes as compute_routes
-from app.compute.limits import ComputeLimits
-from app.compute.pool import ComputePool, make_compute_pool
+from app.catalogs import routes as catalogs
+from app.catalogs.imports import routes as imports
+from app.catalogs.imports.process import ImportLimits, make_import_pool
+from app.compute import routes as compute
+from app.compute.inputs import ComputeLimits
+from app.compute.process import ComputePool, make_compute_pool
 from app.database.database import Database
 from app.database.notifications import Changes
 from app.observability.logs import configure_logs
 from app.observability.metrics import Connections, Measurements, Threads
 from app.observability.traced_database import TracedDatabase
 from app.observability.tracing import Tracing
-from app.plots import catalog_routes as plot_routes
-from app.plots import routes as loss_routes
-from app.plots.drawing_pool import DrawingPool, make_drawing_pool
+from app.plots import routes as plots
+from app.plots.drawing import DrawingPool, make_drawing_pool
 from app.processes.garbage_collection import keep_for_ever, keep_one_heap
-from app.scoring import response_routes
-from app.scoring import routes as score_routes
+from app.scoring import routes as scoring
 from app.scoring.fast_path import ReadyScores
 from app.scoring.memory import Memory
 from app.scoring.model_cache import TrainedModels
 from app.scoring.movie_index import MovieIndexes
 from app.scoring.ready_pairs import ReadyPairs
 from app.settings import Settings
-from app.training import routes as training_routes
+from app.training import routes as training
 from app.training.supervisor import end_with_parent
 from app.web import probes
-from app.web.admission import Rates
 from app.web.auth.api_keys import Admission, check_not_open
-from app.web.console import routes as console_routes
-from app.web.entrance import ENTRANCE, Entrance
-from app.web.heads import EXPOSED, AnswerHeads, RequestHeads
-from app.web.limits import Places, Turns
-from app.web.middleware import BodyLimits, Measured, RequestIds
+from app.web.console import routes as console
+from app.web.limits import BodyLimits, Places, Rates, Turns
+from app.web.middleware import EXPOSED, AnswerHeads, Bugs, Measured, RequestHeads, RequestIds, Traced
 from app.web.parameters import refuse_unknown_parameters
-from app.web.problems import RESPONSES, Bugs, handle_problems
-from app.web.traced import Traced
+from app.web.problems import RESPONSES, handle_problems
+from app.web.server import ENTRANCE, Entrance
 
 # A request is matched with one after the other: what is asked most comes first.
 ROUTERS = [
-    score_routes.router,
-    response_routes.router,
-    catalog_routes.router,
-    training_routes.serving_router,
-    import_routes.router,
-    movie_routes.router,
-    user_routes.router,
-    score_routes.users_router,
-    training_routes.router,
-    loss_routes.router,
-    plot_routes.router,
-    compute_routes.router,
-    compute_plot_routes.router,
+    scoring.router,
+    scoring.responses_router,
+    catalogs.router,
+    training.serving_router,
+    imports.router,
+    catalogs.movies_router,
+    catalogs.users_router,
+    scoring.users_router,
+    training.router,
+    plots.trainings_router,
+    plots.router,
+    compute.router,
+    compute.plots_router,
     probes.router,
 ]
 
@@ -113,13 +105,13 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
     admission = Admission(database, settings.host)
     models = TrainedModels(Memory.of(settings), MovieIndexes(settings.index_movies))
     ready, ready_pairs = ReadyScores(database, models), ReadyPairs(database, models)
-    compute = make_compute_pool(
+    compute_pool = make_compute_pool(
         settings.compute_processes, settings.compute_waiting, ComputeLimits.of(settings)
     )
-    drawing = make_drawing_pool(
+    drawing_pool = make_drawing_pool(
         settings.drawing_processes, settings.drawing_waiting, settings.drawing_seconds
     )
-    importing = make_import_pool(
+    import_pool = make_import_pool(
         settings.import_processes, settings.import_seconds, ImportLimits.of(settings)
     )
 
@@ -130,9 +122,9 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
         threads.total_tokens = _THREADS
         measurements.watch(
             {
-                "compute": compute,
-                "drawing": drawing,
-                "imports": importing,
+                "compute": compute_pool,
+                "drawing": drawing_pool,
+                "imports": import_pool,
                 "threads": Threads(threads),
                 "writers": writers,
                 "streams": streams,
@@ -150,12 +142,12 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
             check_not_open(database, settings.host)
             stack.callback(changes.close)
             changes.open()
-            for pool in (importing, drawing, compute):
+            for pool in (import_pool, drawing_pool, compute_pool):
                 stack.push_async_callback(pool.close)
                 pool.open()
             if warm:
                 loop = asyncio.get_running_loop()
-                stack.callback(loop.call_later(_WARM_AFTER, _warm, compute, drawing).cancel)
+                stack.callback(loop.call_later(_WARM_AFTER, _warm, compute_pool, drawing_pool).cancel)
             if measurements.shared:
                 stack.callback(asyncio.create_task(_look_regularly(measurements)).cancel)
             yield {ENTRANCE: Entrance(settings, streams, measurements)}
@@ -193,13 +185,13 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
     app.state.models = models
     app.state.ready = ready
     app.state.ready_pairs = ready_pairs
-    app.state.compute = compute
-    app.state.drawing = drawing
-    app.state.importing = importing
+    app.state.compute = compute_pool
+    app.state.drawing = drawing_pool
+    app.state.importing = import_pool
     handle_problems(app)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(refuse_unknown_parameters)])
-    app.include_router(console_routes.router)
+    app.include_router(console.router)
     return app
 
 

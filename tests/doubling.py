@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 from pydantic import BaseModel
 
-from app.processes.frames import Frame, Kind
-from app.processes.worker import answer_tasks, only_frames
+from app.processes.worker import Frame, Kind, answer_tasks, only_frames
 
 
 class Doubling(BaseModel):

@@ -10,9 +10,8 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from app.compute.limits import ComputeLimits
-from app.compute.pool import ComputePool, make_compute_pool
-from app.compute.process import NeuronTask, Task, TensorTask
+from app.compute.inputs import ComputeLimits
+from app.compute.process import ComputePool, NeuronTask, Task, TensorTask, make_compute_pool
 from app.compute.programs import TensorProblem
 from app.errors import BadInput, OverBudget, Overloaded, SwitchedOff
 from app.settings import Settings

@@ -11,8 +11,7 @@ import pytest
 import vl_convert
 
 from app.errors import OverBudget
-from app.plots.drawing_pool import DrawingPool, make_drawing_pool
-from app.plots.drawing_tasks import DrawTask
+from app.plots.drawing import DrawingPool, DrawTask, make_drawing_pool
 from app.plots.figures import LossCurve
 from tests.live import children_of, command_of
 from tests.pools import tell_in
@@ -66,7 +65,7 @@ def test_the_process_that_draws_has_no_torch_and_the_web_process_no_altair() -> 
     for module, absent in (("app.main", ["altair", "vl_convert"]), ("app.plots.drawing", ["torch"])):
         # What the program imports when it runs is in its functions.
         also = (
-            "import altair, vl_convert, app.plots.charts.chart, app.plots.drawing_tasks"
+            "import altair, vl_convert, app.plots.charts.chart, app.plots.drawing"
             if absent == ["torch"]
             else ""
         )

@@ -42,7 +42,7 @@ def movies(client: TestClient) -> list[str]:
 
 
 def importers() -> list[int]:
-    return [pid for pid in children_of(os.getpid()) if "app.catalogs.imports.worker" in command_of(pid)]
+    return [pid for pid in children_of(os.getpid()) if "app.catalogs.imports.process" in command_of(pid)]
 
 
 def test_a_file_is_stored_and_refused_with_the_same_words_in_either(clients: list[TestClient]) -> None:

@@ -291,7 +291,7 @@ def test_many_movies_change_in_one_import(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.catalogs.imports.store.IDS_AT_ONCE", 10)
-    monkeypatch.setattr("app.catalogs.imports.import_keys.IDS_AT_ONCE", 10)
+    monkeypatch.setattr("app.catalogs.imports.bulk_insert.IDS_AT_ONCE", 10)
     for war in (1, 2):
         lines = [f"m{n},{war},0" for n in range(45)] + [f"a,{war},0"]
         store(database, import_movies, write_text(tmp_path, "\n".join(["movie,war,love", *lines])))

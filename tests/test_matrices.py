@@ -7,15 +7,15 @@ from sqlalchemy import select
 from app.catalogs.catalogs import find_catalog
 from app.database.database import Database
 from app.database.tables import Movie
-from app.scoring.matrices import MovieMatrices
 from app.scoring.memory import Memory
+from app.scoring.model_cache import MovieMatrices
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 1000])
 def test_the_movies_in_memory_are_those_of_the_database(
     database: Database, class_catalog: str, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr("app.scoring.matrices._ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr("app.scoring.model_cache._ROWS_AT_ONCE", at_once)
     with database.reading() as connection:
         matrix = MovieMatrices(Memory()).of(connection, find_catalog(connection, class_catalog))
         found = connection.execute(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from app.catalogs.catalogs import find_catalog
 from app.database.database import Database
-from app.scoring.embeddings import find_serving
+from app.scoring.fold_in import find_serving
 from app.scoring.model_cache import TrainedModel, TrainedModels
 from app.scoring.movie_index import MovieIndex, MovieIndexes
 from app.scoring.scores import UserScores, recommend

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.web.nesting import nests_deeper
+from app.web.limits import nests_deeper
 
 TEXTS = st.text(alphabet='[]{}"\\a,:')
 VALUES = st.recursive(TEXTS | st.none(), lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner))

@@ -9,8 +9,8 @@ import pytest
 
 from app.observability.metrics import Measurements
 from app.settings import Settings
-from app.web.entrance import Entrance
 from app.web.limits import Places
+from app.web.server import Entrance
 from tests.live import Service, serving
 from tests.raw import Answer, ask, connect, read_answer
 

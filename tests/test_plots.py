@@ -9,7 +9,6 @@ from xml.etree import ElementTree as ET
 import pytest
 import vl_convert
 
-from app.plots.braille import Canvas
 from app.plots.charts.chart import specify
 from app.plots.charts.labels import ALIGNS, Box, place
 from app.plots.figures import (
@@ -25,7 +24,7 @@ from app.plots.figures import (
     Surface,
     told_apart,
 )
-from app.plots.terminal import as_text
+from app.plots.text import Canvas, as_text
 
 NAMES = ("anna", "b.c['d']", "x\\y", "<script>alert(1)</script> & Co", "datum.row || 1", "電影")
 

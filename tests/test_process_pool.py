@@ -10,8 +10,7 @@ from contextlib import suppress
 import pytest
 
 from app.errors import OverBudget, Overloaded, SwitchedOff
-from app.processes.pool import ProcessPool
-from app.processes.program import Program
+from app.processes.pool import ProcessPool, Program
 from tests.doubling import Doubling
 from tests.live import children_of, command_of
 from tests.pools import tell_in

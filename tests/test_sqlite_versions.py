@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.database import sqlite
-from app.database.sqlite_versions import may_write_together
+from app.database.sqlite import may_write_together
 from tests.command_line import Run
 
 pytestmark = pytest.mark.sqlite

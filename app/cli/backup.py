@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import URL, inspect
 
-from app.database.database import Database, is_file, parse_url
+from app.database.database import Database, check_exists, is_file, parse_url
 from app.database.sqlite import find_path, read_file
 from app.database.tables import ApiKey
 from app.errors import Conflict, NotFound
@@ -21,7 +21,7 @@ def backup(
     file: Annotated[Path, typer.Argument(help="where to write it; must not be there yet")],
 ) -> None:
     """Write the database to a file, also while the service runs."""
-    from app.cli.printing import out
+    from app.cli.output import out
     from app.operations.backups import back_up
 
     report = back_up(_find_file("write its files with pg_dump"), file)
@@ -37,7 +37,7 @@ def restore(
     ] = False,
 ) -> None:
     """Bring a backup back as the database; the service must not run."""
-    from app.cli.printing import out
+    from app.cli.output import out
     from app.operations import backups
 
     target = _find_file("bring back what pg_dump wrote with pg_restore")
@@ -63,7 +63,7 @@ def verify(
     file: Annotated[Path | None, typer.Argument(help="a backup; the database if none is named")] = None,
 ) -> None:
     """Look for faults in the database or in a backup; exit status 1 if there are any."""
-    from app.cli.printing import out
+    from app.cli.output import out
     from app.operations.verification import verify_database, verify_file
 
     url = _read_url()
@@ -99,3 +99,30 @@ def _find_file(otherwise: str) -> Path:
 def _read_url() -> URL:
     settings = Settings()
     return parse_url(settings.database_url)
+
+
+def copy(
+    from_url: Annotated[str, typer.Argument(help="the database that is there, such as sqlite:///likely.db")],
+    to_url: Annotated[str, typer.Argument(help="an empty one, such as postgresql://user@host/likely")],
+) -> None:
+    """Copy everything to another database and compare it; stop the service first.
+
+    Both are brought up to this version's tables.
+    """
+    from app.cli.output import out, progress_bar
+    from app.operations.copying import copy_database, count_rows
+
+    busy_seconds = Settings().busy_seconds
+    check_exists(from_url)
+    source, target = (Database.migrated(url, busy_seconds) for url in (from_url, to_url))
+    with progress_bar() as progress:
+        task = progress.add_task("copying", total=2 * count_rows(source))
+        copied = copy_database(
+            source, target, lambda what, rows: progress.update(task, description=what, advance=rows)
+        )
+    for one in copied:
+        out.print(f"{one.table}: {one.rows:,} rows, sha256 {one.digest}", markup=False, soft_wrap=True)
+    names = [database.url.render_as_string() for database in (source, target)]
+    out.print(f"{names[1]} has all of {names[0]}", markup=False, soft_wrap=True)
+    source.close()
+    target.close()

@@ -36,7 +36,7 @@ def list_() -> None:
     from rich.table import Column, Table
     from rich.text import Text
 
-    from app.cli.printing import out
+    from app.cli.output import out
 
     table = Table(Column("key", no_wrap=True), "label", "scopes", "created", "expires", "state")
     with _open().reading() as connection:

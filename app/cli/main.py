@@ -17,8 +17,7 @@ import typer
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.cli.backup import backup, restore, verify
-from app.cli.copy_commands import copy
+from app.cli.backup import backup, copy, restore, verify
 from app.cli.keys import commands as keys
 from app.cli.training import evaluate, train
 from app.database.database import Database
@@ -202,7 +201,7 @@ def _stop_at_end_of_stdin(stop: threading.Event) -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the database's tables up to date; `serve` does so too."""
-    from app.cli.printing import out
+    from app.cli.output import out
 
     settings = Settings()
     database = Database.migrated(settings.database_url, settings.busy_seconds)
@@ -243,7 +242,7 @@ def import_movielens(
     from app.catalogs.catalogs import read_catalog
     from app.catalogs.imports import movielens
     from app.cli import output
-    from app.cli.printing import progress_bar
+    from app.cli.output import progress_bar
 
     settings = Settings()
     database = Database.migrated(settings.database_url, settings.busy_seconds)

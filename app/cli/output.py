@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from app.catalogs.catalogs import CatalogSummary
 from app.catalogs.users import list_users
-from app.cli.printing import out, progress_bar
 from app.database.database import Database
 from app.errors import Conflict
 from app.scoring.model_cache import TrainedModels
@@ -30,6 +31,16 @@ from models.recommender.evaluation import Bin
 from models.recommender.holdout import Holdout
 from models.recommender.trainer import Step
 from models.recommender.trial import Trial
+
+out = Console(highlight=False)
+
+
+def progress_bar() -> Progress:
+    """Return a progress bar that disappears when it is done; nothing is shown where nobody looks."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
 
 _BAR = 20  # characters
 

@@ -108,7 +108,7 @@ def evaluate(
 ) -> None:
     """Print how good trainers' scores are on responses that they did not see; a fifth of them by default."""
     from app.cli import output
-    from app.cli.printing import progress_bar
+    from app.cli.output import progress_bar
     from app.training.trials import compare
     from models.recommender.holdout import Holdout
 

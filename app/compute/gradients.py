@@ -12,10 +12,18 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from app.compute.inputs import Name, Precision, Seed, Text, Variables, variable_of
-from app.compute.limits import ComputeLimits
-from app.compute.numbers import ShownNumbers
-from app.compute.refusals import misplaced, placed_in_gradient
+from app.compute.inputs import (
+    ComputeLimits,
+    Name,
+    Precision,
+    Seed,
+    ShownNumbers,
+    Text,
+    Variables,
+    misplaced,
+    placed_in_gradient,
+    variable_of,
+)
 from models.notebook.autograd import gradient
 from models.notebook.autograd.computation_graph import Edge, Node
 from models.notebook.autograd.differences import Table

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.compute.figures import mlp_fit, mlp_losses, neuron_losses, surface_grid
-from app.compute.limits import ComputeLimits
-from app.compute.numbers import as_json
-from app.compute.refusals import placed, placed_in_network
+from app.compute.inputs import ComputeLimits, as_json, placed, placed_in_network
 from app.errors import Place, TooLarge, pointer
 from app.plots.figures import Fit, LossCurve
 from models.notebook.mlp.problem import MlpProblem, check

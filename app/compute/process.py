@@ -1,4 +1,4 @@
-"""What can be asked of a compute process, and what comes back.
+"""The compute processes: their pool, their tasks, and how each is answered.
 
 Does not know how anything is computed.
 """
@@ -11,13 +11,11 @@ from pydantic import BaseModel, Field, TypeAdapter
 
 from app.compute import gradients, networks, programs
 from app.compute.gradients import GradientProblem
-from app.compute.limits import ComputeLimits
-from app.compute.numbers import as_json, stated
+from app.compute.inputs import ComputeLimits, as_json, is_out_of_memory, stated
 from app.compute.programs import TensorProblem
-from app.compute.refusals import is_out_of_memory
 from app.errors import OverBudget, Problem
-from app.processes.frames import Frame, Kind
-from app.processes.refusals import refused
+from app.processes.pool import ProcessPool, Program
+from app.processes.worker import Frame, Kind, refused
 from app.settings import Settings
 from models.notebook.mlp.problem import MlpProblem
 from models.notebook.neuron import NeuronProblem
@@ -69,6 +67,8 @@ class MlpFigureTask(BaseModel):
 
 
 Task = TensorTask | GradientTask | NeuronTask | NeuronFigureTask | MlpTask | MlpFigureTask
+
+ComputePool = ProcessPool[Task]
 
 _TASK: TypeAdapter[Task] = TypeAdapter(Annotated[Task, Field(discriminator="computation")])
 
@@ -126,3 +126,16 @@ def warm_up() -> None:
     gradients.differentiate(gradient, limits)
     networks.run_neuron(NeuronProblem(inputs=[1.0], weights=[0.0], epochs=3), limits)
     networks.run_mlp(MlpProblem(layers=[1, 2, 1], inputs=[[1.0]], targets=[[1.0]], epochs=3), limits, None)
+
+
+def make_compute_pool(processes: int, waiting: int, limits: ComputeLimits) -> ComputePool:
+    """Return a pool of so many processes, for whose attention at most ``waiting`` tasks wait."""
+    program = Program(
+        module="app.compute.worker",
+        argument=limits.model_dump_json(),
+        name="compute",
+        task="a computation",
+        lost=lambda cause: OverBudget(f"{cause}; ask for less: fewer epochs, smaller tensors"),
+        off="computing is switched off here: LIKELY_COMPUTE_PROCESSES is 0",
+    )
+    return ProcessPool(program, processes, waiting, limits.seconds)

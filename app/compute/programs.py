@@ -11,10 +11,17 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from app.compute.inputs import DTYPES, Precision, Seed, Text, Variables, variable_of
-from app.compute.limits import ComputeLimits
-from app.compute.numbers import ShownNumbers
-from app.compute.refusals import placed
+from app.compute.inputs import (
+    DTYPES,
+    ComputeLimits,
+    Precision,
+    Seed,
+    ShownNumbers,
+    Text,
+    Variables,
+    placed,
+    variable_of,
+)
 from models.notebook.tensor_language.runtime.interpreter import Outcome, execute
 from models.notebook.tensor_language.runtime.values import Listing, Value, dtype_name, kind_of, show, text_of
 from models.notebook.tensor_language.syntax.parsing import parse

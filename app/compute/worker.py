@@ -9,7 +9,7 @@ import resource
 import sys
 from pathlib import Path
 
-from app.compute.limits import ComputeLimits
+from app.compute.inputs import ComputeLimits
 from app.processes.garbage_collection import importing
 from app.processes.worker import answer_tasks, only_frames
 

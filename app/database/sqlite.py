@@ -5,6 +5,7 @@ their start (BEGIN IMMEDIATE), because SQLite refuses, without waiting, to turn 
 into a writer. Does not know the tables.
 """
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,13 +14,76 @@ from types import ModuleType
 from typing import Any
 
 import pysqlite3.dbapi2
+import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from app.database.database_files import find_inode, keep_private
-from app.database.sqlite_versions import may_write_together
 from app.errors import Busy, DatabaseUnusableError, StorageFull, Unavailable
+
+_FIXED = (3, 51, 3)
+_FIXED_IN_BRANCH = {(3, 50): 7, (3, 44): 6}
+_WITHDRAWN = {(3, 52, 0)}
+
+
+def may_write_together(version: str) -> bool:
+    """Return whether several processes may write with this version, such as ``3.53.4``."""
+    major, minor, patch = (int(part) for part in version.split(".")[:3])
+    repaired = _FIXED_IN_BRANCH.get((major, minor))
+    fixed = (major, minor, patch) >= _FIXED or (repaired is not None and patch >= repaired)
+    return fixed and (major, minor, patch) not in _WITHDRAWN
+
+
+log = structlog.get_logger()
+
+PRIVATE = 0o600
+_OTHERS = 0o077
+
+
+def keep_private(path: Path) -> None:
+    """Make the database's file, empty, if there is none; take it from others if they may use it."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE))
+    except FileExistsError:
+        for file in (path, *beside(path)):
+            _take_from_others(file)
+    except OSError:
+        pass  # SQLite says why it cannot be made
+
+
+def find_inode(path: Path) -> int:
+    """Return which file is there; 0 if there is none."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return 0
+
+
+def beside(path: Path) -> list[Path]:
+    """Return the files that SQLite keeps beside a database while it is open, or when it was killed."""
+    return [path.with_name(path.name + end) for end in ("-wal", "-shm")]
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names that came and went in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _take_from_others(file: Path) -> None:
+    try:
+        mode = file.stat().st_mode & 0o777
+        if mode & _OTHERS:
+            file.chmod(mode & ~_OTHERS)
+            log.warning("others could use a file of the database, and cannot any more", file=file.name)
+    except FileNotFoundError:
+        pass
+    except PermissionError:
+        log.warning("others may use a file of the database, which belongs to somebody else", file=file.name)
+
 
 _LOOK_SECONDS, _OFTEN_SECONDS, _LATER_SECONDS = 0.002, 1.0, 0.02  # later: who writes has much to write
 # Rows come in the file's order and go to two trees in the order of their keys. A page that is not in the

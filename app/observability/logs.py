@@ -9,14 +9,39 @@ import logging
 import re
 import sys
 import threading
+import traceback
 from collections.abc import Mapping
 from contextlib import suppress
+from types import TracebackType
 from typing import Any
 
 import structlog
 from structlog.types import EventDict, ExcInfo, Processor
 
-from app.observability.traces import trace
+_SQLITE = ("sqlite3", "pysqlite3")
+
+
+def trace(error: BaseException | None) -> str:
+    """Return the classes and places of an exception and of those that it came from, the first one first."""
+    parts: list[str] = []
+    while error is not None:
+        parts.insert(0, "".join(traceback.format_tb(error.__traceback__)) + _name(error))
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\nand then\n".join(parts)
+
+
+def print_trace(_kind: type[BaseException], error: BaseException, _where: TracebackType | None) -> None:
+    """Print an exception that ends a process; as `sys.excepthook`."""
+    sys.stderr.write(f"{trace(error)}\n")
+
+
+def _name(error: BaseException) -> str:
+    name = f"{type(error).__module__}.{type(error).__qualname__}"
+    said = error.strerror if isinstance(error, OSError) else None
+    if type(error).__module__.startswith(_SQLITE):
+        said = str(error)
+    return f"{name}: {said}" if said else name
+
 
 # More is redacted than is a valid key: also what is mistyped, cut short, or encoded for a URL.
 _LOOKS_SECRET = re.compile(

@@ -14,8 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from app.database.database_files import PRIVATE, beside, sync_folder
-from app.database.sqlite import find_driver
+from app.database.sqlite import PRIVATE, beside, find_driver, sync_folder
 from app.errors import Conflict, NotFound, Unavailable
 from app.operations.verification import Report, verify_file
 

@@ -6,19 +6,39 @@ training is taken again where its provenance says that what it was taken of is s
 answered; `vectors` unless a movie changed. Does not know what is done about a fault.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Select, func, inspect, or_, select
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Float,
+    Integer,
+    LargeBinary,
+    Select,
+    String,
+    Table,
+    and_,
+    case,
+    func,
+    inspect,
+    literal,
+    or_,
+    select,
+    type_coerce,
+)
 from sqlalchemy.exc import DatabaseError
 
 from app.database import vectors
 from app.database.database import Database, find_revisions
 from app.database.sqlite import read_file
-from app.database.tables import Catalog, Movie, Response, Serving, Training, User, UserEmbedding
-from app.operations.column_types import check_types
+from app.database.tables import ApiKey, Base, Catalog, Movie, Response, Serving, Training, User, UserEmbedding
 from app.operations.stored_trainings import CatalogDigests, KeptTraining, fault_in, verify_training
 
 _NAMED = 20  # of each kind of fault; the others are counted
@@ -206,3 +226,76 @@ def _read_trainings(connection: Connection) -> list[KeptTraining]:
         .order_by(Training.id)
     ).all()
     return [KeptTraining(*row) for row in found]
+
+
+_CHECKED_AT_ONCE = 10_000
+_LISTS = {Catalog.__table__.c.dimensions, ApiKey.__table__.c.scopes}
+_WORDS = {
+    "null": "nothing",
+    "integer": "an integer",
+    "real": "a number",
+    "text": "text",
+    "blob": "bytes",
+    "boolean": "true or false",
+    "object": "a JSON object",
+    "false": "a JSON truth value",
+    "true": "a JSON truth value",
+    "array": "a JSON list",
+    "texts": "a JSON list of texts",
+}
+
+
+def check_types(connection: Connection) -> Iterator[str]:
+    """Yield a sentence for every value that is not of its column's type."""
+    for table in Base.metadata.sorted_tables:
+        yield from _check_table(connection, table)
+
+
+def _check_table(connection: Connection, table: Table) -> Iterator[str]:
+    columns: Sequence[Column[Any]] = list(table.columns)
+    found = [_type_of(column) for column in columns]
+    wrong = [kind.not_in(_allowed(column)) for column, kind in zip(columns, found, strict=True)]
+    keys = [type_coerce(key, String) for key in table.primary_key]
+    rows = connection.execute(
+        select(*keys, *found).where(or_(*wrong)).execution_options(yield_per=_CHECKED_AT_ONCE)
+    )
+    for row in rows:
+        named = ", ".join(str(key) for key in row[: len(keys)])
+        for column, kind in zip(columns, row[len(keys) :], strict=True):
+            if kind not in _allowed(column):
+                expected, said = _WORDS[_kind(column)], _WORDS.get(kind, kind)
+                yield f"{column.name} of a row of {table.name} ({named}) is {said}, not {expected}"
+
+
+def _kind(column: Column[Any]) -> str:
+    """Return the type of what a column holds, as `_type_of` names it."""
+    kinds = {Boolean: "boolean", Integer: "integer", Float: "real", LargeBinary: "blob", String: "text"}
+    if isinstance(column.type, JSON):
+        return "texts" if column in _LISTS else "object"
+    return next(kind for each, kind in kinds.items() if isinstance(column.type, each))
+
+
+def _allowed(column: Column[Any]) -> set[str]:
+    return {_kind(column), "null"} if column.nullable else {_kind(column)}
+
+
+def _type_of(column: Column[Any]) -> ColumnElement[str]:
+    """Return the type of a value, in a word; what stands for JSON is looked into."""
+    kind: ColumnElement[str] = func.typeof(column)
+    if isinstance(column.type, JSON):
+        return case(
+            (kind != "text", kind), (func.json_valid(column) == 0, "no JSON"), else_=_json_type(column)
+        )
+    if isinstance(column.type, Boolean):
+        number = type_coerce(column, Integer)
+        return case((and_(kind == "integer", number.in_((0, 1))), "boolean"), else_=kind)
+    return kind
+
+
+def _json_type(column: Column[Any]) -> ColumnElement[str]:
+    kind: ColumnElement[str] = func.json_type(column)
+    if column not in _LISTS:
+        return kind
+    each = func.json_each(column).table_valued("type")
+    others = select(literal(1)).select_from(each).where(each.c.type != "text").exists()
+    return case((and_(kind == "array", ~others), "texts"), else_=kind)

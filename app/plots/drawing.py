@@ -1,20 +1,49 @@
-"""A program of its own: draws figures, with the Vega that vl-convert brings, and fetches nothing.
+"""The drawing process: its pool, its task and its program, which draws with the Vega that vl-convert brings.
+
+It fetches nothing.
 
 Its memory is not bounded as a computation's is: V8 reserves more addresses than it uses. Figures are small,
-and time is bounded. Does not know how tasks come in; `app.processes.worker` does.
+and time is bounded.
 """
 
 import json
 import os
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Annotated, Literal
 
-from app.processes.frames import Frame, Kind
-from app.processes.worker import answer_tasks, only_frames
+from pydantic import BaseModel, Field
 
-if TYPE_CHECKING:
-    from app.plots.drawing_tasks import DrawTask
+from app.errors import OverBudget
+from app.plots.figures import Figure, LossCurve
+from app.processes.pool import ProcessPool, Program
+from app.processes.worker import Frame, Kind, answer_tasks, only_frames
+
+Form = Literal["svg", "png", "vega-lite"]
+
+
+class DrawTask(BaseModel):
+    """Draw a figure, or give its specification as JSON."""
+
+    figure: Annotated[Figure, Field(discriminator="figure")]
+    form: Form
+
+
+DrawingPool = ProcessPool[DrawTask]
+
+
+def make_drawing_pool(processes: int, waiting: int, seconds: float) -> DrawingPool:
+    """Return a pool of so many processes, for whose attention at most ``waiting`` pictures wait."""
+    program = Program(
+        module="app.plots.drawing",
+        argument="",
+        name="drawing",
+        task="a picture",
+        lost=lambda cause: OverBudget(f"{cause}; ask for less: fewer users and movies"),
+        off="drawing is switched off here: LIKELY_DRAWING_PROCESSES is 0; text/plain (.txt) needs none",
+    )
+    return ProcessPool(program, processes, waiting, seconds)
+
 
 _INNER_ID = re.compile(r' id="(?:clip|gradient_)(\d+)"')
 _INNER_NAME = re.compile(r'( id="(?:clip|gradient_)|url\(#(?:clip|gradient_))(\d+)')
@@ -26,8 +55,6 @@ def main() -> None:
     os.nice(10)  # where cores are short, other requests come first; so they do while altair is imported
     from altair.utils.schemapi import debug_mode
 
-    from app.plots.drawing_tasks import DrawTask
-
     sink = only_frames()
     with debug_mode(False):  # noqa: FBT003 - altair's; charts are checked in the tests, which takes longer
         _warm_up()
@@ -38,7 +65,7 @@ def main() -> None:
         answer_tasks(sink, answer)
 
 
-def draw(task: "DrawTask") -> bytes:
+def draw(task: DrawTask) -> bytes:
     """Return the bytes that a task asks for."""
     import vl_convert
 
@@ -66,9 +93,6 @@ def _numbered_anew(svg: str) -> str:
 
 def _warm_up() -> None:
     """Draw one of each, so that no caller waits for what happens only the first time."""
-    from app.plots.drawing_tasks import DrawTask
-    from app.plots.figures import LossCurve
-
     figure = LossCurve.of("", "", "step", [1, 2], {"loss": [2.0, 1.0]})
     for form in ("svg", "png"):
         draw(DrawTask(figure=figure, form=form))

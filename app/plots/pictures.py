@@ -11,12 +11,10 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Header, Path, Response
 
-from app.plots.drawing_pool import DrawingPool
-from app.plots.drawing_tasks import DrawTask, Form
+from app.plots.drawing import DrawingPool, DrawTask, Form
 from app.plots.figures import Figure
-from app.plots.terminal import as_text
-from app.web import media
-from app.web.negotiation import UNCHANGED, IfNoneMatch, etag, headers_of, unchanged
+from app.plots.text import as_text
+from app.web.negotiation import UNCHANGED, IfNoneMatch, choose, etag, headers_of, unchanged
 from app.web.parameters import from_app
 
 TEXT, SVG, PNG, JSON = "text/plain", "image/svg+xml", "image/png", "application/json"
@@ -68,7 +66,7 @@ AskedFor = Annotated[Asked, Depends(read_headers)]
 
 async def answer_by_accept(drawing: DrawingPool, figure: Figure, asked: Asked) -> Response:
     """Return a figure in the form that the Accept header prefers; raises `NotAcceptable`."""
-    chosen = await answer(drawing, figure, media.choose(asked.accept, _OFFERED), asked)
+    chosen = await answer(drawing, figure, choose(asked.accept, _OFFERED), asked)
     chosen.headers["Vary"] = "Accept"
     return chosen
 
@@ -90,7 +88,7 @@ async def answer(drawing: DrawingPool, figure: Figure, media_type: str, asked: A
 
 async def draw_by_accept(drawing: DrawingPool, figure: Figure, accept: str | None) -> Response:
     """Return a figure that a POST computed in the form that the Accept header prefers: nothing to keep."""
-    drawn = await draw(drawing, figure, media.choose(accept, _OFFERED))
+    drawn = await draw(drawing, figure, choose(accept, _OFFERED))
     drawn.headers["Vary"] = "Accept"
     return drawn
 

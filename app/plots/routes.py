@@ -5,24 +5,26 @@ import io
 from dataclasses import astuple, dataclass
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, TypeAdapter
 
+from app.catalogs.ids import Dimension, Id
 from app.catalogs.path_parameters import CatalogId
-from app.plots import pictures
-from app.plots.figures import ReliabilityDiagram
-from app.plots.learning_curves import loss_curve, reliability_diagram
+from app.plots import pictures, readers
+from app.plots.figures import Heatmap, ReliabilityDiagram, Scatter, ScoreMatrix
 from app.plots.pictures import JSON, AskedFor, Drawing, Suffix
+from app.plots.readers import loss_curve, reliability_diagram
+from app.plots.selection import MOST_NAMED, Chosen
+from app.scoring.routes import Models
 from app.training import trainings
 from app.training.routes import TrainingId, tagged
 from app.training.trainings import Loss, TrainingRow
-from app.web import media
 from app.web.auth.routes import READ, KeyedRoute
-from app.web.negotiation import UNCHANGED, IfNoneMatch, unchanged
+from app.web.negotiation import UNCHANGED, IfNoneMatch, choose, unchanged
 from app.web.parameters import FromDatabase
 
-router = APIRouter(
+trainings_router = APIRouter(
     prefix="/v1/catalogs/{catalog}/trainings/{training}",
     tags=["trainings"],
     dependencies=[READ],
@@ -79,7 +81,7 @@ Learned = Annotated[Learning, Depends(read_learning)]
 Reliability = Annotated[ReliabilityDiagram, Depends(read_reliability)]
 
 
-@router.get(
+@trainings_router.get(
     "/losses",
     response_model=Losses,
     responses=_LOSS_FORMS | UNCHANGED,
@@ -89,7 +91,7 @@ async def list_losses(drawing: Drawing, learned: Learned, asked: AskedFor) -> Re
 
     The data of a training that has ended have an ETag, and pictures always.
     """
-    chosen = media.choose(asked.accept, _OFFERED)
+    chosen = choose(asked.accept, _OFFERED)
     if chosen in _DATA:
         answer = await run_in_threadpool(_as_data, learned, chosen, asked.if_none_match)
     else:
@@ -99,32 +101,32 @@ async def list_losses(drawing: Drawing, learned: Learned, asked: AskedFor) -> Re
     return answer
 
 
-@router.get("/losses.json", response_model=Losses, responses=UNCHANGED)
+@trainings_router.get("/losses.json", response_model=Losses, responses=UNCHANGED)
 def list_losses_as_json(learned: Learned, if_none_match: IfNoneMatch = None) -> Response:
     """Show the loss curve as JSON."""
     return _as_data(learned, JSON, if_none_match)
 
 
-@router.get("/losses.csv", response_class=Response, responses=_CSV | UNCHANGED)
+@trainings_router.get("/losses.csv", response_class=Response, responses=_CSV | UNCHANGED)
 def list_losses_as_csv(learned: Learned, if_none_match: IfNoneMatch = None) -> Response:
     """Show the loss curve as CSV: step, loss, data_loss, penalty."""
     return _as_data(learned, CSV, if_none_match)
 
 
-@router.get("/losses.{suffix}", response_class=Response, responses=pictures.RESPONSES)
+@trainings_router.get("/losses.{suffix}", response_class=Response, responses=pictures.RESPONSES)
 async def draw_losses(drawing: Drawing, learned: Learned, suffix: _Suffix, asked: AskedFor) -> Response:
     """Draw the loss curve, on a logarithmic axis where that helps."""
     curve = await run_in_threadpool(loss_curve, learned.training, learned.losses)
     return await pictures.answer_by_suffix(drawing, curve, suffix, asked)
 
 
-@router.get("/reliability", response_class=Response, responses=pictures.RESPONSES)
+@trainings_router.get("/reliability", response_class=Response, responses=pictures.RESPONSES)
 async def show_reliability(drawing: Drawing, diagram: Reliability, asked: AskedFor) -> Response:
     """Show how reliable scores were on responses held out, as text or a picture by the Accept header."""
     return await pictures.answer_by_accept(drawing, diagram, asked)
 
 
-@router.get("/reliability.{suffix}", response_class=Response, responses=pictures.RESPONSES)
+@trainings_router.get("/reliability.{suffix}", response_class=Response, responses=pictures.RESPONSES)
 async def draw_reliability(
     database: FromDatabase,
     drawing: Drawing,
@@ -160,3 +162,100 @@ def _as_csv(learned: Learning) -> str | bytes:
 
 
 _DATA = {JSON: _as_json, CSV: _as_csv}
+
+
+router = APIRouter(
+    prefix="/v1/catalogs/{catalog}/plots", tags=["plots"], dependencies=[READ], route_class=KeyedRoute
+)
+
+_Training = Annotated[int | None, Query(ge=1, le=2**53 - 1, description="the serving one if left out")]
+_Users = Annotated[list[Id], Query(max_length=MOST_NAMED, description="users to show; the first if none")]
+_Movies = Annotated[list[Id], Query(max_length=MOST_NAMED, description="movies to show; the first if none")]
+_Dimensions = Annotated[
+    list[Dimension], Query(max_length=MOST_NAMED, description="dimensions to show; the first if none")
+]
+_Axis = Annotated[Dimension | None, Query(description="a dimension of the catalog")]
+
+
+def _choose(training: _Training = None, user: _Users = [], movie: _Movies = []) -> Chosen:  # noqa: B006 - FastAPI copies it
+    return Chosen(training, user, movie)
+
+
+_Chosen = Annotated[Chosen, Depends(_choose)]
+
+
+def read_heatmap(
+    database: FromDatabase,
+    models: Models,
+    catalog: CatalogId,
+    training: _Training = None,
+    user: _Users = [],  # noqa: B006 - FastAPI copies it
+    movie: _Movies = [],  # noqa: B006 - likewise
+    dimension: _Dimensions = [],  # noqa: B006 - likewise
+) -> Heatmap:
+    """Return what the heatmap shows; raises what `app.plots.readers.read_heatmap` does."""
+    with database.reading() as connection:
+        chosen = Chosen(training, user, movie, dimension)
+        return readers.read_heatmap(connection, models, catalog, chosen)
+
+
+def read_scatter(
+    database: FromDatabase,
+    models: Models,
+    catalog: CatalogId,
+    chosen: _Chosen,
+    x: _Axis = None,
+    y: _Axis = None,
+) -> Scatter:
+    """Return what the scatter shows; raises what `app.plots.readers.read_scatter` does."""
+    with database.reading() as connection:
+        return readers.read_scatter(connection, models, catalog, chosen, x, y)
+
+
+def read_score_matrix(
+    database: FromDatabase, models: Models, catalog: CatalogId, chosen: _Chosen
+) -> ScoreMatrix:
+    """Return what the score matrix shows; raises what `app.plots.readers.read_score_matrix` does."""
+    with database.reading() as connection:
+        return readers.read_score_matrix(connection, models, catalog, chosen)
+
+
+_Heatmap = Annotated[Heatmap, Depends(read_heatmap)]
+_Scatter = Annotated[Scatter, Depends(read_scatter)]
+_Scores = Annotated[ScoreMatrix, Depends(read_score_matrix)]
+
+
+@router.get("/heatmap", response_class=Response, responses=pictures.RESPONSES)
+async def show_heatmap(drawing: Drawing, figure: _Heatmap, asked: AskedFor) -> Response:
+    """Show users' embeddings above movies' vectors, a number a dimension, by the Accept header."""
+    return await pictures.answer_by_accept(drawing, figure, asked)
+
+
+@router.get("/heatmap.{suffix}", response_class=Response, responses=pictures.RESPONSES)
+async def draw_heatmap(drawing: Drawing, figure: _Heatmap, suffix: Suffix, asked: AskedFor) -> Response:
+    """Draw users' embeddings above movies' vectors."""
+    return await pictures.answer_by_suffix(drawing, figure, suffix, asked)
+
+
+@router.get("/scatter", response_class=Response, responses=pictures.RESPONSES)
+async def show_scatter(drawing: Drawing, figure: _Scatter, asked: AskedFor) -> Response:
+    """Show users and movies over two dimensions, by the Accept header."""
+    return await pictures.answer_by_accept(drawing, figure, asked)
+
+
+@router.get("/scatter.{suffix}", response_class=Response, responses=pictures.RESPONSES)
+async def draw_scatter(drawing: Drawing, figure: _Scatter, suffix: Suffix, asked: AskedFor) -> Response:
+    """Draw users and movies over two dimensions, with their names."""
+    return await pictures.answer_by_suffix(drawing, figure, suffix, asked)
+
+
+@router.get("/scores", response_class=Response, responses=pictures.RESPONSES)
+async def show_score_matrix(drawing: Drawing, figure: _Scores, asked: AskedFor) -> Response:
+    """Show a score for each user and movie, with what they answered, by the Accept header."""
+    return await pictures.answer_by_accept(drawing, figure, asked)
+
+
+@router.get("/scores.{suffix}", response_class=Response, responses=pictures.RESPONSES)
+async def draw_score_matrix(drawing: Drawing, figure: _Scores, suffix: Suffix, asked: AskedFor) -> Response:
+    """Draw a score for each user and movie, with what they answered."""
+    return await pictures.answer_by_suffix(drawing, figure, suffix, asked)

@@ -14,7 +14,7 @@ from app.catalogs.movies import unknown_movie
 from app.database.tables import Response, User
 from app.errors import BadInput, Conflict, NotFound, Place
 from app.plots.figures import told_apart
-from app.scoring.embeddings import CurrentTaste, find_serving, read_tastes, unknown_user
+from app.scoring.fold_in import CurrentTaste, find_serving, read_tastes, unknown_user
 from app.scoring.model_cache import TrainedModel, TrainedModels
 from app.training.trainings import read_training
 

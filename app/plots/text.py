@@ -1,10 +1,57 @@
 """Figures whose numbers stand in tables, as text: aligned, names first. Does not know who reads it."""
 
 from collections.abc import Sequence
+from itertools import pairwise
+from math import log10
 
 from rich.cells import cell_len, set_cell_size
 
-from app.plots.figures import Fit, Heatmap, ReliabilityDiagram, ScoreMatrix
+from app.plots.figures import (
+    Entity,
+    Figure,
+    Fit,
+    Heatmap,
+    LossCurve,
+    ReliabilityDiagram,
+    Scatter,
+    ScoreMatrix,
+)
+
+# Unicode, block 2800: the bit of each dot of a character, a row at a time from above.
+_BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+_EMPTY = 0x2800
+_ACROSS, _DOWN = 2, 4
+
+
+class Canvas:
+    """A rectangle of ``columns`` × ``rows`` characters; (0, 0) is the dot at its lower left, (1, 1) the last.
+
+    What lies outside of it is not drawn.
+    """
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self._cells = [[0] * columns for _ in range(rows)]
+        self._right, self._top = _ACROSS * columns - 1, _DOWN * rows - 1
+
+    def add_line(self, points: Sequence[tuple[float, float]]) -> None:
+        """Draw a line through points whose x grows; a column of dots holds all that the line passes there."""
+        dots = [(round(x * self._right), round(y * self._top)) for x, y in points]
+        for x, y in dots[:1]:
+            self._add(x, y)
+        for (x, y), (next_x, next_y) in pairwise(dots):
+            steps = max(abs(next_x - x), abs(next_y - y), 1)
+            for step in range(1, steps + 1):
+                self._add(x + round((next_x - x) * step / steps), y + round((next_y - y) * step / steps))
+
+    def lines(self) -> list[str]:
+        """Return the rows of characters from above, without what is empty at their ends."""
+        return ["".join(chr(_EMPTY + cell) for cell in row).rstrip(chr(_EMPTY)) for row in self._cells]
+
+    def _add(self, x: int, y: int) -> None:
+        if 0 <= x <= self._right and 0 <= y <= self._top:
+            below_top = self._top - y
+            self._cells[below_top // _DOWN][x // _ACROSS] |= _BITS[below_top % _DOWN][x % _ACROSS]
+
 
 _LONGEST_NAME, _LONGEST_CELL = 24, 21  # columns of the terminal
 _BAR = 20
@@ -111,3 +158,123 @@ def _bar(score: float | None, response: float | None) -> str:
     cells = list("█" * full + " " * (_BAR + 1 - full))
     cells[round(score * _BAR)] = "│"
     return "".join(cells)
+
+
+_WIDTH, _HEIGHT = 62, 14  # characters inside of the axes
+_MARGIN = 10  # characters of the labels on the left
+_MARKS = {"user": "●", "movie": "▲"}
+
+
+def curve_text(figure: LossCurve) -> list[str]:
+    """Return the first series as a curve, and the last value of every series."""
+    losses = next(iter(figure.series.values()), [])
+    if not losses:
+        return [f"no {figure.step} yet"]
+    of = log10 if figure.is_logarithmic else float
+    least, most = _apart(of(min(losses)), of(max(losses)))
+    span = most - least
+    first, last = figure.steps[0], figure.steps[-1]
+    canvas = Canvas(_WIDTH, _HEIGHT)
+    canvas.add_line(
+        [
+            ((step - first) / max(last - first, 1), (of(loss) - least) / span)
+            for step, loss in zip(figure.steps, losses, strict=True)
+        ]
+    )
+    lines = canvas.lines()
+    heights = {row: most - span * row / (_HEIGHT - 1) for row in (0, _HEIGHT // 2, _HEIGHT - 1)}
+    labels = {row: _number(10**value if figure.is_logarithmic else value) for row, value in heights.items()}
+    drawn = [f"{labels.get(row, ''):>{_MARGIN - 2}} ┤{line}" for row, line in enumerate(lines)]
+    return [*drawn, *_below(str(first), f"{figure.step} {last}"), _last_values(figure)]
+
+
+def _apart(least: float, most: float) -> tuple[float, float]:
+    """Return the ends of an axis: those of the values, with room around them where these are all the same."""
+    room = (abs(most) or 1.0) / 2 if least == most else 0.0
+    return least - room, most + room
+
+
+def scatter_text(figure: Scatter) -> list[str]:
+    """Return a circle a user and a triangle a movie with their names, and below it where each lies."""
+    xs, ys = ([entity.values[axis] for entity in figure.entities] for axis in (0, 1))
+    left, right, low, high = (*_ends(xs), *_ends(ys))
+    grid = [[" "] * _WIDTH for _ in range(_HEIGHT)]
+    places = [
+        (
+            round((entity.values[0] - left) / (right - left) * (_WIDTH - 1)),
+            round((high - entity.values[1]) / (high - low) * (_HEIGHT - 1)),
+        )
+        for entity in figure.entities
+    ]
+    for entity, (column, row) in zip(figure.entities, places, strict=True):
+        grid[row][column] = _MARKS[entity.kind]
+    for entity, (column, row) in zip(figure.entities, places, strict=True):
+        _write_name(grid[row], column, entity.name)
+    labels = {0: _number(high), _HEIGHT - 1: _number(low)}
+    drawn = [
+        f"{labels.get(row, ''):>{_MARGIN - 2}} ┤{''.join(line).rstrip()}" for row, line in enumerate(grid)
+    ]
+    return [
+        f"{figure.y} ↑   ● user   ▲ movie",
+        *drawn,
+        *_below(_number(left), f"{figure.x} → {_number(right)}"),
+        "",
+        *table(["", figure.x, figure.y], [_row(entity) for entity in figure.entities]),
+    ]
+
+
+def _write_name(line: list[str], column: int, name: str) -> None:
+    """Write a name to the right of its mark or, where no room is, to the left; or leave it to the table."""
+    name = fitted(name, 14)
+    if not name.isascii():  # a character may be two columns wide, or none
+        return
+    for start, end in ((column + 1, column + 3 + len(name)), (column - 2 - len(name), column)):
+        if start >= -1 and end <= len(line) + 1 and not "".join(line[max(start, 0) : end]).strip():
+            line[start + 1 : start + 1 + len(name)] = name
+            return
+
+
+def _row(entity: Entity) -> list[str]:
+    return [f"{_MARKS[entity.kind]} {entity.name}", *(f"{value:.2f}" for value in entity.values)]
+
+
+def _ends(values: list[float]) -> tuple[float, float]:
+    least, most = min(values, default=0.0), max(values, default=0.0)
+    return (least, most) if most > least else (least - 1.0, most + 1.0)
+
+
+def _below(left: str, right: str) -> list[str]:
+    """Return the axis below a plot, and what stands at its ends."""
+    indent = " " * (_MARGIN - 1)
+    return [f"{indent}└{'─' * _WIDTH}", f"{indent} {left}{right:>{max(_WIDTH - len(left), 1)}}"]
+
+
+def _last_values(figure: LossCurve) -> str:
+    said = [f"{name} {values[-1]:.4g}" for name, values in figure.series.items()]
+    scale = "log scale; " if figure.is_logarithmic else ""
+    return f"{scale}at {figure.step} {figure.steps[-1]}: {', '.join(said)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def as_text(figure: Figure) -> str:
+    """Return the figure below its title."""
+    return "\n".join([figure.title, figure.subtitle, "", *_lines(figure), ""])
+
+
+def _lines(figure: Figure) -> list[str]:
+    match figure:
+        case LossCurve():
+            return curve_text(figure)
+        case Scatter():
+            return scatter_text(figure)
+        case Heatmap():
+            return heatmap_text(figure)
+        case ScoreMatrix():
+            return scores_text(figure)
+        case ReliabilityDiagram():
+            return reliability_text(figure)
+        case Fit():
+            return fit_text(figure)

@@ -10,16 +10,37 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import structlog
 from pydantic import BaseModel
 
-from app.errors import Overloaded, SwitchedOff
+from app.errors import Overloaded, Problem, SwitchedOff
 from app.observability.spans import span
-from app.processes.frames import HEAD_BYTES, Frame, Kind, read_head
-from app.processes.program import Program
-from app.processes.refusals import refusal_of
+from app.processes.worker import HEAD_BYTES, Frame, Kind, read_head, refusal_of
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that `worker.py` is the main loop of.
+
+    module     what `python -m` runs
+    argument   its one argument
+    name       of its processes, as the log calls them: "compute"
+    task       what it does, in one word: "computation"
+    lost       the problem that a caller is told whose task died or ran out of its time, given which: the
+               owner knows whether anything of it may be done all the same
+    off        what a caller is told where there are no processes
+    """
+
+    module: str
+    argument: str
+    name: str
+    task: str
+    lost: Callable[[str], Problem]
+    off: str
+
 
 log = structlog.get_logger()
 

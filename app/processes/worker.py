@@ -8,13 +8,104 @@ nor who asks.
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
 from io import FileIO
 from queue import SimpleQueue
 from typing import BinaryIO
 
-from app.observability.traces import print_trace
-from app.processes.frames import Frame, Kind, read_frame, write_frame
+from pydantic import BaseModel
+
+from app.errors import Place, Problem
+from app.observability.logs import print_trace
+
+HEAD_BYTES = 5
+
+
+class Kind(IntEnum):
+    """What a frame is."""
+
+    READY = 0
+    TASK = 1
+    TAKEN = 2
+    PROGRESS = 3
+    ANSWER = 4
+    REFUSAL = 5
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One message."""
+
+    kind: Kind
+    body: bytes = b""
+
+    def to_bytes(self) -> bytes:
+        """Return the frame as it travels: a byte for the kind, four for the length, the body."""
+        return self.kind.to_bytes(1, "little") + len(self.body).to_bytes(4, "little") + self.body
+
+
+def read_head(head: bytes) -> tuple[Kind, int]:
+    """Return the kind and the length that the first bytes of a frame say."""
+    return Kind(head[0]), int.from_bytes(head[1:HEAD_BYTES], "little")
+
+
+def write_frame(sink: BinaryIO, frame: Frame) -> None:
+    """Write one frame and let it go."""
+    sink.write(frame.to_bytes())
+    sink.flush()
+
+
+def read_frame(source: FileIO) -> Frame | None:
+    """Read one frame; None where the input ends."""
+    head = _read_exactly(source, HEAD_BYTES)
+    if head is None:
+        return None
+    kind, length = read_head(head)
+    body = _read_exactly(source, length)
+    return None if body is None else Frame(kind, body)
+
+
+def _read_exactly(source: FileIO, count: int) -> bytes | None:
+    parts = []
+    while count:
+        part = source.read(count)
+        if not part:
+            return None
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+def _kinds(above: type[Problem]) -> Iterator[type[Problem]]:
+    for kind in above.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
+
+
+_REFUSALS = {kind.type: kind for kind in _kinds(Problem)}
+
+
+class Refusal(BaseModel):
+    """A problem as it travels."""
+
+    type: str
+    detail: str
+    places: list[Place]
+
+
+def refused(problem: Problem) -> Frame:
+    """Return the frame that refuses a task."""
+    refusal = Refusal(type=problem.type, detail=problem.detail, places=list(problem.places))
+    return Frame(Kind.REFUSAL, refusal.model_dump_json().encode())
+
+
+def refusal_of(body: bytes) -> Problem:
+    """Return the problem that a refusal holds."""
+    refusal = Refusal.model_validate_json(body)
+    return _REFUSALS[refusal.type](refusal.detail, refusal.places)
+
 
 Answer = Callable[[bytes, Callable[[bytes], None]], Frame]
 

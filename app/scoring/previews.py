@@ -10,9 +10,8 @@ from sqlalchemy import Connection
 from app.catalogs.catalogs import find_catalog
 from app.catalogs.movies import unknown_movie
 from app.errors import Conflict, NotFound, Place, pointer
-from app.scoring.embeddings import Basis, find_serving
 from app.scoring.explanations import Include, Person, check_include
-from app.scoring.fold_in import Answers, others_squared_norm
+from app.scoring.fold_in import Answers, Basis, find_serving, others_squared_norm
 from app.scoring.model_cache import TrainedModel, TrainedModels
 from app.scoring.questions import Question, check_uncertain, choose_question
 from app.scoring.scores import Score, listed, named_rows

@@ -10,8 +10,7 @@ from sqlalchemy import Connection
 
 from app.catalogs.catalogs import find_catalog
 from app.errors import Conflict, NotFound
-from app.scoring.embeddings import Basis, find_serving, read_taste
-from app.scoring.fold_in import NO_ANSWERS, read_answers
+from app.scoring.fold_in import NO_ANSWERS, Basis, find_serving, read_answers, read_taste
 from app.scoring.model_cache import TrainedModel, TrainedModels
 from app.scoring.scores import named_rows
 from models.recommender import scoring

@@ -1,21 +1,27 @@
 """Like-scores: of one user for named movies, the best of all movies, of many pairs, of somebody unknown."""
 
+import time
+from http import HTTPStatus
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Query
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from starlette.concurrency import run_in_threadpool
 
 from app.catalogs.ids import Id
-from app.catalogs.path_parameters import CatalogId, UserId
-from app.scoring import previews, questions, scores
+from app.catalogs.path_parameters import CatalogId, MovieId, UserId
+from app.database.tables import ID_LENGTH
+from app.scoring import previews, questions, responses, scores
 from app.scoring.explanations import Include
 from app.scoring.model_cache import TrainedModels
 from app.scoring.previews import Asked, Preview, PreviewInclude
 from app.scoring.questions import NextQuestion
 from app.scoring.ready import MOST_PAIRS, ReadyRoute
+from app.scoring.responses import ResponseRow, StoredResponse
 from app.scoring.scores import Embedding, PairScores, UserScores
-from app.web.auth.routes import READ, KeyedRoute
-from app.web.parameters import Body, FromDatabase, from_app
+from app.web.auth.routes import READ, WRITE, Handler, KeyedRoute
+from app.web.parameters import After, Body, FromDatabase, Limit, Page, from_app, page
+from app.web.scope import BEGAN
 
 Models = Annotated[TrainedModels, from_app("models")]
 
@@ -23,7 +29,7 @@ router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["scores"], route_class
 
 users_router = APIRouter(prefix="/v1/catalogs/{catalog}/users", tags=["users"], route_class=KeyedRoute)
 
-Response = Annotated[float, Field(ge=0, le=1)]
+ResponseValue = Annotated[float, Field(ge=0, le=1)]
 
 
 def _split(values: object) -> object:
@@ -67,7 +73,7 @@ class PreviewBody(Body):
     )
 
     responses: Annotated[
-        dict[Id, Response], Field(max_length=10_000, json_schema_extra={"additionalProperties": False})
+        dict[Id, ResponseValue], Field(max_length=10_000, json_schema_extra={"additionalProperties": False})
     ] = {}  # noqa: RUF012 - pydantic copies it
     movies: Annotated[list[Id], Field(max_length=1000)] | None = None
     limit: Annotated[int, Field(ge=1, le=1000, description="how many of the best, 10 if left out")] | None = (
@@ -157,3 +163,121 @@ def read_embedding(database: FromDatabase, models: Models, catalog: CatalogId, u
     """Show a user's embedding in the serving training, by the names of the dimensions."""
     with database.reading() as connection:
         return scores.read_embedding(connection, models, catalog, user)
+
+
+class AnswerRoute(KeyedRoute):
+    """A route of responses; a plain PUT goes the short way, all else and every mistake to the handler."""
+
+    def get_admitted_handler(self) -> Handler:
+        """Return what answers the request of somebody who may ask."""
+        ordinary = super().get_admitted_handler()
+        if self.name != "put_response":
+            return ordinary
+
+        async def answer(request: Request) -> Response:
+            if (
+                request.headers.get("content-type") == "application/json"
+                and not request.scope["query_string"]
+            ):
+                path, body = request.path_params, await request.body()
+                ids = [path[name] for name in ("catalog", "user", "movie")]
+                stored = await run_in_threadpool(_put_plainly, request, ids, body)
+                if stored is not None:
+                    return stored
+            return await ordinary(request)
+
+        return answer
+
+
+responses_router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["responses"], route_class=AnswerRoute)
+
+AfterPair = Annotated[
+    str | None,
+    Query(
+        min_length=3,
+        max_length=2 * ID_LENGTH + 1,
+        pattern=r"^[^\x00]*$",
+        description="`next` of the page before",
+        json_schema_extra={"pattern": "^[^/]+/[^/]+$"},  # said in words in app.scoring.responses
+    ),
+]
+
+
+class ResponseBody(Body):
+    """An answer: 1 likes, 0 dislikes, anything between; the timestamp in seconds since 1970."""
+
+    response: Annotated[float, Field(ge=0, le=1)]
+    timestamp: Annotated[float, Field(ge=0, le=1e11)] | None = None
+
+
+@responses_router.put(
+    "/users/{user}/responses/{movie}",
+    dependencies=[WRITE],
+    status_code=201,
+    responses={200: {"model": StoredResponse}},
+)
+def put_response(
+    request: Request,
+    catalog: CatalogId,
+    user: UserId,
+    movie: MovieId,
+    body: ResponseBody,
+    response: Response,
+) -> StoredResponse:
+    """Store a response (201) or replace it (200), and relearn the user; the next score reflects it."""
+    stored, response.status_code = _put(request, [catalog, user, movie], body)
+    return stored
+
+
+@responses_router.delete("/users/{user}/responses/{movie}", dependencies=[WRITE], status_code=204)
+def delete_response(
+    database: FromDatabase, models: Models, catalog: CatalogId, user: UserId, movie: MovieId
+) -> None:
+    """Take a response back, and relearn the user."""
+    with database.writing() as connection:
+        responses.delete_response(connection, models, catalog, user, movie)
+
+
+@responses_router.get("/users/{user}/responses", dependencies=[READ])
+def list_user_responses(
+    database: FromDatabase, catalog: CatalogId, user: UserId, limit: Limit = 100, after: After = None
+) -> Page[ResponseRow]:
+    """List a user's responses in the order of the movies' ids."""
+    with database.reading() as connection:
+        found = responses.list_user_responses(connection, catalog, user, limit, after)
+        return page(found, limit, lambda item: item.movie)
+
+
+@responses_router.get("/responses", dependencies=[READ])
+def list_responses(
+    database: FromDatabase, catalog: CatalogId, limit: Limit = 100, after: AfterPair = None
+) -> Page[ResponseRow]:
+    """List all responses in the order of the users' ids, then the movies'."""
+    with database.reading() as connection:
+        found = responses.list_responses(connection, catalog, limit, after)
+        return page(found, limit, lambda item: f"{item.user}/{item.movie}")
+
+
+_IDS, _BODY, _STORED = TypeAdapter(list[Id]), TypeAdapter(ResponseBody), TypeAdapter(StoredResponse)
+
+
+def _put_plainly(request: Request, ids: list[str], body: bytes) -> Response | None:
+    """Put a response as the handler does, or return None when something is wrong with the request."""
+    try:
+        asked = _BODY.validate_json(body)
+        _IDS.validate_python(ids)
+    except ValidationError:
+        return None
+    stored, status = _put(request, ids, asked)
+    return Response(_STORED.dump_json(stored), status, media_type="application/json")
+
+
+def _put(request: Request, ids: list[str], body: ResponseBody) -> tuple[StoredResponse, HTTPStatus]:
+    app, (catalog, user, movie) = request.app.state, ids
+    with app.database.writing() as connection:
+        stored, new = responses.put_response(
+            connection, app.models, catalog, user, movie, body.response, body.timestamp
+        )
+    if stored.training is not None:  # from here on whoever reads, in any process, reads its embedding
+        app.measurements.freshness.observe(time.perf_counter() - request.scope[BEGAN])
+    return stored, HTTPStatus.CREATED if new else HTTPStatus.OK

@@ -16,11 +16,18 @@ from app.catalogs.movies import unknown_movie
 from app.database import vectors
 from app.database.tables import Response
 from app.errors import NotFound, Place
-from app.scoring.embeddings import Basis, CurrentTaste, find_serving, read_taste, read_tastes, unknown_user
 from app.scoring.explanations import Explanation, Include, Influence, Interval, Person, check_include, details
-from app.scoring.fold_in import others_squared_norm, read_answers
-from app.scoring.matrices import MovieMatrix
-from app.scoring.model_cache import TrainedModel, TrainedModels
+from app.scoring.fold_in import (
+    Basis,
+    CurrentTaste,
+    find_serving,
+    others_squared_norm,
+    read_answers,
+    read_taste,
+    read_tastes,
+    unknown_user,
+)
+from app.scoring.model_cache import MovieMatrix, TrainedModel, TrainedModels
 from models.recommender import scoring
 
 

@@ -4,15 +4,36 @@ Meant for one thread, that of the event loop. Does not know what is asked for.
 """
 
 import asyncio
+import json
+import math
+import re
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 
-from app.errors import Busy, Overloaded
+import numpy as np
+from fastapi import Request
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import Busy, Overloaded, TooManyRequests, Unauthorized
 from app.observability.spans import span
+from app.processes.garbage_collection import give_back_soon
+from app.settings import Settings
+from app.web.auth.api_keys import ANYBODY
+from app.web.auth.routes import sent_key
+from app.web.problems import answer
 
 _CLIENTS = 100_000
+
+_IMPORTS = ("/movies:import", "/responses:import")
+_COMPUTATIONS = "/v1/compute/"
+_LARGE = 2**18
+_CLOSE = {"Connection": "close"}
+_SLOWEST = 16 * 2**10  # bytes a second
 
 
 class Places:
@@ -82,3 +103,155 @@ class Buckets:
         if len(self._levels) > _CLIENTS:
             self._levels.popitem(last=False)
         return 0.0 if enough else (1 - level) / self._rate
+
+
+# Possessive, and a string without its end is one up to the end of the text: no text makes this go back.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_OPENING, _CLOSING = b"[{", b"]}"
+_OTHERS = bytes(set(range(256)) - set(_OPENING + _CLOSING + b'"'))
+_STEPS = bytes.maketrans(_OPENING + _CLOSING, b"\x01\x01\xff\xff")  # +1 and −1 as int8
+
+
+def nests_deeper(text: bytes, than: int) -> bool:
+    """Return whether arrays and objects nest in each other more than so many times."""
+    if len(text) <= than:
+        return False
+    if b"\0" in text:  # of UTF-16, in which a letter may have the byte of a quotation mark
+        text = text.decode(json.detect_encoding(text), "replace").encode()
+    if b"\\" in text:
+        text = _STRING.sub(b"", text)
+    # Most strings have no bracket, and are two quotation marks now; what is left between two is in one.
+    marks = text.translate(None, _OTHERS).replace(b'""', b"")
+    steps = np.frombuffer(b"".join(marks.split(b'"')[::2]).translate(_STEPS), np.int8)
+    return bool(steps.size) and int(np.cumsum(steps, dtype=np.int32).max()) > than
+
+
+_SCORES = frozenset({"scores", "scores:preview"})
+
+
+def kind_of(method: str, path: str) -> str | None:
+    """Return which of the limits counts a request, None if none does."""
+    if not path.startswith("/v1/"):
+        return None
+    if path.startswith("/v1/compute/"):
+        return "compute"
+    end = path.rpartition("/")[2]
+    if method in {"GET", "HEAD"} or (method == "POST" and end in _SCORES):
+        return "scores"
+    if method == "POST" and (end == "trainings" or end.endswith(":cancel")):
+        return "trainings"
+    return "writes"
+
+
+class Rates:
+    """Refuses a client's requests when there are too many of their kind.
+
+    Clients are told apart by their keys; those without one that is admitted, by address.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        rates = {
+            "scores": settings.scores_a_second,
+            "writes": settings.writes_a_second,
+            "compute": settings.compute_a_second,
+            "trainings": settings.trainings_a_second,
+        }
+        self._app = app
+        self._buckets = {kind: Buckets(rate, settings.burst_seconds) for kind, rate in rates.items() if rate}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http" and self._buckets:
+            kind = kind_of(scope["method"], scope["path"])
+            buckets = self._buckets.get(kind or "")
+            seconds = 0.0 if buckets is None else buckets.take(_client(scope))
+            if seconds:
+                problem = TooManyRequests(f"too many requests for {kind} came from here; come back later")
+                headers = {"Retry-After": str(math.ceil(seconds))}
+                await answer(Request(scope), problem, headers)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _client(scope: Scope) -> tuple[str, str]:
+    """Return who asks. What is sent as Authorization and is no key could be another one each time."""
+    text = sent_key(scope["headers"])
+    with suppress(Unauthorized):
+        key = None if text is None else scope["app"].state.admission.admit_at_once(text)
+        if key is not None and key is not ANYBODY:
+            return ("key", key.key)
+    return ("address", str((scope["client"] or ("",))[0]))
+
+
+class BodyLimits:
+    """Refuses bodies that are larger, slower or nested deeper than the settings allow.
+
+    Sizes count by the declared length and by the bytes received. Time counts while nothing comes, not while
+    the service is busy with what came.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app, self._settings = app, settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "")
+        if not declared and "transfer-encoding" not in headers:
+            await self._app(scope, receive, send)  # no body
+            return
+        is_import = scope["method"] == "POST" and scope["path"].endswith(_IMPORTS)
+        limit = self._settings.max_import_bytes if is_import else self._limit(scope)
+        is_json = not is_import and "json" in headers.get("content-type", "").lower()
+        parts: list[bytes] = []
+        received, waited, whole = 0, 0.0, False
+
+        async def receive_limited() -> Message:
+            nonlocal received, waited, whole
+            if whole:
+                return await receive()
+            if declared.isdecimal() and int(declared[:20]) > limit:
+                raise _too_large(limit)
+            began = time.perf_counter()
+            message = await self._wait_for(receive, received / _SLOWEST - waited)
+            waited += time.perf_counter() - began
+            part = message.get("body", b"")
+            received += len(part)
+            whole = not message.get("more_body", False)
+            if received > limit:
+                raise _too_large(limit)
+            if is_json:
+                parts.append(part)
+                if whole and nests_deeper(b"".join(parts), self._settings.max_json_depth):
+                    raise HTTPException(HTTPStatus.BAD_REQUEST) from RecursionError()
+            return message
+
+        try:
+            await self._app(scope, receive_limited, send)
+        finally:
+            if received > _LARGE:
+                give_back_soon()  # reading it took many times its size
+
+    async def _wait_for(self, receive: Receive, earned: float) -> Message:
+        """Return the next part of a body; ``earned`` are the seconds that the parts before it allow for."""
+        seconds = self._settings.receive_seconds
+        try:
+            async with asyncio.timeout(seconds + earned):
+                return await receive()
+        except TimeoutError as error:
+            detail = f"the body did not come in {seconds:g} seconds, and a second for each 16 KiB of it"
+            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, detail, _CLOSE) from error
+
+    def _limit(self, scope: Scope) -> int:
+        settings = self._settings
+        if scope["path"].startswith(_COMPUTATIONS):
+            return min(settings.compute_body_bytes, settings.max_body_bytes)
+        return settings.max_body_bytes
+
+
+def _too_large(limit: int) -> HTTPException:
+    detail = f"the body is larger than the {limit:,} bytes accepted here"
+    return HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)

@@ -4,51 +4,33 @@ Plain ASGI, so that streams stay streams. Does not know the routes, except that 
 computations must be smaller: what these send is read and written several times, while others wait.
 """
 
-import asyncio
-import random
-import re
 import time
 from functools import cache
-from http import HTTPMethod, HTTPStatus
+from http import HTTPStatus
 
 import structlog
-from fastapi import Request
+from fastapi import Request, Response
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
+from app.errors import BadInput, Misdirected, Place, Problem, UnsupportedMedia
 from app.observability.metrics import Measurements
-from app.processes.garbage_collection import give_back_soon
+from app.observability.spans import stop_tracing, trace_by
+from app.observability.tracing import Tracing
 from app.settings import Settings
-from app.web.nesting import nests_deeper
+from app.web.problems import answer
+from app.web.scope import BEGAN, method_of, name_request, route_of
 
 log = structlog.get_logger()
 
-_IMPORTS = ("/movies:import", "/responses:import")
-_COMPUTATIONS = "/v1/compute/"
-_LARGE = 2**18
-_SLOWEST = 16 * 2**10  # bytes a second
-_CLOSE = {"Connection": "close"}
-BEGAN = "began"  # in a request's scope: when it came, by `time.perf_counter`
 _SCORES = {
     "list_scores": "scores",
     "list_recommendations": "recommendations",
     "score_pairs": "pairs",
     "preview_scores": "preview",
 }
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-
-def request_id(request: Request) -> str:
-    """Return the id of a request, as given by the caller or by `RequestIds`."""
-    return str(request.scope.get("request_id", "-"))
-
-
-def name_request(given: str) -> str:
-    """Return a request's id: the one that came with it, where that is one, or a new one."""
-    return given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
 
 
 class RequestIds:
@@ -72,80 +54,6 @@ class RequestIds:
             await send(message)
 
         await self._app(scope, receive, send_named)
-
-
-class BodyLimits:
-    """Refuses bodies that are larger, slower or nested deeper than the settings allow.
-
-    Sizes count by the declared length and by the bytes received. Time counts while nothing comes, not while
-    the service is busy with what came.
-    """
-
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app, self._settings = app, settings
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        declared = headers.get("content-length", "")
-        if not declared and "transfer-encoding" not in headers:
-            await self._app(scope, receive, send)  # no body
-            return
-        is_import = scope["method"] == "POST" and scope["path"].endswith(_IMPORTS)
-        limit = self._settings.max_import_bytes if is_import else self._limit(scope)
-        is_json = not is_import and "json" in headers.get("content-type", "").lower()
-        parts: list[bytes] = []
-        received, waited, whole = 0, 0.0, False
-
-        async def receive_limited() -> Message:
-            nonlocal received, waited, whole
-            if whole:
-                return await receive()
-            if declared.isdecimal() and int(declared[:20]) > limit:
-                raise _too_large(limit)
-            began = time.perf_counter()
-            message = await self._wait_for(receive, received / _SLOWEST - waited)
-            waited += time.perf_counter() - began
-            part = message.get("body", b"")
-            received += len(part)
-            whole = not message.get("more_body", False)
-            if received > limit:
-                raise _too_large(limit)
-            if is_json:
-                parts.append(part)
-                if whole and nests_deeper(b"".join(parts), self._settings.max_json_depth):
-                    raise HTTPException(HTTPStatus.BAD_REQUEST) from RecursionError()
-            return message
-
-        try:
-            await self._app(scope, receive_limited, send)
-        finally:
-            if received > _LARGE:
-                give_back_soon()  # reading it took many times its size
-
-    async def _wait_for(self, receive: Receive, earned: float) -> Message:
-        """Return the next part of a body; ``earned`` are the seconds that the parts before it allow for."""
-        seconds = self._settings.receive_seconds
-        try:
-            async with asyncio.timeout(seconds + earned):
-                return await receive()
-        except TimeoutError as error:
-            detail = f"the body did not come in {seconds:g} seconds, and a second for each 16 KiB of it"
-            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, detail, _CLOSE) from error
-
-    def _limit(self, scope: Scope) -> int:
-        settings = self._settings
-        if scope["path"].startswith(_COMPUTATIONS):
-            return min(settings.compute_body_bytes, settings.max_body_bytes)
-        return settings.max_body_bytes
-
-
-def _too_large(limit: int) -> HTTPException:
-    detail = f"the body is larger than the {limit:,} bytes accepted here"
-    return HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
 
 
 class Measured:
@@ -195,12 +103,144 @@ class Measured:
         return self._measurements.requests.labels(method, route, status), times
 
 
-def route_of(scope: Scope) -> str:
-    """Return the pattern of the route that matched; paths hold ids, and there is no end of them."""
-    return str(getattr(scope.get("route"), "path_format", "none"))
+# What pages of other origins may read of an answer, where they may read it at all.
+EXPOSED = ("ETag", "Idempotent-Replayed", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID")
+_CACHE, _ETAG = b"cache-control", b"etag"
 
 
-def method_of(scope: Scope) -> str:
-    """Return the method, if it is one that HTTP knows; there is no end of the others."""
-    method: str = scope["method"]
-    return method if method in HTTPMethod.__members__ else "other"
+def safe_headers(settings: Settings) -> tuple[tuple[bytes, bytes], ...]:
+    """Return what every answer tells browsers: see `AnswerHeads`."""
+    return (
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"cross-origin-resource-policy", b"cross-origin" if settings.cors_origins else b"same-origin"),
+    )
+
+
+class RequestHeads:
+    """Refuses requests for hosts that are none of this service's, and bodies that are packed."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app, self._hosts = app, settings.trusts()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http":
+            problem = self._problem(scope)
+            if problem is not None:
+                headers = {"Accept-Encoding": "identity"} if isinstance(problem, UnsupportedMedia) else None
+                await answer(Request(scope), problem, headers)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _problem(self, scope: Scope) -> Problem | None:
+        hosts = []
+        for name, value in scope["headers"]:
+            if name == b"host":
+                hosts.append(value)
+            elif name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
+                return UnsupportedMedia("a body is read as it comes: send it without Content-Encoding")
+        if len(hosts) != 1 and (hosts or scope["http_version"] != "1.0" or self._hosts is not None):
+            why = f"a request names one Host; here are {len(hosts)}"
+            return BadInput(why, [Place(why, parameter="host")])
+        if self._hosts is not None and _without_port(hosts[0]) not in self._hosts:
+            return Misdirected(
+                "this service does not answer under the name in Host; LIKELY_TRUSTED_HOSTS says under which"
+            )
+        return None
+
+
+def _without_port(host: bytes) -> str:
+    name, colon, port = host.decode("latin-1").lower().rpartition(":")
+    return name if colon and (port.isdecimal() or not port) else name + colon + port
+
+
+class AnswerHeads:
+    """Tells browsers to take every answer for what it says it is, and to keep to themselves what they asked.
+
+    Only an answer with an ETag or a rule of its own may be kept. Pages of other origins may include answers
+    where the settings let such pages use the API.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app, self._headers = app, safe_headers(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = {name for name, _ in message["headers"]}
+                added = [header for header in self._headers if header[0] not in given]
+                if _CACHE not in given and _ETAG not in given:
+                    added.append((_CACHE, b"no-store"))
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+_PROBES = frozenset({"/livez", "/readyz", "/metrics"})
+
+
+class Traced:
+    """Opens the span of a request, and lets what happens inside open its own."""
+
+    def __init__(self, app: ASGIApp, tracing: Tracing) -> None:
+        self._app, self._tracing = app, tracing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["path"] in _PROBES:
+            await self._app(scope, receive, send)
+            return
+        method = method_of(scope)
+        with self._tracing.open_request(method, Headers(scope=scope).get("traceparent", "")) as span:
+
+            async def send_traced(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    self._tracing.end_request(span, method, route_of(scope), message["status"])
+                await send(message)
+
+            token = trace_by(self._tracing.open)
+            try:
+                await self._app(scope, receive, send_traced)
+            finally:
+                stop_tracing(token)
+
+
+class Bugs:
+    """Answers what nobody foresaw, without a word about the inside; the log has it, under the request id.
+
+    Innermost: a handler of `Exception` would answer outside of all middleware, and a page of another origin
+    could not read that answer.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; what goes wrong is raised on, for the log."""
+        begun = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        except Exception:
+            if scope["type"] == "http" and not begun:
+                await _answer_bug(Request(scope))(scope, receive, send)
+            raise
+
+
+def _answer_bug(request: Request) -> Response:
+    log.error("request failed", method=method_of(request.scope), route=route_of(request.scope))
+    problem = Problem("something went wrong here; the log of the service has it under this request id")
+    problem.type = "internal-error"
+    return answer(request, problem)

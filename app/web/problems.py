@@ -15,7 +15,6 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import (
     BadInput,
@@ -29,7 +28,7 @@ from app.errors import (
     pointer,
 )
 from app.observability.logs import redact
-from app.web.middleware import method_of, request_id, route_of
+from app.web.scope import request_id
 
 log = structlog.get_logger()
 
@@ -265,37 +264,3 @@ def _sentence(place: Place) -> str:
 async def _answer_nobody(request: Request, _error: Exception) -> Response:
     """End a request whose caller hung up in the middle of the body; nothing of it was stored."""
     return answer(request, BadInput("the body ended before its end"))
-
-
-class Bugs:
-    """Answers what nobody foresaw, without a word about the inside; the log has it, under the request id.
-
-    Innermost: a handler of `Exception` would answer outside of all middleware, and a page of another origin
-    could not read that answer.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; what goes wrong is raised on, for the log."""
-        begun = False
-
-        async def send_noted(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_noted)
-        except Exception:
-            if scope["type"] == "http" and not begun:
-                await _answer_bug(Request(scope))(scope, receive, send)
-            raise
-
-
-def _answer_bug(request: Request) -> Response:
-    log.error("request failed", method=method_of(request.scope), route=route_of(request.scope))
-    problem = Problem("something went wrong here; the log of the service has it under this request id")
-    problem.type = "internal-error"
-    return answer(request, problem)

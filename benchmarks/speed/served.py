@@ -19,7 +19,7 @@ from torch import Tensor
 from app.catalogs.catalogs import find_catalog
 from app.database.database import Database
 from app.database.tables import Response, User
-from app.scoring.embeddings import find_serving, read_taste
+from app.scoring.fold_in import find_serving, read_taste
 from app.scoring.model_cache import TrainedModel, TrainedModels
 from models.recommender.model import Taste
 from tests.live import Service, free_port, stop

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from app.catalogs.imports.process import ImportLimits
-from app.catalogs.imports.worker import main
+from app.catalogs.imports.process import ImportLimits, main
 from benchmarks.torture.commits import Armed, arm
 
 _ARMED = "TORTURE_ARMED"

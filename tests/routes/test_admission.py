@@ -8,9 +8,9 @@ from fastapi.testclient import TestClient
 from app.database.database import Database
 from app.main import create_app
 from app.settings import Settings
-from app.web.admission import kind_of
 from app.web.auth.api_keys import Scope, create_key
 from app.web.auth.tokens import make_token
+from app.web.limits import kind_of
 from tests.routes.classroom import CLASS
 from tests.routes.refusals import check_problem
 

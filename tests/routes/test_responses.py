@@ -187,5 +187,5 @@ def test_a_response_put_the_short_way_is_answered_as_the_handler_answers_it(
         return {"status": answer.status_code, "type": answer.headers["content-type"], "said": said, **kept}
 
     short = put()
-    monkeypatch.setattr("app.scoring.response_routes._put_plainly", lambda *_: None)
+    monkeypatch.setattr("app.scoring.routes._put_plainly", lambda *_: None)
     assert put() == short

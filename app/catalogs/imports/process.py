@@ -1,5 +1,8 @@
 """One import: which file into which catalog, stored whole in one transaction. Does not know where it runs."""
 
+import os
+import sys
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
@@ -10,6 +13,9 @@ from app.catalogs.catalogs import find_catalog
 from app.catalogs.imports.import_formats import Format, Imported
 from app.database.database import Database
 from app.database.idempotency import Answer, Asked, answer_once
+from app.errors import Problem, Unavailable
+from app.processes.pool import ProcessPool, Program
+from app.processes.worker import Frame, Kind, answer_tasks, only_frames, refused
 from app.settings import Settings
 
 ANSWER = TypeAdapter(Answer)
@@ -77,3 +83,54 @@ def run_import(database: Database, limits: ImportLimits, task: ImportTask) -> An
         if task.dry_run:
             connection.rollback()
     return answer
+
+
+ImportPool = ProcessPool[ImportTask]
+
+_WAITING = 20  # as many as may wait for the write lock in a web process
+
+
+def make_import_pool(processes: int, seconds: float, limits: ImportLimits) -> ImportPool:
+    """Return a pool of so many processes; an import has so many seconds.
+
+    It waits as long for a process as it would for the write lock, which whoever has the process may hold.
+    """
+    program = Program(
+        module="app.catalogs.imports.process",
+        argument=limits.model_dump_json(),
+        name="import",
+        task="an import",
+        lost=_may_be_stored,
+        off="",  # without a process the web process imports by itself
+    )
+    return ProcessPool(program, processes, _WAITING, seconds, limits.busy_seconds, moment=0.0)
+
+
+def _may_be_stored(cause: str) -> Unavailable:
+    """Return what is said of an import whose end nobody saw: it may have committed just before."""
+    return Unavailable(
+        f"{cause}; whether it was stored is unknown: send it again under the same Idempotency-Key, "
+        "and in parts if this comes again"
+    )
+
+
+def main(limits: ImportLimits) -> None:
+    """Import until the input ends."""
+    sink = only_frames()
+    os.nice(5)  # where cores are short, other requests come first
+    from app.catalogs.imports import store  # noqa: F401 - with polars, before the first caller waits
+
+    database = Database.migrated(limits.database_url, limits.busy_seconds)
+
+    def answer(body: bytes, _progress: Callable[[bytes], None]) -> Frame:
+        try:
+            done = run_import(database, limits, ImportTask.model_validate_json(body))
+        except Problem as problem:
+            return refused(problem)
+        return Frame(Kind.ANSWER, ANSWER.dump_json(done))
+
+    answer_tasks(sink, answer)
+
+
+if __name__ == "__main__":
+    main(ImportLimits.model_validate_json(sys.argv[1]))

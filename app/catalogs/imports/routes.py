@@ -12,8 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from app.catalogs.imports.import_formats import CONTENT_TYPES, Format, Imported
-from app.catalogs.imports.pool import ImportPool
-from app.catalogs.imports.process import ANSWER, ImportLimits, ImportTask, run_import
+from app.catalogs.imports.process import ANSWER, ImportLimits, ImportPool, ImportTask, run_import
 from app.catalogs.path_parameters import CatalogId
 from app.database.idempotency import Asked
 from app.errors import StorageFull, Unavailable, UnsupportedMedia

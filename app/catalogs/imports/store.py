@@ -14,10 +14,16 @@ import polars as pl
 from sqlalchemy import Connection, select, update
 
 from app.catalogs.catalogs import CatalogRow, find_catalog, mark_behind
-from app.catalogs.imports.bulk_insert import movie_storing, response_rows
+from app.catalogs.imports.bulk_insert import (
+    IDS_AT_ONCE,
+    UserKeys,
+    movie_keys,
+    movie_storing,
+    present_movies,
+    response_rows,
+)
 from app.catalogs.imports.formats import read_movies, read_responses
 from app.catalogs.imports.import_formats import Format, Imported
-from app.catalogs.imports.import_keys import IDS_AT_ONCE, UserKeys, movie_keys, present_movies
 from app.catalogs.imports.validation import MOST_BAD_ROWS, Batch, shown
 from app.catalogs.movies import move_answerers, move_movies
 from app.database.database import now

@@ -85,7 +85,7 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         what="the movies in memory are not checked against the catalog's version",
-        file="app/scoring/matrices.py",
+        file="app/scoring/model_cache.py",
         right="if kept is None or kept[0] != version:",
         wrong="if kept is None:",
         tests=(f"{_DELETIONS}::test_a_new_vector_is_in_the_next_scores",),
@@ -173,7 +173,7 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         what="deletions: the movies in memory are not checked against the catalog's version",
-        file="app/scoring/matrices.py",
+        file="app/scoring/model_cache.py",
         right="if kept is None or kept[0] != version:",
         wrong="if kept is None:",
         tests=(f"{_PROMISES}[deletions]",),

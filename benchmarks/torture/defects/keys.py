@@ -10,7 +10,7 @@ _LOGGED = (f"{_HTTP}::test_no_key_is_in_a_log_an_answer_or_a_metric_wherever_it_
 DEFECTS: tuple[Defect, ...] = (
     Defect(
         "deleting a catalog needs no more than writing",
-        "app/catalogs/catalog_routes.py",
+        "app/catalogs/routes.py",
         '@router.delete("/{catalog}", dependencies=[ADMIN]',
         '@router.delete("/{catalog}", dependencies=[WRITE]',
         _ASKED,
@@ -24,7 +24,7 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         "a router's routes ask for no key",
-        "app/plots/catalog_routes.py",
+        "app/plots/routes.py",
         ", route_class=KeyedRoute",
         "",
         (f"{_HTTP}::test_every_route_needs_a_scope_but_for_the_few_that_are_open",),

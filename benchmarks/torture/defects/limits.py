@@ -12,21 +12,21 @@ _HARNESSES = "tests/test_harnesses_of_limits.py::"
 DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a request for any host is answered",
-        "app/web/heads.py",
+        "app/web/middleware.py",
         "_without_port(hosts[0]) not in self._hosts:",
         "not self._hosts:",
         (f"{_HEADS}::test_on_a_loopback_address_other_names_lead_nowhere",),
     ),
     Defect(
         "of two hosts the first one counts",
-        "app/web/heads.py",
+        "app/web/middleware.py",
         "if len(hosts) != 1 and",
         "if not hosts and",
         (f"{_HEADS}::test_two_hosts_are_none",),
     ),
     Defect(
         "a packed body is taken for what is in it",
-        "app/web/heads.py",
+        "app/web/middleware.py",
         'not in {b"", b"identity"}',
         'in {b"never"}',
         (f"{_HEADS}::test_a_packed_body_is_refused_unread",),
@@ -40,7 +40,7 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         "a body may take any time",
-        "app/web/middleware.py",
+        "app/web/limits.py",
         "asyncio.timeout(seconds + earned)",
         "asyncio.timeout(None)",
         (f"{_CONNECTIONS}::test_a_body_that_does_not_come_is_told_so",),
@@ -61,7 +61,7 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         "any number of requests is begun",
-        "app/web/entrance.py",
+        "app/web/server.py",
         "if under_way - self.streams.busy < self.settings.requests_at_once:",
         "if under_way:",
         (f"{_OVERLOAD}::test_one_more_is_refused_and_what_was_begun_is_answered",),
@@ -75,7 +75,7 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         "every refused request has the same name",
-        "app/web/entrance.py",
+        "app/web/server.py",
         'self._usual.replace(_NAME.encode(), b"%016x" % random.getrandbits(64))',
         "self._usual",
         (f"{_OVERLOAD}::test_every_refusal_has_a_name_of_its_own_and_is_counted",),
@@ -92,13 +92,13 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "the place of a stream is never left",
         "app/training/routes.py",
-        "    finally:\n        app.streams.leave()",
+        "    finally:\n        streams.leave()",
         "    finally:\n        pass",
         (f"{_CONNECTIONS}::test_streams_are_counted_while_they_run",),
     ),
     Defect(
         "a refusal does not say when to come back",
-        "app/web/admission.py",
+        "app/web/limits.py",
         "answer(Request(scope), problem, headers)",
         "answer(Request(scope), problem)",
         (_ADMISSION,),
@@ -112,28 +112,28 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         "keys share the limit of their address",
-        "app/web/admission.py",
+        "app/web/limits.py",
         "if key is not None and key is not ANYBODY:",
         "if key is ANYBODY:",
         (f"{_ADMISSION}::test_keys_are_counted_apart",),
     ),
     Defect(
         "brackets in strings nest",
-        "app/web/nesting.py",
+        "app/web/limits.py",
         """b"".join(marks.split(b'"')[::2])""",
         """marks.replace(b'"', b"")""",
         ("tests/test_nesting.py",),
     ),
     Defect(
         "a bug's path is in the log",
-        "app/web/problems.py",
+        "app/web/middleware.py",
         "route=route_of(request.scope)",
         "route=str(request.url)",
         (f"{_LOGS}::test_a_bug_is_logged_with_its_place_and_request_and_without_its_words",),
     ),
     Defect(
         "an exception's message is in the log",
-        "app/observability/traces.py",
+        "app/observability/logs.py",
         "said = error.strerror if isinstance(error, OSError) else None",
         "said = str(error)",
         (f"{_LOGS}::test_a_bug_is_logged_with_its_place_and_request_and_without_its_words",),
@@ -148,7 +148,7 @@ DEFECTS: tuple[Defect, ...] = (
     # Each of these is for a harness, to be found by the part of it that is among the tests, or by more of it.
     Defect(
         what="overload: a refusal at the door does not say when to come back",
-        file="app/web/entrance.py",
+        file="app/web/server.py",
         right='{"retry-after": "1", **headers}',
         wrong="headers",
         tests=(f"{_HARNESSES}test_overload_is_refused_with_a_time_to_come_back_and_the_rest_is_served",),
@@ -156,13 +156,13 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         what="disconnects: the place of a stream is never left",
         file="app/training/routes.py",
-        right="    finally:\n        app.streams.leave()",
+        right="    finally:\n        streams.leave()",
         wrong="    finally:\n        pass",
         tests=(f"{_HARNESSES}test_clients_that_hang_up_leave_nothing_behind",),
     ),
     Defect(
         what="hostile: the name in Host is read as ASCII",
-        file="app/web/heads.py",
+        file="app/web/middleware.py",
         right='host.decode("latin-1").lower()',
         wrong='host.decode("ascii").lower()',
         tests=(f"{_HARNESSES}test_hostile_requests_are_never_a_fault_of_the_service",),

@@ -60,7 +60,7 @@ DEFECTS = (
     ),
     Defect(
         what="others may read a new database",
-        file="app/database/database_files.py",
+        file="app/database/sqlite.py",
         right="PRIVATE = 0o600",
         wrong="PRIVATE = 0o644",
         tests=(f"{_BACKUPS}test_a_new_database_and_its_files_are_for_their_owner_only",),
@@ -102,7 +102,7 @@ DEFECTS = (
     ),
     Defect(
         what="an affected SQLite counts as repaired",
-        file="app/database/sqlite_versions.py",
+        file="app/database/sqlite.py",
         right="_FIXED = (3, 51, 3)",
         wrong="_FIXED = (3, 51, 2)",
         tests=(f"{_VERSIONS}test_an_affected_version_may_not",),

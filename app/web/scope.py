@@ -1,0 +1,32 @@
+"""What middleware and handlers know a request by: its id, its method, its route, when it came."""
+
+import random
+import re
+from http import HTTPMethod
+
+from fastapi import Request
+from starlette.types import Scope
+
+BEGAN = "began"  # in a request's scope: when it came, by `time.perf_counter`
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def request_id(request: Request) -> str:
+    """Return the id of a request, as given by the caller or by `RequestIds`."""
+    return str(request.scope.get("request_id", "-"))
+
+
+def name_request(given: str) -> str:
+    """Return a request's id: the one that came with it, where that is one, or a new one."""
+    return given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
+
+
+def route_of(scope: Scope) -> str:
+    """Return the pattern of the route that matched; paths hold ids, and there is no end of them."""
+    return str(getattr(scope.get("route"), "path_format", "none"))
+
+
+def method_of(scope: Scope) -> str:
+    """Return the method, if it is one that HTTP knows; there is no end of the others."""
+    method: str = scope["method"]
+    return method if method in HTTPMethod.__members__ else "other"
