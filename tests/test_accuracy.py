@@ -11,7 +11,7 @@ from benchmarks.accuracy.bootstrap import Users
 from benchmarks.accuracy.claims import claims
 from benchmarks.accuracy.contestants import LIKELY
 from benchmarks.accuracy.platt import Scaling
-from benchmarks.accuracy.results import ColdStart, Figure, Relearning, Results, Row, Split
+from benchmarks.accuracy.results import ColdStart, Figure, FoldIn, Results, Row, Split
 from benchmarks.accuracy.splits import FOLDS, KNOWN, cold_start, for_scaling, split
 from benchmarks.accuracy.task import Floats, Rows, Task
 from benchmarks.documents import replaced
@@ -137,7 +137,7 @@ def _results(lead: float, error: float) -> Results:
     cold = {each.name: dict.fromkeys(KNOWN, each.auc) for each in rows}
     one = Split(100, 50, 10, rows, bins, 0.01)
     return Results(
-        {"processor": "one"}, {}, {"random": one, "time": one}, ColdStart(5, 50, cold), Relearning(3, 1, 2)
+        {"processor": "one"}, {}, {"random": one, "time": one}, ColdStart(5, 50, cold), FoldIn(3, 1, 2)
     )
 
 

@@ -103,11 +103,11 @@ def here(database: Database) -> "Learned":
 
 
 def same(one: "Learned", other: "Learned") -> bool:
-    assert one.tastes.factors is not None
-    assert other.tastes.factors is not None
+    assert one.posteriors.factors is not None
+    assert other.posteriors.factors is not None
     return (
         torch.equal(one.embeddings, other.embeddings)
-        and torch.equal(one.tastes.factors, other.tastes.factors)
+        and torch.equal(one.posteriors.factors, other.posteriors.factors)
         and torch.equal(one.items, other.items)
         and all(torch.equal(one.shared[name], other.shared[name]) for name in one.shared)
     )
@@ -239,7 +239,7 @@ def test_who_answers_or_goes_between_the_outline_and_the_reading_is_told_apart(f
 
     place = tasks.Place(films.address, 30.0)
     learned, seen = tasks.fit(TRAINER, outline, place, 1, unheard, lambda: None)
-    assert len(learned.tastes) == len(seen.users) == len(outline.users) - 1
+    assert len(learned.posteriors) == len(seen.users) == len(outline.users) - 1
 
 
 def test_a_catalog_without_responses_has_no_outline(films: Database) -> None:

@@ -70,11 +70,11 @@ def movies_version(database: Database) -> int:
         return find_catalog(connection, "films").movies_version
 
 
-def is_behind(database: Database) -> bool:
+def is_stale(database: Database) -> bool:
     """Whether workers are told that there is something to relearn."""
     with database.reading() as connection:
-        behind = connection.scalar(select(Catalog.embeddings_behind).where(Catalog.catalog == "films"))
-    return bool(behind)
+        stale = connection.scalar(select(Catalog.embeddings_behind).where(Catalog.catalog == "films"))
+    return bool(stale)
 
 
 def everything(database: Database) -> object:
@@ -218,7 +218,7 @@ def test_an_import_moves_the_version_of_those_who_answered(
     assert after["idle"] == before["idle"]
     assert after["old"] > before["old"]
     assert after["new"] > 0
-    assert is_behind(database)
+    assert is_stale(database)
 
 
 def test_a_changed_vector_moves_those_who_answered_that_movie(
@@ -232,16 +232,16 @@ def test_a_changed_vector_moves_those_who_answered_that_movie(
     assert after["old"] > before["old"]
     assert after["other"] == before["other"]
     assert movies_version(database) == movies_before + 1
-    assert is_behind(database)
+    assert is_stale(database)
 
 
 @pytest.mark.usefixtures("films")
 def test_an_import_of_no_rows_moves_nothing(database: Database, tmp_path: Path) -> None:
-    before = versions(database), movies_version(database), is_behind(database)
+    before = versions(database), movies_version(database), is_stale(database)
     nothing = Imported(rows=0, created=0, replaced=0)
     assert store(database, import_responses, write_text(tmp_path, "user,movie,response\n")) == nothing
     assert store(database, import_movies, write_text(tmp_path, ""), Format.NDJSON) == nothing
-    assert (versions(database), movies_version(database), is_behind(database)) == before
+    assert (versions(database), movies_version(database), is_stale(database)) == before
 
 
 @pytest.mark.usefixtures("films")

@@ -22,7 +22,7 @@ from app.training.worker import Worker
 from models.recommender import shortlist
 from models.recommender.class_model.dot_product import DotProduct
 from models.recommender.class_model.objective import Objective
-from models.recommender.model import Taste
+from models.recommender.model import UserPosterior
 from tests.routes.classroom import train
 from tests.routes.test_recommending import FILMS, MOVIES, load
 
@@ -215,7 +215,7 @@ def test_an_index_that_cannot_be_made_leaves_the_matrix(monkeypatch: pytest.Monk
                 thread.join(30)
     assert index is not None
     assert not index.ready.is_set()
-    assert index.best(Taste(torch.ones(1)), 1, torch.empty(0, dtype=torch.int64), 0.0) is None
+    assert index.best(UserPosterior(torch.ones(1)), 1, torch.empty(0, dtype=torch.int64), 0.0) is None
     assert [line["event"] for line in logged] == ["no index could be made"]
 
 

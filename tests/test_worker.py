@@ -195,15 +195,15 @@ def test_a_change_of_everybody_while_a_training_publishes_is_reflected(
                 for user, movie in (("0", "m0"), ("1", "m1"), ("2", "m2")):
                     put_response(connection, TrainedModels(), "class", user, movie, 0.0, None)
 
-    relearning = worker_that_sees_changes_late(monkeypatch) if rounds == 1 else None
+    fold_in = worker_that_sees_changes_late(monkeypatch) if rounds == 1 else None
     assert worker.run_next(watch=flip_everybody)
     assert read(database, training).status == "succeeded"
     with database.reading() as connection:
         for user, movie in (("0", "m0"), ("1", "m1"), ("2", "m2")):
             [score] = score_movies(connection, TrainedModels(), "class", user, [movie]).scores
             assert score.score < 0.6, "they liked it before, with 0.70 and more"
-    if relearning:
-        assert worker.relearn_some(), "somebody was left to be relearned"
+    if fold_in:
+        assert worker.fold_in_some(), "somebody was left to be relearned"
 
 
 def worker_that_sees_changes_late(monkeypatch: pytest.MonkeyPatch) -> bool:
@@ -227,8 +227,8 @@ def test_a_relearning_that_cannot_end_well_does_not_end_the_worker(
 
     with monkeypatch.context() as patch:
         patch.setattr(GradientDescent, "relearn", broken)
-        assert worker.relearn_some()
-        assert not worker.relearn_some(), "it does not come back to the same again and again"
+        assert worker.fold_in_some()
+        assert not worker.fold_in_some(), "it does not come back to the same again and again"
     second = enqueue(database, epochs=10)
     assert worker.run_next()
     assert read(database, second).status == "succeeded"
@@ -250,5 +250,5 @@ def test_a_catalog_that_cannot_be_relearned_at_present_keeps_no_other_from_its_t
     monkeypatch.setattr(Worker, "_relearn_in", unavailable)
     for _ in range(4):
         with pytest.raises(Unavailable):
-            worker.relearn_some()
+            worker.fold_in_some()
     assert asked == ["class", "second", "class", "second"]

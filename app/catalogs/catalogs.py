@@ -120,7 +120,7 @@ def delete_catalog(connection: Connection, catalog: str) -> None:
     connection.execute(delete(Catalog).where(Catalog.id == find_catalog(connection, catalog).id))
 
 
-def mark_behind(connection: Connection, catalog_id: int) -> None:
+def mark_stale(connection: Connection, catalog_id: int) -> None:
     """Say that embeddings of this catalog wait to be relearned; workers look for them when idle."""
     connection.execute(update(Catalog).where(Catalog.id == catalog_id).values(embeddings_behind=True))
     announce(connection)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from app.catalogs.catalogs import CatalogRow, find_catalog, mark_behind
+from app.catalogs.catalogs import CatalogRow, find_catalog, mark_stale
 from app.catalogs.ids import in_path
 from app.database import vectors
 from app.database.prepared_statements import Prepared
@@ -175,4 +175,4 @@ def move_answerers(connection: Connection, catalog_id: int, movie_ids: Sequence[
     """Move the version of all users who answered one of these movies."""
     answered = select(Response.user_id).where(Response.movie_id.in_(movie_ids))
     connection.execute(update(User).where(User.id.in_(answered)).values(version=User.version + 1))
-    mark_behind(connection, catalog_id)
+    mark_stale(connection, catalog_id)

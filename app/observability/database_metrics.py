@@ -25,7 +25,7 @@ def read_readings(database: Database, lease_seconds: float) -> list[Metric]:
     up = GaugeMetricFamily("likely_database_up", "Whether the database answered just now")
     try:
         with database.reading() as connection:
-            found = [*_queue(connection), *_running(connection, lease_seconds), _behind(connection)]
+            found = [*_queue(connection), *_running(connection, lease_seconds), _stale_catalogs(connection)]
     except Unavailable:
         up.add_metric([], 0)
         return [up]
@@ -68,10 +68,10 @@ def _running(connection: Connection, lease_seconds: float) -> Iterator[Metric]:
     yield _one("likely_worker_heartbeat_age_seconds", heartbeat, max(0.0, silent))
 
 
-def _behind(connection: Connection) -> Metric:
-    behind = connection.scalar(select(func.count()).where(Catalog.embeddings_behind))
+def _stale_catalogs(connection: Connection) -> Metric:
+    stale = connection.scalar(select(func.count()).where(Catalog.embeddings_behind))
     return _one(
-        "likely_catalogs_behind", "Catalogs in which embeddings wait to be stored after bulk changes", behind
+        "likely_catalogs_behind", "Catalogs in which embeddings wait to be stored after bulk changes", stale
     )
 
 

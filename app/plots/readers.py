@@ -62,7 +62,7 @@ def read_score_matrix(
     return ScoreMatrix(
         title=f"Like-scores in {catalog}",
         subtitle=shown.said(),
-        users=[known.user for known in shown.tastes],
+        users=[known.user for known in shown.posteriors],
         movies=shown.movie_names,
         scores=_scores(shown),
         responses=_responses(connection, shown),
@@ -83,8 +83,8 @@ def _entities(shown: Selection) -> list[Entity]:
     model, movies = shown.trained.model, shown.trained.movies
     users = [
         Entity(kind="user", name=known.user, values=weights)
-        for known in shown.tastes
-        for weights in [model.show(known.taste).weights[shown.columns].tolist()]
+        for known in shown.posteriors
+        for weights in [model.show(known.posterior).weights[shown.columns].tolist()]
     ]
     chosen = movies.vectors[shown.rows][:, shown.columns].numpy()
     return users + [
@@ -94,11 +94,11 @@ def _entities(shown: Selection) -> list[Entity]:
 
 
 def _scores(shown: Selection) -> list[list[float]]:
-    users, movies = len(shown.tastes), len(shown.rows)
+    users, movies = len(shown.posteriors), len(shown.rows)
     if not users or not movies:
-        return [[] for _ in shown.tastes]
+        return [[] for _ in shown.posteriors]
     predicted = shown.trained.model.predict_pairs(
-        [known.taste for known in shown.tastes],
+        [known.posterior for known in shown.posteriors],
         torch.arange(users).repeat_interleave(movies),
         torch.tensor(shown.rows).repeat(users),
     )
@@ -107,7 +107,7 @@ def _scores(shown: Selection) -> list[list[float]]:
 
 
 def _responses(connection: Connection, shown: Selection) -> list[list[float | None]]:
-    keys = [known.user_id for known in shown.tastes]
+    keys = [known.user_id for known in shown.posteriors]
     names = [shown.trained.movies.movies[row] for row in shown.rows]
     found = connection.execute(
         select(Response.user_id, Movie.movie, Response.response)

@@ -14,7 +14,7 @@ from app.catalogs.movies import unknown_movie
 from app.database.tables import Response, User
 from app.errors import BadInput, Conflict, NotFound, Place
 from app.plots.figures import told_apart
-from app.scoring.fold_in import CurrentTaste, find_serving, read_tastes, unknown_user
+from app.scoring.fold_in import CurrentPosterior, find_serving, read_posteriors, unknown_user
 from app.scoring.model_cache import TrainedModel, TrainedModels
 from app.training.trainings import read_training
 
@@ -42,7 +42,7 @@ class Selection:
 
     catalog: CatalogRow
     trained: TrainedModel
-    tastes: list[CurrentTaste]
+    posteriors: list[CurrentPosterior]
     rows: list[int]
     columns: list[int]
     all_users: int
@@ -63,7 +63,7 @@ class Selection:
     def said(self, *, dimensions: bool = False) -> str:
         """Return how much of the catalog is shown."""
         counts = [
-            f"{len(self.tastes)} of {self.all_users:,} users",
+            f"{len(self.posteriors)} of {self.all_users:,} users",
             f"{len(self.rows)} of {len(self.trained.movies.movies):,} movies",
         ]
         if dimensions:
@@ -81,13 +81,13 @@ def select_shown(
     """
     trained = _find_trained(connection, models, catalog, chosen.training)
     users = chosen.users or _first_users(connection, catalog)
-    tastes = {
+    posteriors = {
         user: known
-        for user, known in read_tastes(connection, catalog, trained, users).items()
+        for user, known in read_posteriors(connection, catalog, trained, users).items()
         if known.responses > 0
     }
     for user in chosen.users:
-        if user not in tastes:
+        if user not in posteriors:
             raise _at("user", unknown_user(catalog.catalog, user))
     for movie in chosen.movies:
         if movie not in trained.movies.rows:
@@ -96,7 +96,7 @@ def select_shown(
     return Selection(
         catalog=catalog,
         trained=trained,
-        tastes=[tastes[user] for user in dict.fromkeys(users) if user in tastes],
+        posteriors=[posteriors[user] for user in dict.fromkeys(users) if user in posteriors],
         rows=[trained.movies.rows[movie] for movie in dict.fromkeys(movies)],
         columns=_columns(catalog, chosen.dimensions),
         all_users=_count_users(connection, catalog),

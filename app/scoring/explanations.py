@@ -16,7 +16,7 @@ from app.scoring.fold_in import NO_ANSWERS, Answers
 from app.scoring.model_cache import TrainedModel
 from models.recommender import scoring
 from models.recommender.influence import most_influential
-from models.recommender.model import Taste
+from models.recommender.model import UserPosterior
 
 Include = Literal["interval", "explanation", "influences"]
 
@@ -82,7 +82,7 @@ class Details:
 class Person:
     """Whoever is scored: their taste and, where influences are asked for, the answers it was learned from."""
 
-    taste: Taste
+    posterior: UserPosterior
     answers: Answers = NO_ANSWERS
     others_squared_norm: float = 0.0
 
@@ -114,25 +114,27 @@ def details(
 ) -> list[Details]:
     """Return what is to be included with the scores of the movies at ``rows`` [n]; see `check_include`."""
     count = len(rows)
-    intervals = _intervals(trained, person.taste, rows) if "interval" in include else [None] * count
+    intervals = _intervals(trained, person.posterior, rows) if "interval" in include else [None] * count
     sums = (
-        _explanations(trained, dimensions, person.taste, rows) if "explanation" in include else [None] * count
+        _explanations(trained, dimensions, person.posterior, rows)
+        if "explanation" in include
+        else [None] * count
     )
     moved = _influences(trained, person, rows) if "influences" in include else [None] * count
     return [Details(*each) for each in zip(intervals, sums, moved, strict=True)]
 
 
-def _intervals(trained: TrainedModel, taste: Taste, rows: Tensor) -> list[Interval]:
+def _intervals(trained: TrainedModel, posterior: UserPosterior, rows: Tensor) -> list[Interval]:
     lower, upper = (
-        scoring.scores(bound).tolist() for bound in trained.model.predict(taste, rows).interval(LEVEL)
+        scoring.scores(bound).tolist() for bound in trained.model.predict(posterior, rows).interval(LEVEL)
     )
     return [Interval(LEVEL, *bounds) for bounds in zip(lower, upper, strict=True)]
 
 
 def _explanations(
-    trained: TrainedModel, dimensions: Sequence[str], taste: Taste, rows: Tensor
+    trained: TrainedModel, dimensions: Sequence[str], posterior: UserPosterior, rows: Tensor
 ) -> list[Explanation]:
-    found = trained.model.explain(taste, rows)
+    found = trained.model.explain(posterior, rows)
     damping = found.damping
     weights = found.weights.tolist()
     contributions = damping[:, None] * found.weights * found.values + 0.0  # no -0.0
@@ -163,9 +165,15 @@ def _influences(trained: TrainedModel, person: Person, rows: Tensor) -> list[lis
     if len(given.rows) == 0:
         return [[] for _ in rows]
     found = most_influential(
-        trained.model, person.taste, given.rows, given.answers, rows, person.others_squared_norm, _INFLUENCES
+        trained.model,
+        person.posterior,
+        given.rows,
+        given.answers,
+        rows,
+        person.others_squared_norm,
+        _INFLUENCES,
     )
-    scores = scoring.scores(trained.model.predict(person.taste, rows).logits).tolist()
+    scores = scoring.scores(trained.model.predict(person.posterior, rows).logits).tolist()
     answers, answered = given.answers.tolist(), given.rows.tolist()
     movies = trained.movies
 

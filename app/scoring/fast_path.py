@@ -25,11 +25,11 @@ from torch import Tensor
 from app.database.database import Database
 from app.database.prepared_statements import Prepared, PreparedReads
 from app.database.tables import Catalog, Response, Serving, User, UserEmbedding
-from app.scoring.fold_in import to_taste
+from app.scoring.fold_in import to_posterior
 from app.scoring.model_cache import TrainedModel, TrainedModels
 from app.scoring.scores import Score, UserScores
 from models.recommender import scoring
-from models.recommender.model import Taste
+from models.recommender.model import UserPosterior
 
 _REMEMBERED_BYTES = 16 * 2**20
 _MOST_NAMED = 100
@@ -98,7 +98,7 @@ class _Person:
     """
 
     stamp: tuple[object, ...]
-    taste: Taste
+    posterior: UserPosterior
     keys: str
     rows: Tensor | None = None
 
@@ -110,7 +110,7 @@ class _Person:
     @property
     def size(self) -> int:
         """About how many bytes it takes, with what a model makes of the taste in float64."""
-        numbers = self.taste.embedding.numel() ** 2 if self.taste.factor is not None else 0
+        numbers = self.posterior.embedding.numel() ** 2 if self.posterior.factor is not None else 0
         return 2000 + len(self.keys) + 8 * self.answered + 12 * numbers
 
     def rows_of(self, movies: Mapping[int, int]) -> Tensor | None:
@@ -145,7 +145,7 @@ class ReadyScores:
         if -1 in rows:
             return None
         # By NumPy, which takes a list in a tenth of torch's time.
-        logits = trained.model.predict(person.taste, torch.from_numpy(np.array(rows))).logits
+        logits = trained.model.predict(person.posterior, torch.from_numpy(np.array(rows))).logits
         return _in_words(trained, user, person, rows, logits)
 
     def recommend(self, catalog: str, user: str, limit: int) -> UserScores | None:
@@ -154,13 +154,13 @@ class ReadyScores:
         if found is None:
             return None
         trained, person = found
-        numbers = len(trained.movies.movies) * len(person.taste.embedding)
+        numbers = len(trained.movies.movies) * len(person.posterior.embedding)
         if numbers > _MOST_NUMBERS or trained.index is not None:
             return None
         answered = person.rows_of(trained.movies.rows_by_key)
         if answered is None:
             return None
-        best = trained.model.best(person.taste, limit, answered, -inf)
+        best = trained.model.best(person.posterior, limit, answered, -inf)
         return _in_words(trained, user, person, best.rows.tolist(), best.logits)
 
     def _find(self, catalog: str, user: str) -> tuple[TrainedModel, _Person] | None:
@@ -187,7 +187,7 @@ class ReadyScores:
             return None
         if row[1].count(",") >= _MOST_ANSWERED or not isinstance(embedding, bytes):
             return None
-        return _Person(stamp, to_taste(embedding, factor if isinstance(factor, bytes) else None), row[1])
+        return _Person(stamp, to_posterior(embedding, factor if isinstance(factor, bytes) else None), row[1])
 
     def _remember(self, key: tuple[int, int], person: _Person) -> None:
         """Keep the newest, as many as fit."""

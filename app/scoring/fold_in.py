@@ -23,7 +23,7 @@ from app.database.prepared_statements import Prepared
 from app.database.tables import Response, User, UserEmbedding
 from app.errors import Conflict, NotFound
 from app.scoring.model_cache import TrainedModel, TrainedModels
-from models.recommender.model import Taste, Tastes, packed, unpacked
+from models.recommender.model import UserPosterior, UserPosteriors, packed, unpacked
 
 _ROWS_AT_ONCE = 1000
 
@@ -71,37 +71,45 @@ NO_ANSWERS = Answers(torch.empty(0, dtype=torch.int64), torch.empty(0))
 
 
 @dataclass(frozen=True)
-class Relearned:
+class FoldedIn:
     """A user's taste as of a version of the user; None without responses."""
 
     user: int
     version: int
-    taste: Taste | None
+    posterior: UserPosterior | None
 
 
-def relearn(connection: Connection, trained: TrainedModel, user: int) -> Relearned:
+def fold_in(connection: Connection, trained: TrainedModel, user: int) -> FoldedIn:
     """Learn the taste of the user with this key from all their responses; stores nothing."""
     version, embedding, factor = _KNOWN.run(connection, {"training": trained.id, "user": user})[0]
-    start = None if embedding is None else to_taste(embedding, factor)
+    start = None if embedding is None else to_posterior(embedding, factor)
     others = others_squared_norm(connection, trained, user)
-    return Relearned(user, version, _learn(connection, trained, user, start, others))
+    return FoldedIn(user, version, _learn(connection, trained, user, start, others))
 
 
-def relearn_beside(
-    connection: Connection, trained: TrainedModel, user: int, start: Taste | None, others_squared_norm: float
-) -> Relearned:
+def fold_in_alongside(
+    connection: Connection,
+    trained: TrainedModel,
+    user: int,
+    start: UserPosterior | None,
+    others_squared_norm: float,
+) -> FoldedIn:
     """Learn one user's taste beside others whose squared norms sum up to the given number."""
     version = _VERSION.run(connection, {"user": user})[0][0]
-    return Relearned(user, version, _learn(connection, trained, user, start, others_squared_norm))
+    return FoldedIn(user, version, _learn(connection, trained, user, start, others_squared_norm))
 
 
 def _learn(
-    connection: Connection, trained: TrainedModel, user: int, start: Taste | None, others_squared_norm: float
-) -> Taste | None:
+    connection: Connection,
+    trained: TrainedModel,
+    user: int,
+    start: UserPosterior | None,
+    others_squared_norm: float,
+) -> UserPosterior | None:
     given = read_answers(connection, trained, user)
     if len(given.rows) == 0:
         return None
-    return trained.model.relearn(given.rows, given.answers, start, others_squared_norm)
+    return trained.model.fold_in(given.rows, given.answers, start, others_squared_norm)
 
 
 def read_answers(connection: Connection, trained: TrainedModel, user: int) -> Answers:
@@ -122,23 +130,23 @@ def others_squared_norm(connection: Connection, trained: TrainedModel, user: int
     return max(0.0, everybody - own)
 
 
-def relearn_behind(
+def fold_in_stale(
     connection: Connection, models: TrainedModels, catalog: CatalogRow, limit: int
-) -> tuple[int, list[Relearned]] | None:
+) -> tuple[int, list[FoldedIn]] | None:
     """Relearn up to ``limit`` users of the catalog whose serving embedding is behind; stores nothing.
 
     Returns the serving training's id with them, or None when nothing is behind.
     """
     if catalog.serving is None:
         return None
-    behind = _find_behind(connection, catalog.id, catalog.serving, limit)
-    if not behind:
+    stale = _find_stale(connection, catalog.id, catalog.serving, limit)
+    if not stale:
         return None
     trained = models.of(connection, catalog, catalog.serving)
-    return catalog.serving, [relearn(connection, trained, user) for user in behind]
+    return catalog.serving, [fold_in(connection, trained, user) for user in stale]
 
 
-def _find_behind(connection: Connection, catalog_id: int, serving: int, limit: int) -> Sequence[int]:
+def _find_stale(connection: Connection, catalog_id: int, serving: int, limit: int) -> Sequence[int]:
     answered = select(Response.user_id).where(Response.user_id == User.id).exists()
     return connection.scalars(
         select(User.id)
@@ -151,20 +159,20 @@ def _find_behind(connection: Connection, catalog_id: int, serving: int, limit: i
     ).all()
 
 
-def keep_if_current(connection: Connection, training: int, relearned: Sequence[Relearned]) -> None:
+def keep_if_current(connection: Connection, training: int, folded_in: Sequence[FoldedIn]) -> None:
     """Keep relearned embeddings, but those of users who answered again or were deleted meanwhile."""
-    for one in relearned:
+    for one in folded_in:
         if _VERSION.run(connection, {"user": one.user}) == [(one.version,)]:
             keep(connection, training, [one])
 
 
-def keep(connection: Connection, training: int, relearned: Iterable[Relearned]) -> None:
+def keep(connection: Connection, training: int, folded_in: Iterable[FoldedIn]) -> None:
     """Store embeddings in the caller's transaction; a user without responses keeps none."""
-    left = iter(relearned)
+    left = iter(folded_in)
     while some := list(islice(left, _ROWS_AT_ONCE)):
-        rows = [_row(training, one, one.taste) for one in some if one.taste is not None]
+        rows = [_row(training, one, one.posterior) for one in some if one.posterior is not None]
         for one in some:
-            if one.taste is None:
+            if one.posterior is None:
                 _NO_EMBEDDING.run(connection, {"training": training, "user": one.user})
         if rows:
             _KEEP.run_each(connection, rows)
@@ -175,36 +183,36 @@ def squared_norm(embedding: torch.Tensor) -> float:
     return float(embedding.double().square().sum())
 
 
-def to_taste(embedding: bytes, factor: bytes | None) -> Taste:
+def to_posterior(embedding: bytes, factor: bytes | None) -> UserPosterior:
     """Return a stored taste."""
     numbers = torch.from_numpy(vectors.from_bytes(embedding).copy())
     if factor is None:
-        return Taste(numbers)
+        return UserPosterior(numbers)
     half = torch.from_numpy(vectors.from_bytes(factor).copy())
-    return Taste(numbers, unpacked(half, len(numbers)))
+    return UserPosterior(numbers, unpacked(half, len(numbers)))
 
 
-def to_tastes(embeddings: Sequence[bytes], factors: Sequence[bytes | None]) -> Tastes | None:
-    """Return stored tastes [users]; None where they are none or not all of one kind: see `to_taste`."""
+def to_posteriors(embeddings: Sequence[bytes], factors: Sequence[bytes | None]) -> UserPosteriors | None:
+    """Return stored tastes [users]; None where they are none or not all of one kind: see `to_posterior`."""
     if len(set(map(len, embeddings))) != 1:
         return None
     numbers = torch.from_numpy(vectors.stack(embeddings, len(embeddings[0]) // 4))
     kept = [factor for factor in factors if factor is not None]
     if not kept:
-        return Tastes(numbers)
+        return UserPosteriors(numbers)
     if len(kept) < len(factors) or len(set(map(len, kept))) != 1:
         return None
-    return Tastes(numbers, torch.from_numpy(vectors.stack(kept, len(kept[0]) // 4)))
+    return UserPosteriors(numbers, torch.from_numpy(vectors.stack(kept, len(kept[0]) // 4)))
 
 
-def _row(training: int, one: Relearned, taste: Taste) -> dict[str, object]:
+def _row(training: int, one: FoldedIn, posterior: UserPosterior) -> dict[str, object]:
     return {
         "training_id": training,
         "user_id": one.user,
         "version": one.version,
-        "embedding": vectors.to_bytes(taste.embedding.numpy()),
-        "factor": None if taste.factor is None else vectors.to_bytes(packed(taste.factor).numpy()),
-        "squared_norm": squared_norm(taste.embedding),
+        "embedding": vectors.to_bytes(posterior.embedding.numpy()),
+        "factor": None if posterior.factor is None else vectors.to_bytes(packed(posterior.factor).numpy()),
+        "squared_norm": squared_norm(posterior.embedding),
     }
 
 
@@ -212,14 +220,14 @@ Basis = Literal["learned", "population"]
 
 
 @dataclass(frozen=True)
-class CurrentTaste:
+class CurrentPosterior:
     """A user and their current taste, learned from so many responses; ``user_id`` is None for a stranger."""
 
     user_id: int | None
     user: str
     version: int
     responses: int
-    taste: Taste
+    posterior: UserPosterior
 
     @property
     def basis(self) -> Basis:
@@ -238,30 +246,32 @@ def find_serving(connection: Connection, models: TrainedModels, catalog: Catalog
     return models.of(connection, catalog, catalog.serving)
 
 
-def read_tastes(
+def read_posteriors(
     connection: Connection, catalog: CatalogRow, trained: TrainedModel, users: Sequence[str]
-) -> dict[str, CurrentTaste]:
+) -> dict[str, CurrentPosterior]:
     """Return the tastes of the named users by their ids, without those of whom nothing is known."""
-    found: dict[str, CurrentTaste] = {}
+    found: dict[str, CurrentPosterior] = {}
     for start in range(0, len(users), 1000):  # SQLite bounds the parameters of a statement
         for row in _rows(connection, catalog, trained.id, users[start : start + 1000]):
             stored, learned_version, user = row.embedding, row.learned_version, row.user
             if stored is not None and learned_version == row.version:
-                taste: Taste | None = to_taste(stored, row.factor)
+                posterior: UserPosterior | None = to_posterior(stored, row.factor)
             else:
-                taste = relearn(connection, trained, row.id).taste
-            if taste is not None:
-                found[user] = CurrentTaste(row.id, user, row.version, row.responses, taste)
+                posterior = fold_in(connection, trained, row.id).posterior
+            if posterior is not None:
+                found[user] = CurrentPosterior(row.id, user, row.version, row.responses, posterior)
     stranger = trained.model.newcomer()
     if stranger is not None:
         for user in users:
-            found.setdefault(user, CurrentTaste(None, user, 0, 0, stranger))
+            found.setdefault(user, CurrentPosterior(None, user, 0, 0, stranger))
     return found
 
 
-def read_taste(connection: Connection, catalog: CatalogRow, trained: TrainedModel, user: str) -> CurrentTaste:
+def read_posterior(
+    connection: Connection, catalog: CatalogRow, trained: TrainedModel, user: str
+) -> CurrentPosterior:
     """Return one user's taste; raises `NotFound` when nothing is known of them."""
-    found = read_tastes(connection, catalog, trained, [user])
+    found = read_posteriors(connection, catalog, trained, [user])
     if user not in found:
         raise unknown_user(catalog.catalog, user)
     return found[user]

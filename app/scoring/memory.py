@@ -72,7 +72,7 @@ class Memory:
                 f"{right}"
             )
 
-    def check_tastes(self, users: int, size: int, *, uncertain: bool) -> None:
+    def check_posteriors(self, users: int, size: int, *, uncertain: bool) -> None:
         """Raise `TooLarge` when the tastes of so many users, of this size each, do not fit."""
         each = 4 * size * (1 + size if uncertain else 1)
         if users * each > self.answer_bytes:

@@ -22,7 +22,7 @@ from app.database.tables import Movie, MovieEmbedding, Training, TrainingState
 from app.processes.garbage_collection import give_back_soon
 from app.scoring.memory import Memory
 from app.scoring.movie_index import MovieIndex, MovieIndexes
-from models.recommender.model import Model, Taste
+from models.recommender.model import Model, UserPosterior
 from models.recommender.scoring import Best
 from models.recommender.shortlist import each_alone
 from models.recommender.trainer import Learned, Trainer
@@ -145,14 +145,14 @@ class TrainedModel:
     model: Model
     index: MovieIndex | None = None
 
-    def best(self, taste: Taste, limit: int, excluded: Tensor, min_logit: float) -> Best:
+    def best(self, posterior: UserPosterior, limit: int, excluded: Tensor, min_logit: float) -> Best:
         """Return the best as `Model.best` does, or nearly so by the index, where it is ready and will do."""
         if self.index is None:
-            return self.model.best(taste, limit, excluded, min_logit)
-        found = self.index.best(taste, limit, excluded, min_logit)
+            return self.model.best(posterior, limit, excluded, min_logit)
+        found = self.index.best(posterior, limit, excluded, min_logit)
         if found is None:
-            found = self.model.best(taste, limit, excluded, min_logit)
-        return each_alone(self.model, taste, found)
+            found = self.model.best(posterior, limit, excluded, min_logit)
+        return each_alone(self.model, posterior, found)
 
 
 class TrainedModels:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from models.recommender import shortlist
-from models.recommender.model import Model, Taste
+from models.recommender.model import Model, UserPosterior
 from models.recommender.scoring import Best
 from models.recommender.shortlist import Recall, Shortlist
 from models.recommender.trainer import Learned, Trainer
@@ -39,11 +39,11 @@ class MovieIndex:
         self._steps: Iterator[int] = iter(())
         self.ready = threading.Event()
 
-    def best(self, taste: Taste, limit: int, excluded: Tensor, min_logit: float) -> Best | None:
+    def best(self, posterior: UserPosterior, limit: int, excluded: Tensor, min_logit: float) -> Best | None:
         """Return what `Shortlist.best` returns; None too while the index is being made."""
         if self._made is None or not self.ready.is_set():
             return None
-        return self._made.best(taste, limit, excluded, min_logit, self._candidates)
+        return self._made.best(posterior, limit, excluded, min_logit, self._candidates)
 
     def step(self) -> bool:
         """Do a part of the work, and return whether there is more."""
@@ -114,7 +114,7 @@ def measure_index(
     known = torch.ones(len(vectors), dtype=torch.bool)
     try:
         model = trainer.restore(learned.shared, vectors, learned.items, known)
-        found = _measured(model, len(vectors), learned.tastes, check)
+        found = _measured(model, len(vectors), learned.posteriors, check)
     except (MemoryError, RuntimeError) as error:  # a training that is good without an index does not fail
         log.warning("no index could be made", error=type(error).__name__)
         return {}
@@ -125,8 +125,10 @@ def measure_index(
     return {"index": {"movies": len(vectors), **measured}}
 
 
-def _measured(model: Model, movies: int, tastes: Sequence[Taste], check: Callable[[], None]) -> Recall | None:
+def _measured(
+    model: Model, movies: int, posteriors: Sequence[UserPosterior], check: Callable[[], None]
+) -> Recall | None:
     made = Shortlist(model, movies)
     for _ in made.codes():
         check()
-    return shortlist.measure(made, model, tastes, check)
+    return shortlist.measure(made, model, posteriors, check)

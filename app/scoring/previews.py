@@ -60,14 +60,14 @@ def preview_scores(
     answered = [*answers.rows.tolist(), *named_rows(trained.movies, asked.exclude)]
     if asked.movies is None:
         left_out = torch.tensor(answered, dtype=torch.int64)
-        best = trained.best(person.taste, asked.limit or _BEST, left_out, -torch.inf)
+        best = trained.best(person.posterior, asked.limit or _BEST, left_out, -torch.inf)
         rows, logits = best.rows, best.logits
     else:
         rows = torch.tensor([trained.movies.rows[movie] for movie in asked.movies], dtype=torch.int64)
-        logits = trained.model.predict(person.taste, rows).logits
+        logits = trained.model.predict(person.posterior, rows).logits
     question = None
     if "next_question" in asked.include:
-        question = choose_question(trained, person.taste, answered)
+        question = choose_question(trained, person.posterior, answered)
     include = [one for one in get_args(Include) if one in asked.include]
     check_include(trained, len(rows), include, lambda said: Place(said, pointer="/include"))
     scores = listed(trained, found.dimensions, person, rows, logits, include)
@@ -78,8 +78,8 @@ def preview_scores(
 def _learn(connection: Connection, trained: TrainedModel, answers: Answers) -> Person:
     others = others_squared_norm(connection, trained, None)
     if len(answers.rows):
-        taste = trained.model.relearn(answers.rows, answers.answers, None, others)
-        return Person(taste, answers, others)
+        posterior = trained.model.fold_in(answers.rows, answers.answers, None, others)
+        return Person(posterior, answers, others)
     stranger = trained.model.newcomer()
     if stranger is None:
         raise Conflict(

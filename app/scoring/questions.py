@@ -10,11 +10,11 @@ from sqlalchemy import Connection
 
 from app.catalogs.catalogs import find_catalog
 from app.errors import Conflict, NotFound
-from app.scoring.fold_in import NO_ANSWERS, Basis, find_serving, read_answers, read_taste
+from app.scoring.fold_in import NO_ANSWERS, Basis, find_serving, read_answers, read_posterior
 from app.scoring.model_cache import TrainedModel, TrainedModels
 from app.scoring.scores import named_rows
 from models.recommender import scoring
-from models.recommender.model import Taste
+from models.recommender.model import UserPosterior
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ def find_next_question(
     found = find_catalog(connection, catalog)
     trained = find_serving(connection, models, found)
     check_uncertain(trained)
-    known = read_taste(connection, found, trained, user)
+    known = read_posterior(connection, found, trained, user)
     answers = NO_ANSWERS if known.user_id is None else read_answers(connection, trained, known.user_id)
     left_out = [*answers.rows.tolist(), *named_rows(trained.movies, exclude)]
-    question = choose_question(trained, known.taste, left_out)
+    question = choose_question(trained, known.posterior, left_out)
     if question is None:
         raise NotFound(f"there is no movie left in catalog {catalog!r} to ask user {user!r} about")
     return NextQuestion(user, trained.id, known.responses, known.basis, question)
@@ -72,14 +72,16 @@ def check_uncertain(trained: TrainedModel) -> None:
         )
 
 
-def choose_question(trained: TrainedModel, taste: Taste, left_out: Iterable[int]) -> Question | None:
+def choose_question(
+    trained: TrainedModel, posterior: UserPosterior, left_out: Iterable[int]
+) -> Question | None:
     """Return the question that teaches most, of all movies but those at these rows; None without any."""
-    lessons = trained.model.lessons(taste)
+    lessons = trained.model.lessons(posterior)
     lessons[list(left_out)] = -1.0
     if len(lessons) == 0 or float(lessons.max()) < 0.0:
         return None
     row = int(lessons.argmax())
-    logits = trained.model.predict(taste, lessons.argmax()[None]).logits
+    logits = trained.model.predict(posterior, lessons.argmax()[None]).logits
     movies = trained.movies
     return Question(
         movies.movies[row],

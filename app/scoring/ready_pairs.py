@@ -22,9 +22,9 @@ from app.database.database import Database
 from app.database.prepared_statements import Prepared, PreparedReads
 from app.database.tables import Catalog, Serving, User, UserEmbedding
 from app.errors import TooLarge
-from app.scoring.fold_in import to_tastes
+from app.scoring.fold_in import to_posteriors
 from app.scoring.model_cache import TrainedModels
-from app.scoring.scores import PairScores, check_tastes
+from app.scoring.scores import PairScores, check_posteriors
 from models.recommender import scoring
 
 _MOST_USERS = 10_000
@@ -120,19 +120,19 @@ class ReadyPairs:
         trained = self._models.find(training, movies_version)
         if trained is None:
             return None
-        check_tastes(self._models, trained, len(asked))
+        check_posteriors(self._models, trained, len(asked))
         found = reads.rows(_CURRENT, {"catalog": catalog, "users": json.dumps(list(asked))})
         if found is None or len(found) != len(asked) or tuple(found[0][:2]) != tuple(serving):
             return None
-        tastes = to_tastes([row[3] for row in found], [row[4] for row in found])
-        if tastes is None:
+        posteriors = to_posteriors([row[3] for row in found], [row[4] for row in found])
+        if posteriors is None:
             return None
         places = _places(users, {row[2]: place for place, row in enumerate(found)})
         rows = _places(movies, trained.movies.rows)
         # Torch and NumPy let Python's lock go at each of thousands of small products: threads that hand it to
         # each other for every one of them take several times as long as one after the other.
         with self._turn:
-            predicted = trained.model.predict_pairs(tastes, places, rows)
+            predicted = trained.model.predict_pairs(posteriors, places, rows)
         return PairScores(trained.id, scoring.scores(predicted.logits).tolist())
 
 

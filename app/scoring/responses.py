@@ -13,7 +13,7 @@ from app.database.database import now
 from app.database.prepared_statements import Prepared
 from app.database.tables import Movie, Response, User
 from app.errors import BadInput, NotFound, Place
-from app.scoring.fold_in import keep, relearn
+from app.scoring.fold_in import fold_in, keep
 from app.scoring.model_cache import TrainedModels
 
 # Statements of every answer, made once and run by the driver: SQLAlchemy takes 80 µs to make and run one.
@@ -158,5 +158,5 @@ def _move_user(
         return version
     if catalog.serving is not None:
         trained = models.of(connection, catalog, catalog.serving)
-        keep(connection, trained.id, [relearn(connection, trained, user_id)])
+        keep(connection, trained.id, [fold_in(connection, trained, user_id)])
     return version

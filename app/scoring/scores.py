@@ -19,12 +19,12 @@ from app.errors import NotFound, Place
 from app.scoring.explanations import Explanation, Include, Influence, Interval, Person, check_include, details
 from app.scoring.fold_in import (
     Basis,
-    CurrentTaste,
+    CurrentPosterior,
     find_serving,
     others_squared_norm,
     read_answers,
-    read_taste,
-    read_tastes,
+    read_posterior,
+    read_posteriors,
     unknown_user,
 )
 from app.scoring.model_cache import MovieMatrix, TrainedModel, TrainedModels
@@ -94,12 +94,12 @@ def score_movies(
     """
     found = find_catalog(connection, catalog)
     trained = find_serving(connection, models, found)
-    known = read_taste(connection, found, trained, user)
+    known = read_posterior(connection, found, trained, user)
     rows = rows_of(trained.movies, catalog, movies)
     models.memory.check_scores(
         len(rows), f"name movies, or GET /v1/catalogs/{catalog}/users/{user}/recommendations for the best"
     )
-    logits = trained.model.predict(known.taste, rows).logits
+    logits = trained.model.predict(known.posterior, rows).logits
     return _user_scores(connection, found, trained, known, rows, logits, include)
 
 
@@ -121,9 +121,9 @@ def recommend(
     """
     found = find_catalog(connection, catalog)
     trained = find_serving(connection, models, found)
-    known = read_taste(connection, found, trained, user)
+    known = read_posterior(connection, found, trained, user)
     left_out = [*_answered(connection, trained, known), *named_rows(trained.movies, exclude)]
-    best = trained.best(known.taste, limit, torch.tensor(left_out, dtype=torch.int64), _logit(min_score))
+    best = trained.best(known.posterior, limit, torch.tensor(left_out, dtype=torch.int64), _logit(min_score))
     return _user_scores(connection, found, trained, known, best.rows, best.logits, include)
 
 
@@ -134,26 +134,26 @@ def score_pairs(
     found = find_catalog(connection, catalog)
     trained = find_serving(connection, models, found)
     users = list(dict.fromkeys(user for user, _ in pairs))
-    check_tastes(models, trained, len(users))
-    known = read_tastes(connection, found, trained, users)
+    check_posteriors(models, trained, len(users))
+    known = read_posteriors(connection, found, trained, users)
     _check_pairs(catalog, pairs, known, trained.movies)
     if not pairs:
         return PairScores(trained.id, [])
-    tastes = {id(one.taste): one.taste for one in known.values()}  # strangers share theirs
-    positions = {key: index for index, key in enumerate(tastes)}
+    posteriors = {id(one.posterior): one.posterior for one in known.values()}  # strangers share theirs
+    positions = {key: index for index, key in enumerate(posteriors)}
     predicted = trained.model.predict_pairs(
-        list(tastes.values()),
-        torch.tensor([positions[id(known[user].taste)] for user, _ in pairs]),
+        list(posteriors.values()),
+        torch.tensor([positions[id(known[user].posterior)] for user, _ in pairs]),
         torch.tensor([trained.movies.rows[movie] for _, movie in pairs]),
     )
     return PairScores(trained.id, scoring.scores(predicted.logits).tolist())
 
 
-def check_tastes(models: TrainedModels, trained: TrainedModel, users: int) -> None:
+def check_posteriors(models: TrainedModels, trained: TrainedModel, users: int) -> None:
     """Raise `TooLarge` when the tastes of so many users do not fit into memory."""
     stranger = trained.model.newcomer()
     size = trained.movies.vectors.shape[1] if stranger is None else len(stranger.embedding)
-    models.memory.check_tastes(users, size, uncertain=trained.model.uncertain)
+    models.memory.check_posteriors(users, size, uncertain=trained.model.uncertain)
 
 
 def read_embedding(connection: Connection, models: TrainedModels, catalog: str, user: str) -> Embedding:
@@ -163,10 +163,10 @@ def read_embedding(connection: Connection, models: TrainedModels, catalog: str, 
     """
     found = find_catalog(connection, catalog)
     trained = find_serving(connection, models, found)
-    known = read_taste(connection, found, trained, user)
+    known = read_posterior(connection, found, trained, user)
     if known.responses == 0:
         raise unknown_user(catalog, user)
-    shown = trained.model.show(known.taste)
+    shown = trained.model.show(known.posterior)
     weights, learned = (vectors.to_numbers(part.float().numpy()) for part in (shown.weights, shown.learned))
     by_name = dict(zip(found.dimensions, weights, strict=True))
     return Embedding(user, trained.id, by_name, shown.offset, learned, known.responses, known.version)
@@ -212,21 +212,21 @@ def _user_scores(
     connection: Connection,
     catalog: CatalogRow,
     trained: TrainedModel,
-    known: CurrentTaste,
+    known: CurrentPosterior,
     rows: Tensor,
     logits: Tensor,
     include: Collection[Include],
 ) -> UserScores:
     check_include(trained, len(rows), include, lambda said: Place(said, parameter="include"))
-    person = Person(known.taste)
+    person = Person(known.posterior)
     if "influences" in include and known.user_id is not None:
         answers = read_answers(connection, trained, known.user_id)
-        person = Person(known.taste, answers, others_squared_norm(connection, trained, known.user_id))
+        person = Person(known.posterior, answers, others_squared_norm(connection, trained, known.user_id))
     scores = listed(trained, catalog.dimensions, person, rows, logits, include)
     return UserScores(known.user, trained.id, known.responses, known.basis, scores)
 
 
-def _answered(connection: Connection, trained: TrainedModel, known: CurrentTaste) -> list[int]:
+def _answered(connection: Connection, trained: TrainedModel, known: CurrentPosterior) -> list[int]:
     if known.user_id is None:
         return []
     answered = connection.scalars(select(Response.movie_id).where(Response.user_id == known.user_id))
@@ -236,7 +236,7 @@ def _answered(connection: Connection, trained: TrainedModel, known: CurrentTaste
 def _check_pairs(
     catalog: str,
     pairs: Sequence[tuple[str, str]],
-    known: dict[str, CurrentTaste],
+    known: dict[str, CurrentPosterior],
     matrix: MovieMatrix,
 ) -> None:
     places: list[Place] = []

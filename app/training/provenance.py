@@ -76,7 +76,7 @@ def digest_state(state: bytes) -> str:
 
 def _digest(learned: Learned) -> str:
     digest = LearnedDigest()
-    factors = learned.tastes.factors
+    factors = learned.posteriors.factors
     for name, numbers in (("embeddings", learned.embeddings), ("factors", factors), ("items", learned.items)):
         if numbers is not None:
             digest.add(name, tuple(numbers.shape), [vectors.to_bytes(numbers.contiguous().numpy())])

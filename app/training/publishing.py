@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, select
 
-from app.catalogs.catalogs import CatalogRow, find_catalog_by_key, mark_behind
+from app.catalogs.catalogs import CatalogRow, find_catalog_by_key, mark_stale
 from app.database.database import Database
 from app.database.tables import Response, User
-from app.scoring.fold_in import Relearned, keep, relearn_beside, squared_norm
+from app.scoring.fold_in import FoldedIn, fold_in_alongside, keep, squared_norm
 from app.scoring.model_cache import TrainedModel, TrainedModels, keep_model, restore
 from app.training import leases
 from app.training.dataset import Seen
 from app.training.leases import Lease, LeaseLostError
 from app.training.trainings import serve
 from app.training.trials import Verdict
-from models.recommender.model import Taste
+from models.recommender.model import UserPosterior
 from models.recommender.trainer import Learned, Step, Trainer
 
 # Users who answered meanwhile are relearned outside of the write lock, in rounds, until there are so few
@@ -42,7 +42,7 @@ class Publication:
         self._check = check  # raises when the training is to end
         self._places = {user: place for place, user in enumerate(seen.users)}
         self._versions = dict(zip(seen.users, seen.versions, strict=True))
-        self._relearned: dict[int, Relearned] = {}
+        self._folded_in: dict[int, FoldedIn] = {}
         self._squared_norms = dict(
             zip(seen.users, learned.embeddings.double().square().sum(dim=1).tolist(), strict=True)
         )
@@ -83,36 +83,36 @@ class Publication:
     ) -> bool:
         """Publish, unless too many answered since the last look; return whether it was done."""
         with database.writing() as connection:
-            behind = self._find_behind(connection, lease.catalog_id)
-            few = len(behind) <= _RELEARNED_WHILE_WRITING
+            stale = self._find_stale(connection, lease.catalog_id)
+            few = len(stale) <= _RELEARNED_WHILE_WRITING
             if not few and not whatever_is_behind:
                 return False
             leases.report(connection, lease, unwritten(), lease_seconds=1.0)
             if few:
-                self._relearn(connection, lease, behind)
+                self._fold_in(connection, lease, stale)
             else:  # readers relearn them, and workers store what they find
-                mark_behind(connection, lease.catalog_id)
+                mark_stale(connection, lease.catalog_id)
             keep_model(connection, lease.training, lease.catalog_id, self._seen.movies, self._learned)
-            keep(connection, lease.training, self._tastes())
+            keep(connection, lease.training, self._posteriors())
             end(connection)
         return True
 
     def _catch_up(self, connection: Connection, lease: Lease) -> None:
-        self._relearn(connection, lease, self._find_behind(connection, lease.catalog_id))
+        self._fold_in(connection, lease, self._find_stale(connection, lease.catalog_id))
 
-    def _tastes(self) -> Iterator[Relearned]:
+    def _posteriors(self) -> Iterator[FoldedIn]:
         for user, version in self._versions.items():
-            yield self._relearned.get(user) or Relearned(user, version, self._taste(user))
+            yield self._folded_in.get(user) or FoldedIn(user, version, self._posterior(user))
 
-    def _taste(self, user: int) -> Taste | None:
+    def _posterior(self, user: int) -> UserPosterior | None:
         """Return what is known of the user so far."""
-        if user in self._relearned:
-            return self._relearned[user].taste
+        if user in self._folded_in:
+            return self._folded_in[user].posterior
         if user not in self._places:
             return None
-        return self._learned.tastes[self._places[user]]
+        return self._learned.posteriors[self._places[user]]
 
-    def _find_behind(self, connection: Connection, catalog_id: int) -> list[int]:
+    def _find_stale(self, connection: Connection, catalog_id: int) -> list[int]:
         """Forget who is gone, and return who answered since they were learned."""
         answered = select(Response.user_id).where(Response.user_id == User.id).exists()
         versions: dict[int, int] = {
@@ -125,7 +125,7 @@ class Publication:
             del self._versions[user], self._squared_norms[user]
         return [user for user, version in versions.items() if self._versions.get(user) != version]
 
-    def _relearn(self, connection: Connection, lease: Lease, users: Sequence[int]) -> None:
+    def _fold_in(self, connection: Connection, lease: Lease, users: Sequence[int]) -> None:
         if not users:
             return
         trained = self._model(connection, lease)
@@ -134,11 +134,11 @@ class Publication:
             self._check()
             own = self._squared_norms.get(user, 0.0)
             others = max(0.0, everybody - own)
-            relearned = relearn_beside(connection, trained, user, self._taste(user), others)
-            norm = 0.0 if relearned.taste is None else squared_norm(relearned.taste.embedding)
+            folded_in = fold_in_alongside(connection, trained, user, self._posterior(user), others)
+            norm = 0.0 if folded_in.posterior is None else squared_norm(folded_in.posterior.embedding)
             everybody += norm - own
-            self._relearned[user], self._squared_norms[user] = relearned, norm
-            self._versions[user] = relearned.version
+            self._folded_in[user], self._squared_norms[user] = folded_in, norm
+            self._versions[user] = folded_in.version
 
     def _model(self, connection: Connection, lease: Lease) -> TrainedModel:
         """Return the model over the movies as they are now."""

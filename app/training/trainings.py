@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from app.catalogs.catalogs import find_catalog, mark_behind
+from app.catalogs.catalogs import find_catalog, mark_stale
 from app.database.database import now
 from app.database.notifications import announce
 from app.database.tables import Serving, Training, TrainingStep
@@ -166,7 +166,7 @@ def promote_training(connection: Connection, catalog: str, training: int) -> Non
     if row.status != "succeeded":
         raise Conflict(f"training {training} cannot serve: it {_ended(row.status)}; one that succeeded can")
     serve(connection, row.catalog_id, training)
-    mark_behind(connection, row.catalog_id)  # whoever answered since that training
+    mark_stale(connection, row.catalog_id)  # whoever answered since that training
 
 
 def serve(connection: Connection, catalog_id: int, training: int) -> None:

@@ -20,7 +20,7 @@ from app.database.notifications import Changes
 from app.database.tables import Catalog
 from app.errors import TooLarge, Unavailable
 from app.observability.spans import span
-from app.scoring.fold_in import keep_if_current, relearn_behind
+from app.scoring.fold_in import fold_in_stale, keep_if_current
 from app.scoring.memory import Memory
 from app.scoring.model_cache import TrainedModels
 from app.scoring.movie_index import measure_index
@@ -42,7 +42,7 @@ from models.recommender.trainers import make_trainer
 
 log = structlog.get_logger()
 
-_RELEARNED_AT_ONCE = 50
+_FOLDED_IN_AT_ONCE = 50
 _NOTICES_SECONDS = 0.1  # that it is to stop
 _WAITS_SECONDS = 1.0  # for a database that cannot be used, which may take long
 
@@ -124,7 +124,7 @@ class Worker:
     def __init__(self, database: Database, settings: Settings, name: str) -> None:
         self._database, self._settings, self._name = database, settings, name
         self._models = TrainedModels()
-        self._relearned = 0  # the catalog that had its turn last
+        self._folded_in = 0  # the catalog that had its turn last
         self.stop = threading.Event()
 
     def run(self) -> None:
@@ -136,7 +136,7 @@ class Worker:
                 heard = changes.heard
                 _beat(self._settings)
                 try:
-                    if self.run_next() or self.relearn_some():
+                    if self.run_next() or self.fold_in_some():
                         continue
                 except Unavailable as error:
                     log.warning("the worker waits for the database", error=error.detail)
@@ -193,40 +193,40 @@ class Worker:
             log.exception("%s failed", what)
             failed(type(error).__name__)
 
-    def relearn_some(self) -> bool:
+    def fold_in_some(self) -> bool:
         """Store some embeddings that bulk changes left behind; return whether there were any."""
         with self._database.reading() as connection:
             key = connection.scalar(
                 select(Catalog.id)
                 .where(Catalog.embeddings_behind)
-                .order_by(Catalog.id <= self._relearned, Catalog.id)
+                .order_by(Catalog.id <= self._folded_in, Catalog.id)
                 .limit(1)
             )
             catalog = None if key is None else find_catalog_by_key(connection, key)
             if catalog is None:
                 return False
-        self._relearned = catalog.id  # whatever comes of it, others have their turn first
+        self._folded_in = catalog.id  # whatever comes of it, others have their turn first
         # Who cannot be relearned here is by whoever reads them, and told there.
         with self._surviving("relearning", lambda _: self._stop_looking(catalog.id)):
-            self._relearn_in(catalog)
+            self._fold_in_catalog(catalog)
         return True
 
-    def _relearn_in(self, catalog: CatalogRow) -> None:
+    def _fold_in_catalog(self, catalog: CatalogRow) -> None:
         with self._database.reading() as connection:
-            relearned = relearn_behind(connection, self._models, catalog, _RELEARNED_AT_ONCE)
+            folded_in = fold_in_stale(connection, self._models, catalog, _FOLDED_IN_AT_ONCE)
         with self._database.writing() as connection:
-            if relearned is not None:
-                keep_if_current(connection, *relearned)
-            elif self._nobody_is_behind(connection, catalog.id):
-                connection.execute(_not_behind(catalog.id))
+            if folded_in is not None:
+                keep_if_current(connection, *folded_in)
+            elif self._nobody_is_stale(connection, catalog.id):
+                connection.execute(_not_stale(catalog.id))
 
     def _stop_looking(self, catalog_id: int) -> None:
         with self._database.writing() as connection:
-            connection.execute(_not_behind(catalog_id))
+            connection.execute(_not_stale(catalog_id))
 
-    def _nobody_is_behind(self, connection: Connection, catalog_id: int) -> bool:
+    def _nobody_is_stale(self, connection: Connection, catalog_id: int) -> bool:
         catalog = find_catalog_by_key(connection, catalog_id)
-        return catalog is None or relearn_behind(connection, self._models, catalog, limit=1) is None
+        return catalog is None or fold_in_stale(connection, self._models, catalog, limit=1) is None
 
     def _claim(self, only: int | None) -> Lease | None:
         with self._database.reading() as connection:
@@ -334,7 +334,7 @@ def _beat(settings: Settings) -> None:
             settings.heartbeat_file.touch()
 
 
-def _not_behind(catalog_id: int) -> Update:
+def _not_stale(catalog_id: int) -> Update:
     return update(Catalog).where(Catalog.id == catalog_id).values(embeddings_behind=False)
 
 

@@ -18,7 +18,7 @@ from benchmarks.accuracy.contestants import CONTESTANTS, LIKELY, Contestant
 from benchmarks.accuracy.environments import ROOT, Scored, ask, python
 from benchmarks.accuracy.likely_model import relearning_seconds
 from benchmarks.accuracy.platt import Scaling
-from benchmarks.accuracy.results import ColdStart, Figure, Relearning, Results, Split
+from benchmarks.accuracy.results import ColdStart, Figure, FoldIn, Results, Split
 from benchmarks.accuracy.splits import Question
 from benchmarks.accuracy.task import Floats, Task
 from benchmarks.folder import Folder
@@ -97,11 +97,9 @@ def _cold_start(folder: Folder, folds: int) -> ColdStart:
     return ColdStart(users.counts.shape[1], len(answers), found)
 
 
-def _relearning(folder: Folder) -> Relearning:
+def _relearning(folder: Folder) -> FoldIn:
     milliseconds = 1000 * np.array(relearning_seconds(folder.responses, _FEWEST, _MOST))
-    return Relearning(
-        len(milliseconds), float(np.median(milliseconds)), float(np.percentile(milliseconds, 95))
-    )
+    return FoldIn(len(milliseconds), float(np.median(milliseconds)), float(np.percentile(milliseconds, 95)))
 
 
 if __name__ == "__main__":

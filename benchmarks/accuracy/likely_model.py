@@ -1,6 +1,6 @@
 """Likely's own models, asked as the peers are; the only file here that knows how they are called.
 
-`mixed_effects` takes in new users without training again. Times are of `fit` alone, and of `relearn` alone.
+`mixed_effects` takes in new users without training again. Times are of `fit` alone, and of `fold_in` alone.
 """
 
 import time
@@ -15,7 +15,7 @@ from models.recommender import scoring
 from models.recommender.class_model.gradient_descent import GradientDescent, GradientDescentOptions
 from models.recommender.data import Responses
 from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
-from models.recommender.model import Model, Taste
+from models.recommender.model import Model, UserPosterior
 from models.recommender.trainer import Learned, Step
 
 _DESCENT = GradientDescentOptions(loss="logistic", optimizer="adam", epochs=100)
@@ -62,17 +62,17 @@ class WithLearnedDimensions(_Likely):
 
     def logits(self, user: int, items: Tensor) -> Tensor:
         """Return the logits of one user's scores."""
-        return self._model.predict(self._taste(user), items).logits
+        return self._model.predict(self._posterior(user), items).logits
 
     @cached_property
     def _model(self) -> Model:
         return _restored(self.learned, self.responses)
 
-    def _taste(self, user: int) -> Taste:
+    def _posterior(self, user: int) -> UserPosterior:
         if user in self.row:
-            return self.learned.tastes[self.row[user]]
+            return self.learned.posteriors[self.row[user]]
         items, values = self.task.known.of(user)
-        return self._model.relearn(torch.from_numpy(items), torch.from_numpy(values), None, 0.0)
+        return self._model.fold_in(torch.from_numpy(items), torch.from_numpy(values), None, 0.0)
 
 
 class NamedOnly(WithLearnedDimensions):
@@ -104,9 +104,9 @@ def relearning_seconds(responses: Responses, fewest: int, most: int) -> list[flo
 def _relearning(model: Model, responses: Responses, user: int) -> float:
     own = slice(int(responses.offsets[user]), int(responses.offsets[user + 1]))
     items, values = responses.item_rows[own], responses.values[own]
-    before = model.relearn(items[:-1], values[:-1], None, 0.0)
+    before = model.fold_in(items[:-1], values[:-1], None, 0.0)
     started = time.perf_counter()
-    model.relearn(items, values, before, 0.0)
+    model.fold_in(items, values, before, 0.0)
     return time.perf_counter() - started
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.accuracy.claims import claims
 from benchmarks.accuracy.contestants import LIKELY
-from benchmarks.accuracy.results import ColdStart, Figure, Relearning, Results, Split
+from benchmarks.accuracy.results import ColdStart, Figure, FoldIn, Results, Split
 from benchmarks.documents import replaced, table
 from models.recommender.evaluation import Bin
 
@@ -25,7 +25,7 @@ def tables(results: Results) -> dict[str, str]:
     for name, split in results.splits.items():
         found[name] = _split(split)
         found[f"reliability-{name}"] = _reliability(split.reliability)
-    found["relearning"] = _relearning(results.relearning)
+    found["relearning"] = _relearning(results.fold_in)
     found["machine"] = table(["", ""], {**results.machine, **results.versions}.items())
     return found
 
@@ -69,8 +69,8 @@ def _cold_start(cold: ColdStart) -> str:
     return sizes + table(["model", *(f"{count} known" for count in counts)], rows)
 
 
-def _relearning(relearning: Relearning) -> str:
-    row = [str(relearning.users), f"{relearning.median:.2f} ms", f"{relearning.ninety_fifth:.2f} ms"]
+def _relearning(fold_in: FoldIn) -> str:
+    row = [str(fold_in.users), f"{fold_in.median:.2f} ms", f"{fold_in.ninety_fifth:.2f} ms"]
     return table(["users", "median", "95th percentile"], [row])
 
 

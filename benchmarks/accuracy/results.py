@@ -59,7 +59,7 @@ class ColdStart:
 
 
 @dataclass(frozen=True)
-class Relearning:
+class FoldIn:
     """What relearnings took, in milliseconds."""
 
     users: int
@@ -75,7 +75,7 @@ class Results:
     versions: dict[str, str]
     splits: dict[str, Split]
     cold_start: ColdStart
-    relearning: Relearning
+    fold_in: FoldIn
 
     def save(self, path: Path) -> None:
         """Write everything as JSON."""

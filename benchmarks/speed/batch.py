@@ -57,7 +57,7 @@ def _line(
 
 def _times(clients: list[Client], truth: Truth) -> tuple[InTurn, InTurn]:
     """Return the times of one request after the other, and of as many at once as there are clients."""
-    drawn, movies, users = random.Random(1), truth.trained.movies.movies, list(truth.tastes)  # noqa: S311 - seeded on purpose
+    drawn, movies, users = random.Random(1), truth.trained.movies.movies, list(truth.posteriors)  # noqa: S311 - seeded on purpose
     pairs = [(drawn.choice(users), drawn.choice(movies)) for _ in range(PAIRS)]
     body = json.dumps({"pairs": pairs}).encode()
 
@@ -92,10 +92,10 @@ def _times(clients: list[Client], truth: Truth) -> tuple[InTurn, InTurn]:
 
 def _bare(truth: Truth, pairs: list[tuple[str, str]]) -> Callable[[], bytes]:
     """Return what a user would write for pairs that are rows already: no HTTP, no names, no database."""
-    places = {user: place for place, user in enumerate(truth.tastes)}
+    places = {user: place for place, user in enumerate(truth.posteriors)}
     users = np.array([places[user] for user, _ in pairs])
     rows = np.array([truth.trained.movies.rows[movie] for _, movie in pairs])
-    embeddings = np.stack([taste.embedding.double().numpy() for taste in truth.tastes.values()])
+    embeddings = np.stack([posterior.embedding.double().numpy() for posterior in truth.posteriors.values()])
     vectors = truth.trained.movies.vectors.double().numpy()
 
     def compute() -> bytes:

@@ -72,12 +72,12 @@ def _likes(
     """Return 1.0 or 0.0 a response, and its logit, made of named and hidden dimensions."""
     items = len(vectors)
     sides = np.hstack([np.ones((items, 1)), vectors, draw.normal(size=(items, _HIDDEN))]).astype(np.float32)
-    tastes = draw.normal(0, _SPREAD, (users, sides.shape[1])).astype(np.float32)
+    posteriors = draw.normal(0, _SPREAD, (users, sides.shape[1])).astype(np.float32)
     appeals = draw.normal(0, 0.5, items).astype(np.float32)
     likes, logits = (np.empty(len(user_rows), np.float32) for _ in range(2))
     for start in range(0, len(likes), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         users_, items_ = user_rows[part], item_rows[part]
-        logits[part] = appeals[items_] + (tastes[users_] * sides[items_]).sum(1)
+        logits[part] = appeals[items_] + (posteriors[users_] * sides[items_]).sum(1)
         likes[part] = draw.random(len(users_)) < 1 / (1 + np.exp(-logits[part]))
     return likes, logits

@@ -276,7 +276,7 @@ def _processor() -> float:
 
 def _digest(learned: Learned) -> str:
     digest = hashlib.sha256()
-    for numbers in (learned.embeddings, learned.tastes.factors, learned.items):
+    for numbers in (learned.embeddings, learned.posteriors.factors, learned.items):
         if numbers is not None:
             digest.update(numbers.contiguous().numpy().tobytes())
     return digest.hexdigest()

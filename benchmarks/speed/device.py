@@ -77,12 +77,12 @@ def _compared(training: Training) -> Line:
         lambda: seconds_of(lambda: _learned(training, "cpu")),
         _TIMES,
     )
-    behind = (
+    stale = (
         f"{said(times.ours)} on {torch.cuda.get_device_name()}, "
         f"{said(times.theirs)} on the processor, where torch has {torch.get_num_threads()} threads"
     )
     work = f"{training.said}, on a CUDA device"
-    return Line(work, _PROCESSOR, _APART, [float((here - there).abs().max())], behind)
+    return Line(work, _PROCESSOR, _APART, [float((here - there).abs().max())], stale)
 
 
 def _learned(training: Training, device: str) -> tuple[Trainer, Learned]:
@@ -98,4 +98,4 @@ def _logits(training: Training, device: str) -> Tensor:
     responses = training.responses
     known = torch.ones(responses.items, dtype=torch.bool)
     model = trainer.restore(learned.shared, responses.item_vectors, learned.items, known)
-    return model.predict_pairs(learned.tastes, responses.user_rows, responses.item_rows).logits
+    return model.predict_pairs(learned.posteriors, responses.user_rows, responses.item_rows).logits

@@ -165,8 +165,8 @@ def _correlation(
     model = trainer.restore(learned.shared, responses.item_vectors, learned.items, known)
     users, rows = (triples[name][chosen] for name in ("users", "items"))
     asked, places = torch.unique(users, return_inverse=True)
-    tastes = [learned.tastes[user] for user in asked.tolist()]
-    found = model.predict_pairs(tastes, places, rows).logits
+    posteriors = [learned.posteriors[user] for user in asked.tolist()]
+    found = model.predict_pairs(posteriors, places, rows).logits
     return float(torch.corrcoef(torch.stack([found, triples["logits"][chosen].double()]))[0, 1])
 
 

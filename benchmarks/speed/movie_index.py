@@ -24,7 +24,7 @@ from benchmarks.speed.lines import Goal, Line, missing
 from benchmarks.speed.stopwatch import seconds_of
 from models.recommender.class_model.dot_product import DotProduct
 from models.recommender.class_model.objective import Objective
-from models.recommender.model import Taste
+from models.recommender.model import UserPosterior
 from models.recommender.scoring import Best
 from models.recommender.shortlist import LIMIT, Recall, Shortlist, each_alone
 from models.recommender.shortlist import measure as measure_recall
@@ -44,7 +44,7 @@ class Drawn:
 
     kind: str
     vectors: Tensor
-    tastes: list[Taste]
+    posteriors: list[UserPosterior]
 
 
 def measure(movielens: Path) -> Iterator[Line]:  # noqa: ARG001 - made numbers do
@@ -72,7 +72,7 @@ def _measured(work: str, drawn: Drawn) -> Iterator[Line]:
     for _ in shortlist.codes():
         pass
     took = time.perf_counter() - took
-    measured, timed = drawn.tastes[:_MEASURED], drawn.tastes[_MEASURED:]
+    measured, timed = drawn.posteriors[:_MEASURED], drawn.posteriors[_MEASURED:]
     found = measure_recall(shortlist, model, measured, lambda: None)
     if found is None:
         yield missing(
@@ -90,24 +90,26 @@ def _timed(
     model: DotProduct,
     shortlist: Shortlist,
     measured: Recall,
-    tastes: list[Taste],
+    posteriors: list[UserPosterior],
     answered: int,
     goal: Goal | None,
 ) -> Line:
     """Ask both in turn, for one person after the other who answered so many of what they like best."""
     ours, theirs = [], []
-    for taste in tastes:
-        left_out = model.best(taste, answered, _NOTHING, -torch.inf).rows if answered else _NOTHING
+    for posterior in posteriors:
+        left_out = model.best(posterior, answered, _NOTHING, -torch.inf).rows if answered else _NOTHING
         found: list[Best] = []
 
-        def ask(taste: Taste = taste, left_out: Tensor = left_out, found: list[Best] = found) -> None:
-            best = shortlist.best(taste, LIMIT, left_out, -torch.inf, measured.candidates)
+        def ask(
+            posterior: UserPosterior = posterior, left_out: Tensor = left_out, found: list[Best] = found
+        ) -> None:
+            best = shortlist.best(posterior, LIMIT, left_out, -torch.inf, measured.candidates)
             check(best is not None)
-            found.append(each_alone(model, taste, best or Best(_NOTHING, _NOTHING)))
+            found.append(each_alone(model, posterior, best or Best(_NOTHING, _NOTHING)))
 
         ours.append(seconds_of(ask))
-        theirs.append(seconds_of(lambda: model.best(taste, LIMIT, left_out, -torch.inf)))  # noqa: B023 - called at once
-        check(torch.equal(found[0].logits, model.predict(taste, found[0].rows).logits))
+        theirs.append(seconds_of(lambda: model.best(posterior, LIMIT, left_out, -torch.inf)))  # noqa: B023 - called at once
+        check(torch.equal(found[0].logits, model.predict(posterior, found[0].rows).logits))
         check(not set(found[0].rows.tolist()) & set(left_out.tolist()))
     ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
     said = f"{1000 * median(ours):.2f} ms; beside it {1000 * median(theirs):.1f} ms; {len(ratios)} people"
@@ -117,7 +119,7 @@ def _timed(
 def _normal(movies: int, dimensions: int, source: torch.Generator) -> Drawn:
     vectors = torch.randn(movies, dimensions + 1, generator=source)
     people = torch.randn(_PEOPLE, dimensions, generator=source) / dimensions**0.5
-    return Drawn("normal numbers", _with_appeals(vectors), _tastes(people))
+    return Drawn("normal numbers", _with_appeals(vectors), _posteriors(people))
 
 
 def _clusters(movies: int, dimensions: int, source: torch.Generator) -> Drawn:
@@ -132,7 +134,9 @@ def _clusters(movies: int, dimensions: int, source: torch.Generator) -> Drawn:
     likes = torch.randint(0, _CLUSTERS, (2, _PEOPLE), generator=source)
     people = torch.randn(_PEOPLE, dimensions, generator=source) + centers[likes].sum(dim=0)
     people = people * strengths
-    return Drawn("clusters", _with_appeals(vectors), _tastes(1.5 * people / people.norm(dim=1, keepdim=True)))
+    return Drawn(
+        "clusters", _with_appeals(vectors), _posteriors(1.5 * people / people.norm(dim=1, keepdim=True))
+    )
 
 
 def _with_appeals(vectors: Tensor) -> Tensor:
@@ -140,8 +144,8 @@ def _with_appeals(vectors: Tensor) -> Tensor:
     return vectors
 
 
-def _tastes(people: Tensor) -> list[Taste]:
-    return [Taste(one) for one in torch.cat([people, torch.ones(len(people), 1)], dim=1)]
+def _posteriors(people: Tensor) -> list[UserPosterior]:
+    return [UserPosterior(one) for one in torch.cat([people, torch.ones(len(people), 1)], dim=1)]
 
 
 def _nobody_learns(*_: object) -> Tensor:

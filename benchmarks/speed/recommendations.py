@@ -70,7 +70,7 @@ def measure(movielens: Path) -> Iterator[Line]:
         train_movielens(movielens, folder)
         truth = Truth.of(folder)
         recommender_of(truth).save(folder / "model.pt")
-        likely, peers = _start(open_services, folder, list(truth.tastes))
+        likely, peers = _start(open_services, folder, list(truth.posteriors))
         _check(truth, likely)
         faults = _faults(truth, peers)
         runs = list(_runs(likely, peers, faults))
@@ -96,14 +96,16 @@ def recommender_of(truth: Truth) -> Recommender:
     if not isinstance(model, MixedEffectsModel):
         raise TypeError("the model of mixed_effects was to be trained")
     items = model.predictor.items
-    factors = {user: taste.factor for user, taste in truth.tastes.items() if taste.factor is not None}
+    factors = {
+        user: posterior.factor for user, posterior in truth.posteriors.items() if posterior.factor is not None
+    }
     return Recommender(
         truth.trained.movies.movies,
         truth.trained.movies.titles,
         items.features.float(),
         items.means[:, 0].float(),
         items.covariances.float(),
-        {user: taste.embedding for user, taste in truth.tastes.items()},
+        {user: posterior.embedding for user, posterior in truth.posteriors.items()},
         {user: factor @ factor.T for user, factor in factors.items()},
         truth.answered,
     )
@@ -170,7 +172,7 @@ def _last_line(service: Service) -> str:
 
 def _bests(truth: Truth) -> Iterator[tuple[int, tuple[list[str], list[float]]]]:
     """Return some users' numbers, and what is best for each by sorting all movies."""
-    users = list(truth.tastes)
+    users = list(truth.posteriors)
     for number in range(0, len(users), max(1, len(users) // _CHECKED)):
         yield number, truth.best(users[number], LIMIT)
 

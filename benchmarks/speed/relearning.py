@@ -28,7 +28,7 @@ from benchmarks.speed.client import Client
 from benchmarks.speed.lines import Goal, Line
 from benchmarks.speed.served import CATALOG
 from benchmarks.speed.stopwatch import percentiles, said, seconds_of
-from models.recommender.model import Model, Taste
+from models.recommender.model import Model, UserPosterior
 from models.recommender.scoring import scores
 from tests.live import serving
 
@@ -144,7 +144,7 @@ class _Alone:
     model: Model
     rows: Tensor
     answers: Tensor
-    start: Taste
+    start: UserPosterior
 
     @classmethod
     def of(cls, database: Database, asker: Asker) -> "_Alone":
@@ -153,12 +153,12 @@ class _Alone:
         changed = given.rows == trained.movies.rows[asker.movie]
         own, other = given.answers.clone(), given.answers.clone()
         own[changed], other[changed] = 1.0, 0.0
-        start = trained.model.relearn(given.rows, other, None, 0.0)
+        start = trained.model.fold_in(given.rows, other, None, 0.0)
         return cls(trained.model, given.rows, own, start)
 
     def seconds(self) -> float:
         """Relearn them, and return how long it took."""
-        return seconds_of(lambda: self.model.relearn(self.rows, self.answers, self.start, 0.0))
+        return seconds_of(lambda: self.model.fold_in(self.rows, self.answers, self.start, 0.0))
 
 
 class _BareInserts:
@@ -206,9 +206,9 @@ def _askers(database: Database) -> list[Asker]:
 def _check_exact(database: Database, asker: Asker, score: float) -> None:
     """Learn the user here, from all their responses and from nothing else: the score must be the same."""
     trained, given = _read(database, asker)
-    taste = trained.model.relearn(given.rows, given.answers, None, 0.0)
+    posterior = trained.model.fold_in(given.rows, given.answers, None, 0.0)
     row = given.rows.new_tensor([trained.movies.rows[asker.movie]])
-    check(abs(float(scores(trained.model.predict(taste, row).logits)) - score) < _CLOSE)
+    check(abs(float(scores(trained.model.predict(posterior, row).logits)) - score) < _CLOSE)
 
 
 def _read(database: Database, asker: Asker) -> tuple[TrainedModel, Answers]:

@@ -72,7 +72,7 @@ def score_paths(truth: Truth) -> list[str]:
     return [
         f"/v1/catalogs/{CATALOG}/users/{user}/scores?"
         + "&".join(f"movie={movie}" for movie in drawn.sample(truth.trained.movies.movies, _MOVIES))
-        for user in truth.tastes
+        for user in truth.posteriors
     ]
 
 

@@ -19,9 +19,9 @@ from torch import Tensor
 from app.catalogs.catalogs import find_catalog
 from app.database.database import Database
 from app.database.tables import Response, User
-from app.scoring.fold_in import find_serving, read_taste
+from app.scoring.fold_in import find_serving, read_posterior
 from app.scoring.model_cache import TrainedModel, TrainedModels
-from models.recommender.model import Taste
+from models.recommender.model import UserPosterior
 from tests.live import Service, free_port, stop
 
 CATALOG = "movielens"
@@ -83,7 +83,7 @@ class Truth:
     """The trained model in this process, all users' tastes and which rows of it each user answered."""
 
     trained: TrainedModel
-    tastes: dict[str, Taste]
+    posteriors: dict[str, UserPosterior]
     answered: dict[str, Tensor]
 
     @classmethod
@@ -94,7 +94,9 @@ class Truth:
             catalog = find_catalog(connection, CATALOG)
             trained = find_serving(connection, TrainedModels(), catalog)
             users = connection.execute(select(User.id, User.user).order_by(User.id)).all()
-            tastes = {row.user: read_taste(connection, catalog, trained, row.user).taste for row in users}
+            posteriors = {
+                row.user: read_posterior(connection, catalog, trained, row.user).posterior for row in users
+            }
             answered = {
                 row.user: torch.tensor(
                     [
@@ -107,12 +109,12 @@ class Truth:
                 for row in users
             }
         database.close()
-        return cls(trained, tastes, answered)
+        return cls(trained, posteriors, answered)
 
     def logits(self, user: str) -> Tensor:
         """Return the logits float64 [movies] of a user for all movies, by the readable formula."""
         return self.trained.model.predict(
-            self.tastes[user], torch.arange(len(self.trained.movies.movies))
+            self.posteriors[user], torch.arange(len(self.trained.movies.movies))
         ).logits
 
     def best(self, user: str, limit: int) -> tuple[list[str], list[float]]:

@@ -60,7 +60,7 @@ def _serve(folder: Path, truth: Truth) -> _Started:
         service.wait_until_ready()
         seconds = time.perf_counter() - started
         check_scores(service, truth, score_paths(truth)[:_USERS])
-        for user in list(truth.tastes)[:_USERS]:
+        for user in list(truth.posteriors)[:_USERS]:
             answer = service.http.get(f"/v1/catalogs/{CATALOG}/users/{user}/recommendations?limit={_LIMIT}")
             check(answer.is_success)
             movies, logits = truth.best(user, _LIMIT)

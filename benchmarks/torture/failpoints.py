@@ -178,7 +178,7 @@ def _without_responses(database: Database) -> None:
         create_training(connection, "empty", "gradient_descent", {}, 1, serve=True)
 
 
-def _left_behind(database: Database) -> None:
+def _left_stale(database: Database) -> None:
     from app.catalogs.imports.store import import_responses
 
     with tempfile.NamedTemporaryFile() as file, database.writing() as connection:
@@ -193,7 +193,7 @@ WORK = [
     Work("steps are reported", "app.training.worker.Reporter._write_regularly", _nothing),
     Work("a training is published", "app.training.publishing.Publication._publish_once", _nothing),
     Work("a training fails", "app.training.worker.Worker._under", _without_responses),
-    Work("embeddings are relearned", "app.training.worker.Worker._relearn_in", _left_behind),
+    Work("embeddings are relearned", "app.training.worker.Worker._fold_in_catalog", _left_stale),
 ]
 
 
@@ -244,9 +244,9 @@ def _give_up_relearning() -> None:
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    worker_module.relearn_behind = fail  # type: ignore[assignment]
+    worker_module.fold_in_stale = fail  # type: ignore[assignment]
     settings = Settings()
-    Worker(Database.migrated(settings.database_url), settings, "w").relearn_some()
+    Worker(Database.migrated(settings.database_url), settings, "w").fold_in_some()
 
 
 def _create_key() -> None:
@@ -288,9 +288,7 @@ COMMANDS = [
         _import_movielens,
     ),
     Command("leases end", "app.training.supervisor.Supervisor._expire_leases", _claimed, _expire_leases),
-    Command(
-        "relearning fails", "app.training.worker.Worker._stop_looking", _left_behind, _give_up_relearning
-    ),
+    Command("relearning fails", "app.training.worker.Worker._stop_looking", _left_stale, _give_up_relearning),
     Command("an API key is made", "app.cli.keys.create", _nothing, _create_key, anew=True),
     Command("an API key is revoked", "app.cli.keys.revoke", _with_key, _revoke_key),
     Command("a terminal trains", "app.cli.output.run_training", _without_trainings, _train, anew=True),

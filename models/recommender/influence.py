@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.recommender.model import Model, Taste
+from models.recommender.model import Model, UserPosterior
 
 _RELEARNED = 60  # answers left out, for all targets together, if the answers are so many
 
@@ -24,7 +24,7 @@ class Influence:
 
 def most_influential(
     model: Model,
-    taste: Taste,
+    posterior: UserPosterior,
     rows: Tensor,
     answers: Tensor,
     targets: Tensor,
@@ -35,13 +35,13 @@ def most_influential(
 
     ``rows`` [n] and ``answers`` [n] are all of the user's, ``taste`` what was learned of them.
     """
-    likeliest = _likeliest(model, taste, rows, answers, targets, others_squared_norm, limit)
+    likeliest = _likeliest(model, posterior, rows, answers, targets, others_squared_norm, limit)
     without = {}
     for place in torch.unique(likeliest).tolist():
         kept = torch.arange(len(rows)) != place
-        left = _without(model, rows[kept], answers[kept], taste, others_squared_norm)
+        left = _without(model, rows[kept], answers[kept], posterior, others_squared_norm)
         without[place] = None if left is None else model.predict(left, targets).logits
-    logits = model.predict(taste, targets).logits.tolist()
+    logits = model.predict(posterior, targets).logits.tolist()
     found = []
     for number, places in enumerate(likeliest.tolist()):
         each = [Influence(place, _logit(without[place], number)) for place in places]
@@ -53,7 +53,7 @@ def most_influential(
 
 def _likeliest(
     model: Model,
-    taste: Taste,
+    posterior: UserPosterior,
     rows: Tensor,
     answers: Tensor,
     targets: Tensor,
@@ -64,16 +64,16 @@ def _likeliest(
     if len(rows) <= _RELEARNED:
         return torch.arange(len(rows)).expand(len(targets), -1)
     tried = max(limit, _RELEARNED // max(1, len(targets)))
-    moved = model.influences(taste, rows, answers, targets, others_squared_norm).abs()
+    moved = model.influences(posterior, rows, answers, targets, others_squared_norm).abs()
     return torch.topk(moved, tried, dim=1).indices
 
 
 def _without(
-    model: Model, rows: Tensor, answers: Tensor, start: Taste, others_squared_norm: float
-) -> Taste | None:
+    model: Model, rows: Tensor, answers: Tensor, start: UserPosterior, others_squared_norm: float
+) -> UserPosterior | None:
     if len(rows) == 0:
         return model.newcomer()
-    return model.relearn(rows, answers, start, others_squared_norm)
+    return model.fold_in(rows, answers, start, others_squared_norm)
 
 
 def _logit(logits: Tensor | None, number: int) -> float:

@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)  # one is itself alone, so that what follows from it can be kept beside it
-class Taste:
+class UserPosterior:
     """What is known of one user: embedding float32 [P], and how surely.
 
     factor float32 [P, P], upper triangular: the covariance is factor · factorᵀ; None where none is kept.
@@ -34,7 +34,7 @@ class Taste:
 
 
 @dataclass(frozen=True)
-class Tastes(Sequence[Taste]):
+class UserPosteriors(Sequence[UserPosterior]):
     """Many users' tastes as kept: embeddings float32 [users, P], factors [users, P(P + 1)/2] or None."""
 
     embeddings: Tensor
@@ -44,27 +44,27 @@ class Tastes(Sequence[Taste]):
         return len(self.embeddings)
 
     @overload
-    def __getitem__(self, index: int) -> Taste: ...
+    def __getitem__(self, index: int) -> UserPosterior: ...
     @overload
-    def __getitem__(self, index: slice) -> "Tastes": ...
-    def __getitem__(self, index: int | slice) -> "Taste | Tastes":
+    def __getitem__(self, index: slice) -> "UserPosteriors": ...
+    def __getitem__(self, index: int | slice) -> "UserPosterior | UserPosteriors":
         embeddings = self.embeddings[index]
         if isinstance(index, slice):
-            return Tastes(embeddings, None if self.factors is None else self.factors[index])
+            return UserPosteriors(embeddings, None if self.factors is None else self.factors[index])
         if self.factors is None:
-            return Taste(embeddings)
-        return Taste(embeddings, unpacked(self.factors[index], self.embeddings.shape[1]))
+            return UserPosterior(embeddings)
+        return UserPosterior(embeddings, unpacked(self.factors[index], self.embeddings.shape[1]))
 
 
-def stacked(tastes: Sequence[Taste]) -> tuple[Tensor, Tensor | None]:
+def stacked(posteriors: Sequence[UserPosterior]) -> tuple[Tensor, Tensor | None]:
     """Return tastes' embeddings float32 [users, P] and factors float32 [users, P, P], or None."""
-    if isinstance(tastes, Tastes):
-        halves = tastes.factors
-        size = tastes.embeddings.shape[1]
-        return tastes.embeddings, None if halves is None else unpacked(halves, size)
-    factors = [taste.factor for taste in tastes if taste.factor is not None]
-    embeddings = torch.stack([taste.embedding for taste in tastes])
-    return embeddings, torch.stack(factors) if len(factors) == len(tastes) else None
+    if isinstance(posteriors, UserPosteriors):
+        halves = posteriors.factors
+        size = posteriors.embeddings.shape[1]
+        return posteriors.embeddings, None if halves is None else unpacked(halves, size)
+    factors = [posterior.factor for posterior in posteriors if posterior.factor is not None]
+    embeddings = torch.stack([posterior.embedding for posterior in posteriors])
+    return embeddings, torch.stack(factors) if len(factors) == len(posteriors) else None
 
 
 def damping(variance: Floats) -> Floats:
@@ -140,13 +140,13 @@ class Model(Protocol):
         """Whether relearning a user depends on ``others_squared_norm``."""
         ...
 
-    def newcomer(self) -> Taste | None:
+    def newcomer(self) -> UserPosterior | None:
         """Return what is known of somebody who has answered nothing; None when that is nothing."""
         ...
 
-    def relearn(
-        self, rows: Tensor, answers: Tensor, start: Taste | None, others_squared_norm: float
-    ) -> Taste:
+    def fold_in(
+        self, rows: Tensor, answers: Tensor, start: UserPosterior | None, others_squared_norm: float
+    ) -> UserPosterior:
         """Learn one user's taste anew from all their answers [n] to the items at ``rows`` [n].
 
         ``start`` is the taste that they had, or None; ``others_squared_norm`` the sum of squares of all other
@@ -154,46 +154,51 @@ class Model(Protocol):
         """
         ...
 
-    def predict(self, taste: Taste, rows: Tensor) -> Prediction:
+    def predict(self, posterior: UserPosterior, rows: Tensor) -> Prediction:
         """Return what a taste says of the items at ``rows`` [n]."""
         ...
 
-    def predict_pairs(self, tastes: Sequence[Taste], users: Tensor, rows: Tensor) -> Prediction:
+    def predict_pairs(self, posteriors: Sequence[UserPosterior], users: Tensor, rows: Tensor) -> Prediction:
         """Return what the tastes at ``users`` [n] say of the items at ``rows`` [n], pair by pair."""
         ...
 
-    def best(self, taste: Taste, limit: int, excluded: Tensor, min_logit: float) -> Best:
+    def best(self, posterior: UserPosterior, limit: int, excluded: Tensor, min_logit: float) -> Best:
         """Return the up to ``limit`` items with the largest logits; equal ones in the order of their rows.
 
         ``excluded`` holds rows left out. The result is that of sorting all logits of `predict`.
         """
         ...
 
-    def best_among(self, taste: Taste, rows: Tensor, limit: int, min_logit: float) -> Best:
+    def best_among(self, posterior: UserPosterior, rows: Tensor, limit: int, min_logit: float) -> Best:
         """Return the best of the items at ``rows`` [n], which ascend: as `best` with all others excluded."""
         ...
 
     def item_sides(self, rows: Tensor) -> Tensor:
-        """Return float32 [n, S] of the items at ``rows`` [n]: their products with a `taste_side` order them.
+        """Return float32 [n, S] of the items at ``rows`` [n]: their products with a `user_side` order them.
 
         About as their logits do, so the best are among the items with the largest products.
         """
         ...
 
-    def taste_side(self, taste: Taste) -> Tensor:
+    def user_side(self, posterior: UserPosterior) -> Tensor:
         """Return the other side of these products, float32 [S]."""
         ...
 
-    def show(self, taste: Taste) -> Weights:
+    def show(self, posterior: UserPosterior) -> Weights:
         """Return a taste's embedding part by part."""
         ...
 
-    def explain(self, taste: Taste, rows: Tensor) -> Explanation:
+    def explain(self, posterior: UserPosterior, rows: Tensor) -> Explanation:
         """Return the logits of the items at ``rows`` [n] as sums."""
         ...
 
     def influences(
-        self, taste: Taste, rows: Tensor, answers: Tensor, targets: Tensor, others_squared_norm: float
+        self,
+        posterior: UserPosterior,
+        rows: Tensor,
+        answers: Tensor,
+        targets: Tensor,
+        others_squared_norm: float,
     ) -> Tensor:
         """Return about how far each answer [n] has moved E[z] of the target items: float64 [targets, n].
 
@@ -202,7 +207,7 @@ class Model(Protocol):
         """
         ...
 
-    def lessons(self, taste: Taste) -> Tensor:
+    def lessons(self, posterior: UserPosterior) -> Tensor:
         """Return what an answer to each item is expected to teach: float64 [items], each in [0, 1].
 
         The share of the scores' variances, summed over all items, that is uncertain because the user is and

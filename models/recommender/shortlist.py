@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.recommender.model import Model, Taste
+from models.recommender.model import Model, UserPosterior
 from models.recommender.scoring import Best
 
 LIMIT = 10  # the best that recall is measured of
@@ -83,7 +83,7 @@ class Shortlist:
             yield self._index.ntotal
 
     def best(
-        self, taste: Taste, limit: int, excluded: Tensor, min_logit: float, candidates: int
+        self, posterior: UserPosterior, limit: int, excluded: Tensor, min_logit: float, candidates: int
     ) -> Best | None:
         """Return what `Model.best` returns, but for items that are not among the candidates.
 
@@ -91,7 +91,7 @@ class Shortlist:
         not as many as asked for, that many candidates would be no shortlist, or a taste prefers nothing; then
         every item is to be looked at.
         """
-        side = self._model.taste_side(taste)
+        side = self._model.user_side(posterior)
         largest = float(side.abs().max()) if len(side) else 0.0
         left_out = np.unique(excluded.numpy())
         wanted = -(-candidates * max(limit, LIMIT) // LIMIT) + len(left_out)
@@ -99,7 +99,7 @@ class Shortlist:
             return None
         near = self._largest(side / largest, wanted)  # a side's length changes no order
         rows = torch.from_numpy(np.setdiff1d(near, left_out))
-        best = self._model.best_among(taste, rows, limit, min_logit)
+        best = self._model.best_among(posterior, rows, limit, min_logit)
         return best if len(best.rows) == limit else None
 
     def _largest(self, side: Tensor, count: int) -> npt.NDArray[np.int64]:
@@ -113,14 +113,14 @@ class Shortlist:
         return ((sides - self._middle) @ self._turn.T).numpy()
 
 
-def each_alone(model: Model, taste: Taste, best: Best) -> Best:
+def each_alone(model: Model, posterior: UserPosterior, best: Best) -> Best:
     """Return the best with logits that were computed item by item.
 
     Sums of many items at once may differ in the last bit with the others that are among them; so a score does
     not depend on how the best were found.
     """
     rows = best.rows.sort().values
-    logits = [model.best_among(taste, row, 1, -torch.inf).logits for row in torch.split(rows, 1)]
+    logits = [model.best_among(posterior, row, 1, -torch.inf).logits for row in torch.split(rows, 1)]
     if not logits:
         return best
     exact, order = torch.sort(torch.cat(logits), descending=True, stable=True)
@@ -128,22 +128,22 @@ def each_alone(model: Model, taste: Taste, best: Best) -> Best:
 
 
 def measure(
-    shortlist: Shortlist, model: Model, tastes: Sequence[Taste], check: Callable[[], None]
+    shortlist: Shortlist, model: Model, posteriors: Sequence[UserPosterior], check: Callable[[], None]
 ) -> Recall | None:
     """Choose how many candidates to take, and measure the recall then.
 
     Every other taste, of some, is for the one and the rest for the other. ``check`` is called for each, and
     may raise to stop. None where no number of candidates is enough.
     """
-    chosen = [tastes[place] for place in _spread(len(tastes), _ASKED)]
+    chosen = [posteriors[place] for place in _spread(len(posteriors), _ASKED)]
     truths = []
-    for taste in chosen:
+    for posterior in chosen:
         check()
-        truths.append(model.best(taste, LIMIT, _NOTHING, -torch.inf))
+        truths.append(model.best(posterior, LIMIT, _NOTHING, -torch.inf))
 
     def recall(candidates: int, first: int) -> float:
         pairs = [*zip(chosen, truths, strict=True)][first::2]
-        found = sum(_found(shortlist, taste, truth, candidates) for taste, truth in pairs)
+        found = sum(_found(shortlist, posterior, truth, candidates) for posterior, truth in pairs)
         return found / sum(len(truth.rows) for _, truth in pairs)
 
     other = min(1, len(chosen) - 1)  # of one alone both are asked
@@ -154,9 +154,9 @@ def measure(
     return None
 
 
-def _found(shortlist: Shortlist, taste: Taste, truth: Best, candidates: int) -> int:
+def _found(shortlist: Shortlist, posterior: UserPosterior, truth: Best, candidates: int) -> int:
     """Return how many of the best are found; another that is as good as the last of them counts too."""
-    best = shortlist.best(taste, LIMIT, _NOTHING, -torch.inf, candidates)
+    best = shortlist.best(posterior, LIMIT, _NOTHING, -torch.inf, candidates)
     if best is None:  # every item is looked at
         return len(truth.rows)
     return int((torch.isin(best.rows, truth.rows) | (best.logits >= truth.logits[-1])).sum())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.recommender.data import Responses
 from models.recommender.devices import DeviceName
-from models.recommender.model import Model, Tastes
+from models.recommender.model import Model, UserPosteriors
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Learned:
     shared  what users have in common, and items, by name
     """
 
-    tastes: Tastes
+    posteriors: UserPosteriors
     status: str
     items: Tensor
     shared: Mapping[str, Tensor] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Learned:
     @property
     def embeddings(self) -> Tensor:
         """The users' embeddings, float32 [users, P]."""
-        return self.tastes.embeddings
+        return self.posteriors.embeddings
 
 
 @dataclass(frozen=True)

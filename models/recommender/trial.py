@@ -56,11 +56,11 @@ def run_trial(trainer: Trainer, split: Split, seed: int, check: Callable[[], Non
     known = torch.ones(split.seen.items, dtype=torch.bool)
     model = trainer.restore(learned.shared, split.seen.item_vectors, learned.items, known)
     unseen = split.unseen
-    predicted = model.predict_pairs(learned.tastes, unseen.user_rows, unseen.item_rows)
+    predicted = model.predict_pairs(learned.posteriors, unseen.user_rows, unseen.item_rows)
 
     def best(user: int, answered: Tensor) -> Tensor:
         check()
-        return model.best(learned.tastes[user], _DEPTH, answered, -torch.inf).rows
+        return model.best(learned.posteriors[user], _DEPTH, answered, -torch.inf).rows
 
     return _measured(split, scoring.scores(predicted.logits), best, seed)
 

@@ -19,9 +19,9 @@ def test_somebody_sees_it_learn(
 
     console.answer("0", "m2", 1)
     path = f"/v1/catalogs/{own_class}/users/0/scores?movie=m2"
-    relearned = service.http.get(path).json()["scores"][0]["score"]
-    assert relearned > 0.57
-    console.wait_for_score("0", "m2", relearned)
+    folded_in = service.http.get(path).json()["scores"][0]["score"]
+    assert folded_in > 0.57
+    console.wait_for_score("0", "m2", folded_in)
 
     console.open("training")
     page.fill('#train [data-pointer="/seed"]', "6789")

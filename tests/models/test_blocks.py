@@ -52,7 +52,7 @@ def test_many_blocks_learn_what_one_learns(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(blocks, "_RESPONSES_AT_ONCE", 1)
     parts = trainer.learn(DATA, 1, unheard)
     torch.testing.assert_close(parts.predictor.items.means, whole.predictor.items.means, atol=1e-7, rtol=0)
-    torch.testing.assert_close(parts.tastes.embeddings, whole.tastes.embeddings, atol=1e-6, rtol=0)
+    torch.testing.assert_close(parts.posteriors.embeddings, whole.posteriors.embeddings, atol=1e-6, rtol=0)
 
 
 def operations_of_a_step(responses: Responses) -> int:

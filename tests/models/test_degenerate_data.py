@@ -47,8 +47,8 @@ def test_data_at_the_edge_are_learned_and_relearned_in_finite_numbers(trainer: T
     assert all(abs(step.loss) < float("inf") for step in steps)
     others = float(learned.embeddings[1:].double().square().sum())
     model = model_of(trainer, learned, responses)
-    for start in (learned.tastes[0], None):
-        relearned = model.relearn(*rows_of(responses, 0), start, others)
+    for start in (learned.posteriors[0], None):
+        relearned = model.fold_in(*rows_of(responses, 0), start, others)
         assert relearned.embedding.shape == learned.embeddings[0].shape
         assert bool(torch.isfinite(relearned.embedding).all())
         everything = torch.arange(responses.items)
@@ -63,5 +63,5 @@ def test_whoever_answers_everything_alike_is_scored_so(trainer: Trainer, answer:
     data = dense_responses(vectors, torch.full((4, 6), answer))
     learned = trainer.fit(data, 8, lambda _: None)
     model = model_of(trainer, learned, data)
-    found = torch.stack([model.predict(one, torch.arange(6)).logits for one in learned.tastes])
+    found = torch.stack([model.predict(one, torch.arange(6)).logits for one in learned.posteriors])
     assert bool(((found > 0) == (answer > 0)).all())

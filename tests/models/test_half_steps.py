@@ -15,7 +15,7 @@ from models.recommender.mixed_effects.half_steps import Common, Known, Totals
 from models.recommender.mixed_effects.items import Items, Sums
 from models.recommender.mixed_effects.priors import Prior
 from models.recommender.mixed_effects.trainer import Fit, MixedEffects, MixedEffectsOptions
-from models.recommender.model import Tastes
+from models.recommender.model import UserPosteriors
 from tests.models.problems import generator, random_responses, unheard
 
 DATA = random_responses(1, users=60, items=40, dimensions=4)
@@ -83,7 +83,7 @@ class Dealt:
         }
         return half_steps.together(items, [moved[number] for number in range(len(ranges))])
 
-    def settle(self, common: Common) -> Tastes:
+    def settle(self, common: Common) -> UserPosteriors:
         settled = (
             half_steps.settle(cut.blocks[0], cut.values, known, common)
             for cut, known in zip(self._ranges, self._known, strict=True)
@@ -99,7 +99,7 @@ def learned(partitions: int) -> Fit:
 def test_any_number_of_partitions_learns_the_bits_that_one_process_learns(partitions: int) -> None:
     assert len(Layout.of(DATA.offsets.diff(), SIZE).blocks) > 7
     here, dealt = TRAINER.learn(DATA, 1, unheard), learned(partitions)
-    assert torch.equal(dealt.tastes.embeddings, here.tastes.embeddings)
+    assert torch.equal(dealt.posteriors.embeddings, here.posteriors.embeddings)
     for field in fields(Items):
         assert torch.equal(
             getattr(dealt.predictor.items, field.name), getattr(here.predictor.items, field.name)

@@ -42,7 +42,7 @@ def scored(predictor: Predictor, taste: Normal, rows: Tensor) -> Tensor:
 
 
 def taste_of(learned: Fit, user: int) -> Normal:
-    kept = learned.tastes[user]
+    kept = learned.posteriors[user]
     assert kept.factor is not None
     factor = kept.factor.double()
     return Normal(kept.embedding.double(), factor @ factor.T)
@@ -80,7 +80,7 @@ def test_a_user_learned_alone_response_by_response_is_the_same_to_1e_8(name: str
         mean, covariance = learn_one(
             trained.predictor.items.gathered(rows), answers, trained.predictor.population
         )
-        relearned = trained.predictor.relearn(rows, answers)
+        relearned = trained.predictor.fold_in(rows, answers)
         torch.testing.assert_close(relearned.mean, mean, atol=1e-8, rtol=0)
         torch.testing.assert_close(relearned.covariance, covariance, atol=1e-8, rtol=0)
 
@@ -90,7 +90,7 @@ def test_relearning_equals_what_the_training_ended_with(name: str) -> None:
     responses, learned = DATA_SETS[name]
     trained = fit(responses, learned_dimensions=learned)
     for user in range(responses.users):
-        relearned = trained.predictor.relearn(*rows_of(responses, user))
+        relearned = trained.predictor.fold_in(*rows_of(responses, user))
         ended = taste_of(trained, user)
         torch.testing.assert_close(relearned.mean, ended.mean, atol=1e-6, rtol=0)
         torch.testing.assert_close(relearned.covariance, ended.covariance, atol=1e-6, rtol=0)
@@ -124,7 +124,7 @@ def test_no_slope_of_the_bound_is_left_where_relearning_ends() -> None:
     responses = random_responses(6, users=8, items=30, dimensions=3)
     predictor = fit(responses).predictor
     rows, answers = rows_of(responses, 0)
-    taste = predictor.relearn(rows, answers)
+    taste = predictor.fold_in(rows, answers)
     mean = taste.mean.clone().requires_grad_()
     root = torch.linalg.cholesky(taste.covariance).requires_grad_()
     bound = bound_of_one(mean, root.tril(), predictor.items.gathered(rows), answers, predictor.population)
@@ -158,10 +158,10 @@ def test_relearning_ends_at_one_point_wherever_it_starts() -> None:
     trained = fit(random_responses(19, users=10, items=40, dimensions=3))
     predictor, everything = trained.predictor, torch.arange(40)
     answers = torch.rand(40, generator=generator(20))
-    fresh = predictor.relearn(everything, answers)
+    fresh = predictor.fold_in(everything, answers)
     order = torch.randperm(40, generator=generator(21))
     for user in range(10):
-        again = predictor.relearn(everything[order], answers[order], taste_of(trained, user))
+        again = predictor.fold_in(everything[order], answers[order], taste_of(trained, user))
         torch.testing.assert_close(again.mean, fresh.mean, atol=1e-8, rtol=0)
         torch.testing.assert_close(again.covariance, fresh.covariance, atol=1e-8, rtol=0)
 
@@ -188,7 +188,7 @@ def test_tastes_that_no_training_would_expect_are_found_too(answer: float) -> No
 
 def test_relearning_nothing_leaves_the_population_s_taste() -> None:
     predictor = fit(random_responses(23)).predictor
-    taste = predictor.relearn(torch.zeros(0, dtype=torch.int64), torch.zeros(0))
+    taste = predictor.fold_in(torch.zeros(0, dtype=torch.int64), torch.zeros(0))
     torch.testing.assert_close(taste.mean, predictor.population.mean, atol=1e-12, rtol=0)
     torch.testing.assert_close(taste.covariance, predictor.population.covariance, atol=1e-12, rtol=0)
 
@@ -200,7 +200,7 @@ def test_the_order_of_the_responses_and_a_second_run_change_no_bit() -> None:
         data.item_vectors, data.user_rows[order], data.item_rows[order], data.values[order], data.users
     )
     first, second = fit(data, 3), fit(shuffled, 3)
-    assert torch.equal(first.tastes.embeddings, second.tastes.embeddings)
+    assert torch.equal(first.posteriors.embeddings, second.posteriors.embeddings)
     assert torch.equal(first.predictor.items.means, second.predictor.items.means)
 
 
@@ -218,8 +218,8 @@ def test_users_too_long_for_float32_are_learned_as_the_others_are(monkeypatch: p
     narrow = fit(data, max_steps=8)
     monkeypatch.setattr(users, "_LONG", 0)
     wide = fit(data, max_steps=8)
-    torch.testing.assert_close(narrow.tastes.embeddings, wide.tastes.embeddings, atol=1e-4, rtol=0)
-    assert not torch.equal(narrow.tastes.embeddings, wide.tastes.embeddings)
+    torch.testing.assert_close(narrow.posteriors.embeddings, wide.posteriors.embeddings, atol=1e-4, rtol=0)
+    assert not torch.equal(narrow.posteriors.embeddings, wide.posteriors.embeddings)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
@@ -287,7 +287,7 @@ def test_a_newcomer_has_the_population_s_taste_and_one_answer_moves_it() -> None
     everything = torch.arange(30)
     before = scored(predictor, predictor.newcomer(), everything)
     assert float(torch.corrcoef(torch.stack([before, liked.mean(0).double()]))[0, 1]) > 0.9
-    after = scored(predictor, predictor.relearn(torch.tensor([15]), torch.zeros(1)), everything)
+    after = scored(predictor, predictor.fold_in(torch.tensor([15]), torch.zeros(1)), everything)
     assert float(after[15]) < float(before[15])
 
 

@@ -11,13 +11,13 @@ from models.recommender.mixed_effects.predictor import Predictor
 from models.recommender.mixed_effects.priors import Prior
 from models.recommender.mixed_effects.relearning import Normal
 from models.recommender.mixed_effects.standardisation import Standardisation
-from models.recommender.mixed_effects.terms import ItemTerms, TasteTerms
-from models.recommender.model import Prediction, Taste
+from models.recommender.mixed_effects.terms import ItemTerms, UserTerms
+from models.recommender.model import Prediction, UserPosterior
 
 ITEMS, NAMED, LEARNED = 500, 4, 3
 
 
-def _drawn(seed: int, scale: float) -> tuple[Items, Taste]:
+def _drawn(seed: int, scale: float) -> tuple[Items, UserPosterior]:
     draw = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> Tensor:
@@ -27,14 +27,14 @@ def _drawn(seed: int, scale: float) -> tuple[Items, Taste]:
     constants = torch.cat([torch.ones(ITEMS, 1, dtype=torch.float64), normal(ITEMS, NAMED - 1)], dim=1)
     items = Items(constants, scale * normal(ITEMS, LEARNED + 1), factors @ factors.mT / 4)
     size = NAMED + LEARNED
-    return items, Taste((scale * normal(size)).float(), (scale * normal(size, size)).triu().float())
+    return items, UserPosterior((scale * normal(size)).float(), (scale * normal(size, size)).triu().float())
 
 
-def _reference(items: Items, taste: Taste) -> Prediction:
+def _reference(items: Items, posterior: UserPosterior) -> Prediction:
     nothing = torch.empty(0, dtype=torch.float64)
-    assert taste.factor is not None
-    factor = taste.factor.double()
-    known = Normal(taste.embedding.double(), factor @ factor.T)
+    assert posterior.factor is not None
+    factor = posterior.factor.double()
+    known = Normal(posterior.embedding.double(), factor @ factor.T)
     prior = Prior(nothing, nothing)
     return Predictor(Standardisation(nothing, nothing), items, prior, nothing, nothing).predict(known, items)
 
@@ -43,24 +43,24 @@ def _reference(items: Items, taste: Taste) -> Prediction:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("count", [0, 124, 125, 400])
 def test_a_few_items_are_predicted_as_all_are(count: int, seed: int, scale: float) -> None:
-    items, taste = _drawn(seed, scale)
+    items, posterior = _drawn(seed, scale)
     rows = torch.tensor([3, 499, 0, 3, *range(count)])
-    found = ItemTerms.of(items).predict(TasteTerms.of(taste, LEARNED), rows)
-    right = _reference(items, taste)
+    found = ItemTerms.of(items).predict(UserTerms.of(posterior, LEARNED), rows)
+    right = _reference(items, posterior)
     torch.testing.assert_close(found.mean, right.mean[rows], rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(found.variance, right.variance[rows], rtol=1e-10, atol=1e-12)
-    alone = ItemTerms.of(items).logits(TasteTerms.of(taste, LEARNED), rows.numpy())
+    alone = ItemTerms.of(items).logits(UserTerms.of(posterior, LEARNED), rows.numpy())
     assert torch.equal(torch.from_numpy(alone), found.logits)
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
 @pytest.mark.parametrize("seed", range(3))
 def test_no_logit_is_above_its_bound(seed: int, scale: float) -> None:
-    items, taste = _drawn(seed, scale)
-    logits = _reference(items, taste).logits
+    items, posterior = _drawn(seed, scale)
+    logits = _reference(items, posterior).logits
     first, last = [
         (torch.from_numpy(upper.copy()).double(), error, floor)
-        for upper, error, floor in ItemTerms.of(items).bounds(TasteTerms.of(taste, LEARNED))
+        for upper, error, floor in ItemTerms.of(items).bounds(UserTerms.of(posterior, LEARNED))
     ]
     for upper, error, floor in (first, last):
         assert bool((logits.clamp(min=floor) <= (upper + error).clamp(min=floor)).all())
@@ -73,10 +73,12 @@ def test_no_logit_is_above_its_bound(seed: int, scale: float) -> None:
 
 
 @pytest.mark.parametrize("tastes", [1, 128, 129, 300])
-def test_pairs_of_any_number_of_users_are_predicted_as_one_by_one(tastes: int) -> None:
+def test_pairs_of_any_number_of_users_are_predicted_as_one_by_one(posteriors: int) -> None:
     items, _ = _drawn(0, 1.0)
-    drawn = [_drawn(seed, 1.0)[1] for seed in range(tastes)]
-    users = torch.tensor([tastes - 1, 0, *[tastes // 2] * 300, tastes - 1])  # nearly all have no pair
+    drawn = [_drawn(seed, 1.0)[1] for seed in range(posteriors)]
+    users = torch.tensor(
+        [posteriors - 1, 0, *[posteriors // 2] * 300, posteriors - 1]
+    )  # nearly all have no pair
     rows = torch.arange(len(users)) % ITEMS
     found = ItemTerms.of(items).predict_pairs(drawn, users, rows)
     for place, (user, row) in enumerate(zip(users.tolist(), rows.tolist(), strict=True)):
@@ -86,8 +88,8 @@ def test_pairs_of_any_number_of_users_are_predicted_as_one_by_one(tastes: int) -
 
 
 def test_no_pairs_are_none_and_a_user_without_a_taste_is_refused() -> None:
-    items, taste = _drawn(0, 1.0)
+    items, posterior = _drawn(0, 1.0)
     nothing = torch.tensor([], dtype=torch.int64)
-    assert len(ItemTerms.of(items).predict_pairs([taste], nothing, nothing).mean) == 0
+    assert len(ItemTerms.of(items).predict_pairs([posterior], nothing, nothing).mean) == 0
     with pytest.raises(IndexError, match="1 tastes"):
-        ItemTerms.of(items).predict_pairs([taste], torch.tensor([1]), torch.tensor([0]))
+        ItemTerms.of(items).predict_pairs([posterior], torch.tensor([1]), torch.tensor([0]))

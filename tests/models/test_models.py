@@ -12,7 +12,7 @@ from torch import Tensor
 from models.recommender.data import Responses
 from models.recommender.influence import most_influential
 from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
-from models.recommender.model import Model, Prediction, Taste, Tastes, packed, unpacked
+from models.recommender.model import Model, Prediction, UserPosterior, UserPosteriors, packed, unpacked
 from models.recommender.trainer import Learned
 from models.recommender.trainers import make_trainer
 from tests.models.problems import generator, model_of, random_responses, rows_of, unheard
@@ -65,12 +65,12 @@ def test_many_pairs_are_predicted_as_one_by_one(one: Trained) -> None:
     count = 2500  # more than are computed at once
     users = torch.randint(0, 15, (count,), generator=generator(3))
     rows = torch.randint(0, ITEMS, (count,), generator=generator(4))
-    pairs = one.model.predict_pairs(one.learned.tastes, users, rows)
-    listed = one.model.predict_pairs(list(one.learned.tastes), users, rows)
+    pairs = one.model.predict_pairs(one.learned.posteriors, users, rows)
+    listed = one.model.predict_pairs(list(one.learned.posteriors), users, rows)
     assert torch.equal(listed.mean, pairs.mean)
     assert torch.equal(listed.variance, pairs.variance)
     for place in range(0, count, 61):
-        alone = one.model.predict(one.learned.tastes[int(users[place])], rows[place : place + 1])
+        alone = one.model.predict(one.learned.posteriors[int(users[place])], rows[place : place + 1])
         torch.testing.assert_close(pairs.mean[place], alone.mean[0], atol=1e-12, rtol=0)
         torch.testing.assert_close(pairs.variance[place], alone.variance[0], atol=1e-12, rtol=0)
 
@@ -86,7 +86,7 @@ def test_many_pairs_are_predicted_as_one_by_one(one: Trained) -> None:
 def test_the_best_are_those_of_sorting_all(
     choice: str, user: int, limit: int, excluded: set[int], least: float
 ) -> None:
-    model, taste = TRAINED[choice].model, TRAINED[choice].learned.tastes[user]
+    model, taste = TRAINED[choice].model, TRAINED[choice].learned.posteriors[user]
     found = model.best(taste, limit, torch.tensor(sorted(excluded), dtype=torch.int64), least)
     every = model.predict(taste, torch.arange(ITEMS)).logits
     wanted = [row for row in range(ITEMS) if row not in excluded and float(every[row]) >= least]
@@ -99,7 +99,7 @@ def test_the_best_are_those_of_sorting_all(
 @given(user=st.integers(0, 14), rows=st.lists(st.integers(0, ITEMS - 1), min_size=1, max_size=9))
 @settings(max_examples=30, deadline=None)
 def test_an_explanation_adds_up_to_the_logit(choice: str, user: int, rows: list[int]) -> None:
-    model, taste = TRAINED[choice].model, TRAINED[choice].learned.tastes[user]
+    model, taste = TRAINED[choice].model, TRAINED[choice].learned.posteriors[user]
     said = model.explain(taste, torch.tensor(rows))
     inner = (said.values * said.weights).sum(dim=1)
     total = said.damping * (said.appeals + said.offset + inner + said.learned)
@@ -115,17 +115,17 @@ def test_an_explanation_adds_up_whatever_the_scale_of_the_vectors(scale: float, 
     learned = trainer.fit(responses, 1, unheard)
     model = model_of(trainer, learned, responses)
     for user in range(3):
-        said = model.explain(learned.tastes[user], torch.arange(30))
+        said = model.explain(learned.posteriors[user], torch.arange(30))
         inner = said.values @ said.weights
         total = said.damping * (said.appeals + said.offset + inner + said.learned)
-        logits = model.predict(learned.tastes[user], torch.arange(30)).logits
+        logits = model.predict(learned.posteriors[user], torch.arange(30)).logits
         torch.testing.assert_close(total, logits, atol=1e-6, rtol=0)
 
 
 def test_first_order_influences_point_where_leaving_answers_out_leads(one: Trained) -> None:
     rows, answers = rows_of(one.responses, 0)
     targets, others = torch.arange(6), one.others(0)
-    taste = one.model.relearn(rows, answers, one.learned.tastes[0], others)
+    taste = one.model.fold_in(rows, answers, one.learned.posteriors[0], others)
     guessed = one.model.influences(taste, rows, answers, targets, others)
     exact = torch.stack(
         [_moved(one, taste, rows, answers, targets, others, place) for place in range(len(rows))], dim=1
@@ -135,20 +135,26 @@ def test_first_order_influences_point_where_leaving_answers_out_leads(one: Train
 
 
 def _moved(
-    one: Trained, taste: Taste, rows: Tensor, answers: Tensor, targets: Tensor, others: float, place: int
+    one: Trained,
+    taste: UserPosterior,
+    rows: Tensor,
+    answers: Tensor,
+    targets: Tensor,
+    others: float,
+    place: int,
 ) -> Tensor:
     kept = torch.arange(len(rows)) != place
-    without = one.model.relearn(rows[kept], answers[kept], taste, others)
+    without = one.model.fold_in(rows[kept], answers[kept], taste, others)
     return one.model.predict(taste, targets).mean - one.model.predict(without, targets).mean
 
 
-def left_out(one: Trained, taste: Taste, user: int, target: int) -> list[float]:
+def left_out(one: Trained, taste: UserPosterior, user: int, target: int) -> list[float]:
     """Return the target's logit without each of the user's answers."""
     rows, answers = rows_of(one.responses, user)
     found = []
     for place in range(len(rows)):
         kept = torch.arange(len(rows)) != place
-        without = one.model.relearn(rows[kept], answers[kept], taste, one.others(user))
+        without = one.model.fold_in(rows[kept], answers[kept], taste, one.others(user))
         found.append(float(one.model.predict(without, torch.tensor([target])).logits))
     return found
 
@@ -161,7 +167,7 @@ def test_the_most_influential_answers_are_exact_and_the_strongest_first(
         monkeypatch.setattr("models.recommender.influence._RELEARNED", 10)
     rows, answers = rows_of(one.responses, 1)
     targets, others = torch.tensor([0, 7]), one.others(1)
-    taste = one.model.relearn(rows, answers, one.learned.tastes[1], others)
+    taste = one.model.fold_in(rows, answers, one.learned.posteriors[1], others)
     logits = one.model.predict(taste, targets).logits.tolist()
     found = most_influential(one.model, taste, rows, answers, targets, others, limit=4)
     for target, logit, influences in zip(targets.tolist(), logits, found, strict=True):
@@ -177,7 +183,7 @@ def test_the_most_influential_answers_are_exact_and_the_strongest_first(
 
 
 def test_without_their_only_answer_a_user_is_a_newcomer(one: Trained) -> None:
-    taste = one.model.relearn(torch.tensor([3]), torch.ones(1), None, 1.0)
+    taste = one.model.fold_in(torch.tensor([3]), torch.ones(1), None, 1.0)
     [[influence]] = most_influential(
         one.model, taste, torch.tensor([3]), torch.ones(1), torch.tensor([3]), 1.0, limit=5
     )
@@ -208,7 +214,7 @@ def test_a_lesson_is_the_share_of_the_variance_that_an_answer_takes_away(choice:
     probable = torch.sigmoid(before.logits)
     weights = (probable * (1 - probable)).square()
     # The part of each variance that the user's covariance is to blame for: without it the rest is left.
-    sure = Taste(taste.embedding, 1e-12 * taste.factor)
+    sure = UserPosterior(taste.embedding, 1e-12 * taste.factor)
     covariance = taste.factor.double() @ taste.factor.double().T
     features = _features(one)
     own = torch.einsum("ip,pq,iq->i", features, covariance, features)
@@ -238,7 +244,7 @@ def _features(one: Trained) -> Tensor:
 def test_an_answer_teaches_something_and_never_more_than_all() -> None:
     for choice in ("mixed effects", "mixed effects, named", "mixed effects, learned"):
         one = TRAINED[choice]
-        lessons = one.model.lessons(one.learned.tastes[0])
+        lessons = one.model.lessons(one.learned.posteriors[0])
         assert bool(((lessons > 0) & (lessons < 1)).all())
 
 
@@ -250,7 +256,7 @@ def test_what_no_training_saw_is_scored_by_its_vector_and_less_surely() -> None:
     known = torch.arange(ITEMS + 1) < ITEMS
     model = trainer.restore(one.learned.shared, vectors, states, known)
     old, new = torch.tensor([0]), torch.tensor([ITEMS])
-    taste = one.learned.tastes[0]
+    taste = one.learned.posteriors[0]
     assert float(model.predict(taste, new).variance) > float(model.predict(taste, old).variance)
     before = one.model.predict(taste, old)
     torch.testing.assert_close(model.predict(taste, old).mean, before.mean, atol=1e-12, rtol=0)
@@ -259,7 +265,7 @@ def test_what_no_training_saw_is_scored_by_its_vector_and_less_surely() -> None:
 def test_factors_are_packed_and_unpacked_without_loss() -> None:
     factors = torch.randn(5, 7, 7, generator=generator(8)).triu()
     assert torch.equal(unpacked(packed(factors), 7), factors)
-    kept = Tastes(torch.randn(5, 7), packed(factors))
+    kept = UserPosteriors(torch.randn(5, 7), packed(factors))
     for place, taste in enumerate(kept[1:4]):
         assert taste.factor is not None
         assert torch.equal(taste.factor, factors[place + 1])

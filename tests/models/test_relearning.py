@@ -68,9 +68,9 @@ def test_relearning_gives_what_training_ended_with(patient_trainer: Trainer, kno
     learned = patient_trainer.fit(responses, 2, unheard)
     model = model_of(patient_trainer, learned, responses)
     for user in range(responses.users):
-        start = learned.tastes[user] if known else None
+        start = learned.posteriors[user] if known else None
         others = squared_norm_of_others(learned.embeddings, user)
-        relearned = model.relearn(*rows_of(responses, user), start, others)
+        relearned = model.fold_in(*rows_of(responses, user), start, others)
         # Less than 1e-4 is left of the way: see PATIENT_TRAINERS. The rest is for float32 gradients.
         torch.testing.assert_close(relearned.embedding, learned.embeddings[user], atol=1e-3, rtol=0)
 
@@ -83,7 +83,7 @@ def test_a_newcomer_beside_a_training_that_never_saw_them_gets_what_one_that_did
     without = trainer.fit(first_users(responses, newcomer), 3, unheard).embeddings
     with_them = trainer.fit(responses, 4, unheard).embeddings
     torch.testing.assert_close(with_them[:newcomer], without, atol=1e-3, rtol=0)
-    relearned = trainer.relearn(*answers_of(responses, newcomer), None, float(without.square().sum()))
+    relearned = trainer.fold_in(*answers_of(responses, newcomer), None, float(without.square().sum()))
     torch.testing.assert_close(relearned, with_them[newcomer], atol=1e-3, rtol=0)
 
 
@@ -93,7 +93,7 @@ def test_the_class_model_s_users_relearn_to_no_worse_than_training_left_them() -
     for user in range(3):
         vectors, answers = answers_of(responses, user)
         others = squared_norm_of_others(embeddings, user)
-        relearned = trainer.relearn(vectors, answers, embeddings[user], others)
+        relearned = trainer.fold_in(vectors, answers, embeddings[user], others)
         before, after = (
             one_user_objective(
                 each.double(), vectors.double(), answers.double(), others, "squared", "norm", 0.2
@@ -111,7 +111,7 @@ def test_no_slope_is_left_after_relearning(loss: LossName, penalty: PenaltyName,
     for user in range(6):
         vectors, answers = answers_of(random_responses(5, scale=scale, share=0.9), user)
         start = torch.randn(3, generator=generator(user)) / scale
-        relearned = trainer.relearn(vectors, answers, start, 4.0).double()
+        relearned = trainer.fold_in(vectors, answers, start, 4.0).double()
 
         formula = partial(
             one_user_objective,
@@ -141,7 +141,7 @@ def test_of_two_minima_the_lower_is_found(likes: int, dislikes: int) -> None:
     ]
     lowest = float(everywhere[values.index(min(values))])
     start = everywhere[values.index(min(values[1050:]))].float()  # the minimum above 0.5
-    relearned = GradientDescent(GradientDescentOptions()).relearn(vectors, answers, start[None], 9.0)
+    relearned = GradientDescent(GradientDescentOptions()).fold_in(vectors, answers, start[None], 9.0)
     assert float(relearned) == pytest.approx(lowest, abs=0.02)
 
 
@@ -150,21 +150,21 @@ def test_the_order_of_the_responses_changes_no_bit_of_relearning(trainer: Traine
     learned = trainer.fit(responses, 7, unheard)
     model = model_of(trainer, learned, responses)
     rows, answers = torch.arange(40), torch.rand(40, generator=generator(8))
-    for before in (learned.tastes[0], None):
-        expected = model.relearn(rows, answers, before, 3.0)
+    for before in (learned.posteriors[0], None):
+        expected = model.fold_in(rows, answers, before, 3.0)
         for seed in range(3):
             order = torch.randperm(40, generator=generator(seed))
-            again = model.relearn(rows[order], answers[order], before, 3.0)
+            again = model.fold_in(rows[order], answers[order], before, 3.0)
             assert torch.equal(again.embedding, expected.embedding)
 
 
 def test_relearning_gives_float32_the_same_bits_twice_and_leaves_its_data(trainer: Trainer) -> None:
     responses = random_responses(9)
     learned = trainer.fit(responses, 10, unheard)
-    model, start = model_of(trainer, learned, responses), learned.tastes[1]
+    model, start = model_of(trainer, learned, responses), learned.posteriors[1]
     rows, answers = rows_of(responses, 0)
     given = (rows.clone(), answers.clone(), start.embedding.clone())
-    first, second = (model.relearn(rows, answers, start, 3.0) for _ in range(2))
+    first, second = (model.fold_in(rows, answers, start, 3.0) for _ in range(2))
     assert first.embedding.dtype == torch.float32
     assert torch.equal(first.embedding, second.embedding)
     pairs = zip((rows, answers, start.embedding), given, strict=True)
@@ -179,7 +179,7 @@ def test_liking_a_movie_more_raises_its_logit(penalty: PenaltyName) -> None:
     logits = []
     for answer in (0.0, 0.3, 0.7, 1.0):
         answers[4] = answer
-        logits.append(float(trainer.relearn(vectors, answers, None, 3.0) @ vectors[4]))
+        logits.append(float(trainer.fold_in(vectors, answers, None, 3.0) @ vectors[4]))
     assert logits == sorted(set(logits))
 
 
@@ -189,13 +189,13 @@ def test_the_only_user_with_weak_data_relearns_to_zero_under_the_norm(size: floa
     trainer = GradientDescent(GradientDescentOptions())
     vectors, answers = torch.tensor([[0.1, 0.05]]), torch.ones(1)
     for start in (None, size * torch.ones(2), torch.zeros(2)):
-        assert float(trainer.relearn(vectors, answers, start, 0.0).norm()) < 1e-5
+        assert float(trainer.fold_in(vectors, answers, start, 0.0).norm()) < 1e-5
 
 
 def test_without_responses_only_the_penalty_is_left_and_its_minimum_is_zero() -> None:
     for penalty in ("norm", "squared_norm"):
         trainer = GradientDescent(GradientDescentOptions(penalty=penalty))
-        relearned = trainer.relearn(torch.empty(0, 3), torch.empty(0), torch.ones(3), 2.0)
+        relearned = trainer.fold_in(torch.empty(0, 3), torch.empty(0), torch.ones(3), 2.0)
         torch.testing.assert_close(relearned, torch.zeros(3), atol=1e-8, rtol=0)
 
 
@@ -207,7 +207,7 @@ def test_a_few_responses_with_many_dimensions_are_searched_among_the_answered_ve
     for loss in ("squared", "logistic"):
         options = GradientDescentOptions.model_validate({"loss": loss})
         objective = Objective(options.loss, options.penalty, options.penalty_weight)
-        found = GradientDescent(options).relearn(vectors, answers, None, 3.0)
+        found = GradientDescent(options).fold_in(vectors, answers, None, 3.0)
         everywhere = minimise(
             lambda point, objective=objective: objective.for_one_user(  # type: ignore[misc]
                 point, vectors.double(), answers.double(), 3.0
@@ -220,5 +220,5 @@ def test_a_few_responses_with_many_dimensions_are_searched_among_the_answered_ve
 def test_without_a_penalty_what_no_response_speaks_of_stays_where_it_is() -> None:
     vectors, answers = torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([0.5])
     trainer = GradientDescent(GradientDescentOptions(penalty_weight=0.0))
-    learned = trainer.relearn(vectors, answers, torch.tensor([2.0, -3.0, 4.0]), 1.0)
+    learned = trainer.fold_in(vectors, answers, torch.tensor([2.0, -3.0, 4.0]), 1.0)
     torch.testing.assert_close(learned, torch.tensor([0.0, -3.0, 4.0]), atol=1e-5, rtol=0)

@@ -112,9 +112,9 @@ def test_tastes_known_by_construction_are_recovered(trainer: Trainer, likes: flo
     data = masked_responses(vectors, torch.where(liked, likes, dislikes), answered)
     learned = trainer.fit(data, 18, unheard)
     model = model_of(trainer, learned, data)
-    for known, taste, seen in zip(learned.tastes, liked, answered, strict=True):
+    for known, posterior, seen in zip(learned.posteriors, liked, answered, strict=True):
         logits = model.predict(known, torch.nonzero(~seen)[:, 0]).logits
-        assert chance_to_rank_right(taste[~seen], logits) > 0.95
+        assert chance_to_rank_right(posterior[~seen], logits) > 0.95
 
 
 def test_answers_between_0_and_1_are_learned_as_such(trainer: Trainer) -> None:
@@ -123,7 +123,9 @@ def test_answers_between_0_and_1_are_learned_as_such(trainer: Trainer) -> None:
     data = dense_responses(4 * torch.eye(4), wanted.expand(30, 4))
     learned = trainer.fit(data, 19, unheard)
     model = model_of(trainer, learned, data)
-    found = torch.sigmoid(torch.stack([model.predict(one, torch.arange(4)).logits for one in learned.tastes]))
+    found = torch.sigmoid(
+        torch.stack([model.predict(one, torch.arange(4)).logits for one in learned.posteriors])
+    )
     torch.testing.assert_close(found.mean(dim=0), wanted.double(), atol=0.05, rtol=0)
 
 
@@ -131,6 +133,6 @@ def test_what_was_learned_is_as_large_as_the_trainer_says(trainer: Trainer) -> N
     data = random_responses(20)
     learned = trainer.fit(data, 21, unheard)
     sizes = trainer.sizes(data.dimensions)
-    factors = learned.tastes.factors
+    factors = learned.posteriors.factors
     found = (learned.embeddings.shape[1], 0 if factors is None else factors.shape[1], learned.items.shape[1])
     assert found == (sizes.embedding, sizes.factor, sizes.item)

@@ -33,10 +33,10 @@ def test_scores_and_rankings_are_those_of_a_model_that_learned_from_the_rest(tra
     model = model_of(trainer, learned, split.seen)
     scores = []
     shares = []
-    for user, taste in enumerate(learned.tastes):
+    for user, posterior in enumerate(learned.posteriors):
         own = split.unseen.user_rows == user
         rows, answers = split.unseen.item_rows[own], split.unseen.values[own]
-        logits = model.predict(taste, torch.arange(25)).logits
+        logits = model.predict(posterior, torch.arange(25)).logits
         scores.append(torch.sigmoid(logits[rows]))
         logits[split.seen.item_rows[split.seen.user_rows == user]] = -torch.inf
         liked = set(rows[answers >= 0.5].tolist())

@@ -59,7 +59,7 @@ def test_a_deleted_movie_takes_its_responses_along_and_is_unlearned(
         for user, expected in afresh.items():
             assert embedding(client, path, user) == near(expected)
             assert list(scores(client, path, user)) == ["m0", "m1"]
-        while worker.relearn_some():
+        while worker.fold_in_some():
             pass
 
 
@@ -73,7 +73,7 @@ def test_whose_only_answer_was_to_a_deleted_movie_is_unknown_again(
             problem = check_problem(client.get(f"{path}/users/2/{what}"))
             assert problem["status"] == 404
             assert "responses/{movie} with an answer first" in problem["detail"]
-        while worker.relearn_some():
+        while worker.fold_in_some():
             pass
     answer(client, path, "2", "m0", 1)
     afresh = learned_afresh(client, worker, {"2": {"m0": 1}})

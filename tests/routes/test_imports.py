@@ -212,7 +212,7 @@ def test_the_scores_of_everybody_reflect_an_import_at_once(films: TestClient, wo
     newcomer = films.get(f"{FILMS}/users/cy/scores?movie=heat").json()["scores"][0]["score"]
     assert after > 0.5 > before
     assert newcomer < 0.5
-    while worker.relearn_some():
+    while worker.fold_in_some():
         pass
     again = films.get(f"{FILMS}/users/ben/scores?movie=notebook").json()["scores"][0]["score"]
     assert again == pytest.approx(after, abs=1e-6), "a worker stores what readers had relearned"

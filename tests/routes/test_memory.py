@@ -78,10 +78,10 @@ def test_all_scores_of_many_movies_are_refused_and_the_best_are_not(database: Da
 
 def test_tastes_of_many_users_are_counted_with_their_covariances() -> None:
     memory = Memory(answer_bytes=2**29)
-    memory.check_tastes(100_000, 28, uncertain=True)
-    memory.check_tastes(100_000, 400, uncertain=False)
+    memory.check_posteriors(100_000, 28, uncertain=True)
+    memory.check_posteriors(100_000, 400, uncertain=False)
     with pytest.raises(TooLarge, match="LIKELY_ANSWER_MEMORY_BYTES allows 536,870,912"):
-        memory.check_tastes(100_000, 400, uncertain=True)
+        memory.check_posteriors(100_000, 400, uncertain=True)
 
 
 def test_pairs_of_many_users_are_refused_whether_or_not_their_model_is_in_memory(database: Database) -> None:

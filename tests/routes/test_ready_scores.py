@@ -133,7 +133,7 @@ def test_scores_of_pairs_are_those_of_their_users_now(
         assert other.put(f"{trained}{USER}/responses/m2", json={"response": 1.0}).is_success  # another's
         scores.append(_agree(client, trained))
         assert other.put(f"{trained}/serving", json={"training": first}).is_success
-        while worker.relearn_some():
+        while worker.fold_in_some():
             pass
         scores.append(_agree(client, trained))
     assert len({tuple(each) for each in scores}) == len(scores)

@@ -31,9 +31,9 @@ def load(client: TestClient, users: int = USERS) -> None:
     assert client.post(f"{FILMS}/movies:import", content=body, headers=CSV).status_code == 200
     rows = []
     for user in range(users):
-        taste = draw.normal([0.5, 0.3], [2.0, 0.5])
+        posterior = draw.normal([0.5, 0.3], [2.0, 0.5])
         for movie in draw.choice(MOVIES, size=15, replace=False):
-            probable = 1 / (1 + math.exp(-float(taste @ vectors[movie] - taste[0] / 2)))
+            probable = 1 / (1 + math.exp(-float(posterior @ vectors[movie] - posterior[0] / 2)))
             rows.append(f"u{user},f{movie:02},{int(draw.random() < probable)}")
     body = "\n".join(["user,movie,response", *rows])
     assert client.post(f"{FILMS}/responses:import", content=body, headers=CSV).status_code == 200
@@ -298,7 +298,7 @@ def test_an_answer_that_is_behind_is_relearned_and_stored_by_workers(
     body = "user,movie,response\nu1,f00,1\nu1,f39,0\n"
     assert client.post(f"{films}/responses:import", content=body, headers=CSV).status_code == 200
     before = get(client, "users/u1/scores", include="interval")["scores"]
-    while worker.relearn_some():
+    while worker.fold_in_some():
         pass
     after = get(client, "users/u1/scores", include="interval")["scores"]
     for one, other in zip(before, after, strict=True):
@@ -349,7 +349,7 @@ def test_when_every_movie_that_was_learned_from_is_gone_the_rest_works(
     assert len(preview(client)["scores"]) == int(new)
     asked = client.get(f"{films}/users/somebody/next-question")
     assert asked.status_code == (200 if new else 404)
-    while worker.relearn_some():
+    while worker.fold_in_some():
         pass
 
 

@@ -65,7 +65,7 @@ def test_workers_store_what_a_rollback_left_behind_and_scores_stay(
     answer(client, CLASS, "0", "m2", 1)
     client.put(f"{CLASS}/serving", json={"training": 1})
     before = scores(client, CLASS, "0")
-    while worker.relearn_some():
+    while worker.fold_in_some():
         pass
     assert scores(client, CLASS, "0") == pytest.approx(before, abs=1e-7)
 

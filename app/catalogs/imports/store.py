@@ -13,7 +13,7 @@ from typing import Protocol
 import polars as pl
 from sqlalchemy import Connection, select, update
 
-from app.catalogs.catalogs import CatalogRow, find_catalog, mark_behind
+from app.catalogs.catalogs import CatalogRow, find_catalog, mark_stale
 from app.catalogs.imports.bulk_insert import (
     IDS_AT_ONCE,
     UserKeys,
@@ -178,4 +178,4 @@ def _move_users(connection: Connection, catalog: CatalogRow, answered: set[int])
             .values(version=User.version + 1)
         )
     if keys:
-        mark_behind(connection, catalog.id)
+        mark_stale(connection, catalog.id)

@@ -34,7 +34,7 @@ from models.recommender.mixed_effects.half_steps import Common, Known, Moved, To
 from models.recommender.mixed_effects.items import Items, Sums
 from models.recommender.mixed_effects.priors import Prior
 from models.recommender.mixed_effects.trainer import MixedEffects, kept
-from models.recommender.model import Tastes
+from models.recommender.model import UserPosteriors
 from models.recommender.trainer import Learned, Step
 
 _RETRIES = 5  # of a task whose process dies
@@ -140,15 +140,15 @@ class OnCluster:
         self._sums = []
         return half_steps.together(items, self._got(moved))
 
-    def settle(self, common: Common) -> Tastes:
+    def settle(self, common: Common) -> UserPosteriors:
         """Return every user's posterior with the movies held where they are, by the users' rows."""
         given = self._put(common)
         settled = [
             _settle.remote(own, mark, known, self._constants, given)
             for own, mark, known in zip(self._ranges, self._marks, self._known, strict=True)
         ]
-        tastes = chain.from_iterable(self._got(settled))
-        return half_steps.by_rows(self._rows, tastes, common.items.features.shape[1])
+        posteriors = chain.from_iterable(self._got(settled))
+        return half_steps.by_rows(self._rows, posteriors, common.items.features.shape[1])
 
     def _put(self, common: Common) -> Any:  # noqa: ANN401 - a reference, of which Ray does not say to what
         """Give the cluster what changes of what users are held to."""
@@ -275,7 +275,7 @@ def _settle(
     known: list[Known],
     constants: Tensor,
     given: Any,  # noqa: ANN401 - as `_put` gives it
-) -> list[Tastes]:
+) -> list[UserPosteriors]:
     """Return the posteriors of a range's users with the movies held where they are."""
     _begin(own, mark)
     common = _common(constants, given)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.recommender import scoring
 from models.recommender.class_model.objective import Objective
-from models.recommender.model import Explanation, Prediction, Taste, Weights, stacked
+from models.recommender.model import Explanation, Prediction, UserPosterior, Weights, stacked
 from models.recommender.scoring import Best
 
 Relearn = Callable[[Tensor, Tensor, Tensor | None, float], Tensor]
@@ -27,7 +27,7 @@ class DotProduct:
     """The model of a trainer whose users' embeddings are multiplied with ``vectors`` float32 [items, D].
 
     ``search`` learns one embedding and ``objective`` is what it minimises; see
-    `models.recommender.class_model.gradient_descent.GradientDescent.relearn`. ``coupled`` as in
+    `models.recommender.class_model.gradient_descent.GradientDescent.fold_in`. ``coupled`` as in
     `models.recommender.model.Model`.
     """
 
@@ -42,25 +42,27 @@ class DotProduct:
         norms = torch.linalg.vector_norm(self.vectors, dim=1, dtype=torch.float64)
         return float(norms.max()) if norms.numel() else 0.0
 
-    def newcomer(self) -> Taste | None:
+    def newcomer(self) -> UserPosterior | None:
         """Know nothing."""
         return None
 
-    def relearn(
-        self, rows: Tensor, answers: Tensor, start: Taste | None, others_squared_norm: float
-    ) -> Taste:
+    def fold_in(
+        self, rows: Tensor, answers: Tensor, start: UserPosterior | None, others_squared_norm: float
+    ) -> UserPosterior:
         """Search the minimum of the user's objective."""
         order = torch.argsort(rows)
         before = None if start is None else start.embedding
-        return Taste(self.search(self.vectors[rows[order]], answers[order], before, others_squared_norm))
+        return UserPosterior(
+            self.search(self.vectors[rows[order]], answers[order], before, others_squared_norm)
+        )
 
-    def predict(self, taste: Taste, rows: Tensor) -> Prediction:
+    def predict(self, posterior: UserPosterior, rows: Tensor) -> Prediction:
         """Multiply in float64."""
-        return _certain(scoring.logits(taste.embedding, self.vectors[rows]))
+        return _certain(scoring.logits(posterior.embedding, self.vectors[rows]))
 
-    def predict_pairs(self, tastes: Sequence[Taste], users: Tensor, rows: Tensor) -> Prediction:
+    def predict_pairs(self, posteriors: Sequence[UserPosterior], users: Tensor, rows: Tensor) -> Prediction:
         """Multiply pair by pair in float64."""
-        embeddings = stacked(tastes)[0].double()
+        embeddings = stacked(posteriors)[0].double()
         parts = zip(torch.split(users, _PAIRS_AT_ONCE), torch.split(rows, _PAIRS_AT_ONCE), strict=True)
         found = [
             scoring.logits(embeddings.index_select(0, some), self.vectors.index_select(0, theirs))
@@ -68,15 +70,15 @@ class DotProduct:
         ]
         return _certain(torch.cat(found))
 
-    def best(self, taste: Taste, limit: int, excluded: Tensor, min_logit: float) -> Best:
+    def best(self, posterior: UserPosterior, limit: int, excluded: Tensor, min_logit: float) -> Best:
         """Find the best; see `models.recommender.scoring.best`."""
-        return scoring.best(taste.embedding, self.vectors, self._largest_norm, limit, excluded, min_logit)
+        return scoring.best(posterior.embedding, self.vectors, self._largest_norm, limit, excluded, min_logit)
 
-    def best_among(self, taste: Taste, rows: Tensor, limit: int, min_logit: float) -> Best:
+    def best_among(self, posterior: UserPosterior, rows: Tensor, limit: int, min_logit: float) -> Best:
         """Multiply in float64."""
         return scoring.best_among(
             rows.numpy(),
-            lambda some: scoring.logits(taste.embedding, self.vectors[torch.from_numpy(some)]).numpy(),
+            lambda some: scoring.logits(posterior.embedding, self.vectors[torch.from_numpy(some)]).numpy(),
             limit,
             min_logit,
         )
@@ -85,29 +87,34 @@ class DotProduct:
         """Return the vectors: the product is the logit."""
         return self.vectors[rows]
 
-    def taste_side(self, taste: Taste) -> Tensor:
+    def user_side(self, posterior: UserPosterior) -> Tensor:
         """Return the embedding."""
-        return taste.embedding
+        return posterior.embedding
 
-    def show(self, taste: Taste) -> Weights:
+    def show(self, posterior: UserPosterior) -> Weights:
         """Return the embedding as the weights that it is."""
-        weights = taste.embedding.double()
+        weights = posterior.embedding.double()
         return Weights(0.0, weights, weights[:0])
 
-    def explain(self, taste: Taste, rows: Tensor) -> Explanation:
+    def explain(self, posterior: UserPosterior, rows: Tensor) -> Explanation:
         """Say the sum e · x; nothing but the named dimensions contributes."""
         zeros = torch.zeros(len(rows), dtype=torch.float64)
         values = self.vectors[rows].double()
-        return Explanation(zeros + 1.0, zeros, 0.0, taste.embedding.double(), values, zeros)
+        return Explanation(zeros + 1.0, zeros, 0.0, posterior.embedding.double(), values, zeros)
 
     def influences(
-        self, taste: Taste, rows: Tensor, answers: Tensor, targets: Tensor, others_squared_norm: float
+        self,
+        posterior: UserPosterior,
+        rows: Tensor,
+        answers: Tensor,
+        targets: Tensor,
+        others_squared_norm: float,
     ) -> Tensor:
         """Estimate by one Newton step from the objective without the answer: −H⁻¹∇loss of it.
 
         Source: Cook and Weisberg, Residuals and Influence in Regression, 1982.
         """
-        vectors, embedding = self.vectors[rows].double(), taste.embedding.double()
+        vectors, embedding = self.vectors[rows].double(), posterior.embedding.double()
         answers = answers.double()
         whole = self.objective.for_one_user(embedding, vectors, answers, others_squared_norm)
         each = self.objective.slopes(vectors @ embedding, answers)[:, None] * vectors
@@ -117,7 +124,7 @@ class DotProduct:
         moved: Tensor = -(self.vectors[targets].double() @ moves.T)
         return moved
 
-    def lessons(self, taste: Taste) -> Tensor:  # noqa: ARG002 - what every model is asked
+    def lessons(self, posterior: UserPosterior) -> Tensor:  # noqa: ARG002 - what every model is asked
         """Know no uncertainty that could fall."""
         return torch.zeros(len(self.vectors), dtype=torch.float64)
 

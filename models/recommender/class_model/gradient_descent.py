@@ -21,7 +21,7 @@ from models.recommender.class_model.newton import Curvature, minimise
 from models.recommender.class_model.objective import LossName, Objective, PenaltyName
 from models.recommender.data import BadResponsesError, Responses
 from models.recommender.devices import DEVICE, DeviceName, find_device
-from models.recommender.model import Tastes
+from models.recommender.model import UserPosteriors
 from models.recommender.trainer import Learned, Sizes, Step
 
 _LARGEST = torch.finfo(torch.float32).max  # what is kept is float32
@@ -81,7 +81,7 @@ class GradientDescent:
                 f"the embeddings left the finite numbers at epoch {self.options.epochs}; lower learning_rate"
             )
         nothing = learned.new_empty(responses.items, 0)
-        return Learned(Tastes(learned), f"ran all {self.options.epochs} epochs", nothing)
+        return Learned(UserPosteriors(learned), f"ran all {self.options.epochs} epochs", nothing)
 
     def restore(
         self,
@@ -92,9 +92,9 @@ class GradientDescent:
     ) -> DotProduct:
         """Return the model over the items of ``vectors``; see `Trainer.restore`."""
         coupled = self.options.penalty == "norm" and self.options.penalty_weight > 0
-        return DotProduct(vectors, self.relearn, self._objective, coupled)
+        return DotProduct(vectors, self.fold_in, self._objective, coupled)
 
-    def relearn(
+    def fold_in(
         self, vectors: Tensor, answers: Tensor, start: Tensor | None, others_squared_norm: float
     ) -> Tensor:
         """Minimise the objective over one user's embedding, everybody else held where they are.

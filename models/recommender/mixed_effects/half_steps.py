@@ -23,7 +23,7 @@ from models.recommender.mixed_effects.items import Items, Sums
 from models.recommender.mixed_effects.logistic import evidence
 from models.recommender.mixed_effects.predictor import covariance_factors
 from models.recommender.mixed_effects.priors import Posteriors, Prior
-from models.recommender.model import Tastes, packed
+from models.recommender.model import UserPosteriors, packed
 
 ADDED_AT_ONCE = 16
 _ITEMS_AT_ONCE = 16_384
@@ -86,7 +86,7 @@ class HalfSteps(Protocol):
         """Return all items with new posteriors, and the sum of their covariances' log determinants."""
         ...
 
-    def settle(self, common: Common) -> Tastes:
+    def settle(self, common: Common) -> UserPosteriors:
         """Return every user's posterior with the items held where they are, by the users' rows."""
         ...
 
@@ -121,7 +121,7 @@ class Here:
         moved = [move_items(items.part(own), prior.part(own), self._sums.part(own)) for own in ranges]
         return together(items, moved)
 
-    def settle(self, common: Common) -> Tastes:
+    def settle(self, common: Common) -> UserPosteriors:
         """Return every user's posterior with the items held where they are, by the users' rows."""
         settled = (
             settle(block, answers, known, common)
@@ -167,7 +167,7 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
-def by_rows(order: Tensor, settled: Iterable[Tastes], size: int) -> Tastes:
+def by_rows(order: Tensor, settled: Iterable[UserPosteriors], size: int) -> UserPosteriors:
     """Return the blocks' tastes, whose users stand in ``order`` [users], by the users' rows."""
     embeddings = torch.empty(len(order), size)
     factors = torch.empty(len(order), size * (size + 1) // 2)
@@ -178,7 +178,7 @@ def by_rows(order: Tensor, settled: Iterable[Tastes], size: int) -> Tastes:
         if tastes.factors is not None:
             factors[rows] = tastes.factors
         start += len(tastes)
-    return Tastes(embeddings, factors)
+    return UserPosteriors(embeddings, factors)
 
 
 def begun(answers: Tensor) -> Known:
@@ -223,7 +223,7 @@ def move_users(block: Block, answers: Tensor, known: Known, common: Common) -> t
     return Known(said.weights, said.pulls), Left(totals, items_.sums(block, said, learned, crossed))
 
 
-def settle(block: Block, answers: Tensor, known: Known, common: Common) -> Tastes:
+def settle(block: Block, answers: Tensor, known: Known, common: Common) -> UserPosteriors:
     """Return the posteriors of a block's users, in its order, with the items held where they are."""
     users, size = block.users.stop - block.users.start, len(common.prior.mean)
     embeddings, factors = torch.empty(users, size), torch.empty(users, size * (size + 1) // 2)
@@ -233,4 +233,4 @@ def settle(block: Block, answers: Tensor, known: Known, common: Common) -> Taste
         posterior = users_.settled(batch, common.items, common.prior, own, weights, pulls, room)
         embeddings[batch.users] = posterior.means.float()
         factors[batch.users] = packed(covariance_factors(posterior.factors)).float()
-    return Tastes(embeddings, factors)
+    return UserPosteriors(embeddings, factors)

@@ -19,8 +19,8 @@ from models.recommender.mixed_effects.predictor import Predictor
 from models.recommender.mixed_effects.priors import Prior
 from models.recommender.mixed_effects.relearning import Normal
 from models.recommender.mixed_effects.standardisation import Standardisation
-from models.recommender.mixed_effects.terms import FEW, ItemTerms, TasteTerms
-from models.recommender.model import Explanation, Prediction, Taste, Weights
+from models.recommender.mixed_effects.terms import FEW, ItemTerms, UserTerms
+from models.recommender.model import Explanation, Prediction, UserPosterior, Weights
 from models.recommender.scoring import Best, best_among, best_of, scores
 
 _NUMBERS_AT_ONCE = 4_000_000  # float64, in the largest array
@@ -40,7 +40,7 @@ class MixedEffectsModel:
 
     @property
     def uncertain(self) -> bool:
-        """Tastes have factors."""
+        """UserPosteriors have factors."""
         return True
 
     @property
@@ -48,33 +48,33 @@ class MixedEffectsModel:
         """The items held, no user depends on another."""
         return False
 
-    def newcomer(self) -> Taste:
+    def newcomer(self) -> UserPosterior:
         """Return the population's taste."""
         return _kept(self.predictor.newcomer())
 
-    def relearn(
+    def fold_in(
         self,
         rows: Tensor,
         answers: Tensor,
-        start: Taste | None,
+        start: UserPosterior | None,
         others_squared_norm: float = 0.0,  # noqa: ARG002 - users do not depend on each other, the items held
-    ) -> Taste:
+    ) -> UserPosterior:
         """Learn the posterior of one user with the items held where they are."""
         if len(rows) == 0:
             return self.newcomer()
-        return _kept(self.predictor.relearn(rows, answers, None if start is None else _gaussian(start)))
+        return _kept(self.predictor.fold_in(rows, answers, None if start is None else _gaussian(start)))
 
-    def predict(self, taste: Taste, rows: Tensor) -> Prediction:
+    def predict(self, taste: UserPosterior, rows: Tensor) -> Prediction:
         """Predict from the two posteriors; see `.predictor`, and for a few items `.terms`."""
         if len(rows) > FEW:
             return self.predictor.predict(_gaussian(taste), self.predictor.items.gathered(rows))
         return self._terms.predict(self._taste_terms(taste), rows)
 
-    def predict_pairs(self, tastes: Sequence[Taste], users: Tensor, rows: Tensor) -> Prediction:
+    def predict_pairs(self, tastes: Sequence[UserPosterior], users: Tensor, rows: Tensor) -> Prediction:
         """Predict pair by pair: as `predict`, user by user."""
         return self._terms.predict_pairs(tastes, users, rows)
 
-    def best(self, taste: Taste, limit: int, excluded: Tensor, min_logit: float) -> Best:
+    def best(self, taste: UserPosterior, limit: int, excluded: Tensor, min_logit: float) -> Best:
         """Find the best by float32 bounds of all items' logits."""
         terms = self._taste_terms(taste)
         return best_of(
@@ -85,7 +85,7 @@ class MixedEffectsModel:
             min_logit,
         )
 
-    def best_among(self, taste: Taste, rows: Tensor, limit: int, min_logit: float) -> Best:
+    def best_among(self, taste: UserPosterior, rows: Tensor, limit: int, min_logit: float) -> Best:
         """Compute what `best` computes of those that are worth a look."""
         terms = self._taste_terms(taste)
         return best_among(rows.numpy(), lambda some: self._terms.logits(terms, some), limit, min_logit)
@@ -94,18 +94,18 @@ class MixedEffectsModel:
         """Return κ·[φ, b], κ as the population's uncertainty has it: that of a user is not known here."""
         return self._terms.sides(self._taste_terms(self._population), rows)
 
-    def taste_side(self, taste: Taste) -> Tensor:
+    def user_side(self, taste: UserPosterior) -> Tensor:
         """Return [m, 1]."""
         return self._taste_terms(taste).mean
 
-    def show(self, taste: Taste) -> Weights:
+    def show(self, taste: UserPosterior) -> Weights:
         """Return e_u, its named part on the scale of the callers' vectors: e_d·(x_d − c_d)/s_d."""
         embedding, named = taste.embedding.double(), self.predictor.items.named
         scale = self.predictor.scale
         weights = embedding[1:named] / scale.scale
         return Weights(float(embedding[0] - weights @ scale.shift), weights, embedding[named:])
 
-    def explain(self, taste: Taste, rows: Tensor) -> Explanation:
+    def explain(self, taste: UserPosterior, rows: Tensor) -> Explanation:
         """Say the sum κ·(b + offset + Σ weight_d·x_d + e_q·q)."""
         items, shown = self.predictor.items.gathered(rows), self.show(taste)
         return Explanation(
@@ -119,11 +119,11 @@ class MixedEffectsModel:
 
     def influences(
         self,
-        taste: Taste,
+        taste: UserPosterior,
         rows: Tensor,
         answers: Tensor,
         targets: Tensor,
-        others_squared_norm: float = 0.0,  # noqa: ARG002 - as in `relearn`
+        others_squared_norm: float = 0.0,  # noqa: ARG002 - as in `fold_in`
     ) -> Tensor:
         """Take each answer's share out of the posterior's precision, the other answers' weights held."""
         own, known = self.predictor.items.gathered(rows), _gaussian(taste)
@@ -143,7 +143,7 @@ class MixedEffectsModel:
             moved[:, part] = shown @ (known.mean - means).T
         return moved
 
-    def lessons(self, taste: Taste) -> Tensor:
+    def lessons(self, taste: UserPosterior) -> Tensor:
         """Expect of each item's answer which share of the scores' variances it would take away.
 
         An answer adds 1/(1/w + v) to the precision along φ, v what is not known of the item itself, and so
@@ -163,21 +163,21 @@ class MixedEffectsModel:
         return self.chances * ((spread @ everywhere) * spread).sum(-1) / (noise + own) / uncertain
 
     @cached_property
-    def _population(self) -> Taste:
+    def _population(self) -> UserPosterior:
         return self.newcomer()
 
     @cached_property
     def _terms(self) -> ItemTerms:
         return ItemTerms.of(self.predictor.items)
 
-    def _taste_terms(self, taste: Taste) -> TasteTerms:
+    def _taste_terms(self, taste: UserPosterior) -> UserTerms:
         found = self._kept_terms.get(taste)
         if found is None:
-            found = self._kept_terms[taste] = TasteTerms.of(taste, self._terms.learned)
+            found = self._kept_terms[taste] = UserTerms.of(taste, self._terms.learned)
         return found
 
     @cached_property
-    def _kept_terms(self) -> "WeakKeyDictionary[Taste, TasteTerms]":
+    def _kept_terms(self) -> "WeakKeyDictionary[UserPosterior, UserTerms]":
         return WeakKeyDictionary()
 
 
@@ -237,17 +237,17 @@ def rounded(items: Items) -> Items:
     return Items(items.constants, items.means.float().double(), upper + upper.triu(1).mT)
 
 
-def _kept(known: Normal) -> Taste:
+def _kept(known: Normal) -> UserPosterior:
     turned = torch.linalg.cholesky(known.covariance.flip(0, 1))  # upper triangular when turned back
-    return Taste(known.mean.float(), turned.flip(0, 1).float())
+    return UserPosterior(known.mean.float(), turned.flip(0, 1).float())
 
 
-def _gaussian(taste: Taste) -> Normal:
+def _gaussian(taste: UserPosterior) -> Normal:
     factor = _factor(taste).double()
     return Normal(taste.embedding.double(), factor @ factor.T)
 
 
-def _factor(taste: Taste) -> Tensor:
+def _factor(taste: UserPosterior) -> Tensor:
     if taste.factor is None:
         raise ValueError("a taste of this model has a factor")
     return taste.factor

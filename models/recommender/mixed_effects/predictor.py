@@ -35,7 +35,7 @@ class Predictor:
         constants = self.scale.constants(vectors)
         return Items(constants, constants @ self.effects.T, self.spread.expand(len(constants), -1, -1))
 
-    def relearn(self, rows: Tensor, answers: Tensor, start: Normal | None = None) -> Normal:
+    def fold_in(self, rows: Tensor, answers: Tensor, start: Normal | None = None) -> Normal:
         """Learn one user's taste from all their answers [n], to the items at ``rows`` [n].
 
         The taste that they had makes the search shorter; its end is the same.

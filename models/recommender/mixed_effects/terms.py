@@ -19,19 +19,19 @@ import torch
 from torch import Tensor
 
 from models.recommender.mixed_effects.items import Items
-from models.recommender.model import Prediction, Taste, damping, stacked
+from models.recommender.model import Prediction, UserPosterior, damping, stacked
 from models.recommender.scoring import FLOAT32_ROUNDING, Bound
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
-_TASTES_AT_ONCE = 128
+_POSTERIORS_AT_ONCE = 128
 FEW = 128  # items: more at once, and numpy would use threads of its own
 _STEEPEST_DAMPING = pi / 16  # |dκ/dvar| is largest at var = 0
 
 
 @dataclass(frozen=True)
-class TasteTerms:
+class UserTerms:
     """A taste's side: ``sums`` [P + 1 + K(K + 1)/2, 2] gives E[z] and the items' share of var z.
 
     spread [P, P] is C. What only bounds are made of is worked out when they are asked for.
@@ -41,11 +41,11 @@ class TasteTerms:
     spread: Floats
 
     @classmethod
-    def of(cls, taste: Taste, learned: int) -> "TasteTerms":
+    def of(cls, posterior: UserPosterior, learned: int) -> "UserTerms":
         """Work it out; ``learned`` = K − 1."""
-        if taste.factor is None:
+        if posterior.factor is None:
             raise ValueError("a taste of this model has a factor")
-        mean, factor = taste.embedding.double().numpy(), taste.factor.double().numpy()
+        mean, factor = posterior.embedding.double().numpy(), posterior.factor.double().numpy()
         size, named = len(mean), len(mean) - learned
         spread = factor @ factor.T
         side = np.empty(learned + 1)
@@ -83,9 +83,9 @@ class TasteTerms:
         return float(np.trace(self.spread))
 
 
-def _sides(tastes: Sequence[Taste], learned: int) -> tuple[Floats, Floats]:
-    """Return `TasteTerms.sums` of each taste, [tastes, P + 1 + K(K + 1)/2, 2], and factors [tastes, P, P]."""
-    embeddings, kept = stacked(tastes)
+def _sides(posteriors: Sequence[UserPosterior], learned: int) -> tuple[Floats, Floats]:
+    """Return `UserTerms.sums` of each taste, [tastes, P + 1 + K(K + 1)/2, 2], and factors [tastes, P, P]."""
+    embeddings, kept = stacked(posteriors)
     if kept is None:
         raise ValueError("a taste of this model has a factor")
     means, factors = embeddings.double().numpy(), kept.double().numpy()
@@ -135,43 +135,43 @@ class ItemTerms:
         rows = torch.cat([means, halves], dim=1).numpy()
         return cls(rows, means.float().T.contiguous(), halves.float().T.contiguous(), size - 1, *largest)
 
-    def predict(self, taste: TasteTerms, rows: Tensor) -> Prediction:
+    def predict(self, posterior: UserTerms, rows: Tensor) -> Prediction:
         """Return E[z] and var z of the taste for the items at ``rows`` [n]."""
-        return Prediction(*map(torch.from_numpy, self._predict(taste, rows.numpy())))
+        return Prediction(*map(torch.from_numpy, self._predict(posterior, rows.numpy())))
 
-    def logits(self, taste: TasteTerms, rows: Rows) -> Floats:
+    def logits(self, posterior: UserTerms, rows: Rows) -> Floats:
         """Return κ·E[z] [n], bit for bit as `predict`'s are."""
-        mean, variance = self._predict(taste, rows)
+        mean, variance = self._predict(posterior, rows)
         return damping(variance) * mean
 
-    def _predict(self, taste: TasteTerms, rows: Rows) -> tuple[Floats, Floats]:
+    def _predict(self, posterior: UserTerms, rows: Rows) -> tuple[Floats, Floats]:
         if len(rows) > FEW:
-            parts = [self._predict(taste, part) for part in _parts(rows)]
+            parts = [self._predict(posterior, part) for part in _parts(rows)]
             mean, variance = map(np.concatenate, zip(*parts, strict=True))
             return mean, variance
         own = self.rows[rows]
-        sums = own @ taste.sums
-        features = own[:, : len(taste.spread)]
-        variance = sums[:, 1] + ((features @ taste.spread) * features).sum(axis=1)
+        sums = own @ posterior.sums
+        features = own[:, : len(posterior.spread)]
+        variance = sums[:, 1] + ((features @ posterior.spread) * features).sum(axis=1)
         return sums[:, 0].copy(), variance
 
-    def predict_pairs(self, tastes: Sequence[Taste], users: Tensor, rows: Tensor) -> Prediction:
+    def predict_pairs(self, posteriors: Sequence[UserPosterior], users: Tensor, rows: Tensor) -> Prediction:
         """Return E[z] and var z of the tastes at ``users`` [n] for the items at ``rows`` [n], pair by pair.
 
         User by user, and of users some at a time: what is worked out of these at once stays in the cache.
         Raises `IndexError` for users that there are no tastes of.
         """
         order = np.argsort(users.numpy(), kind="stable")
-        counts = np.bincount(users.numpy(), minlength=len(tastes))
-        if len(counts) > len(tastes):
-            raise IndexError(f"there are {len(tastes)} tastes, and pairs of a user at {len(counts) - 1}")
+        counts = np.bincount(users.numpy(), minlength=len(posteriors))
+        if len(counts) > len(posteriors):
+            raise IndexError(f"there are {len(posteriors)} tastes, and pairs of a user at {len(counts) - 1}")
         own = np.split(rows.numpy()[order], np.cumsum(counts)[:-1])
         means, variances = np.empty(len(order)), np.empty(len(order))
         done = 0
-        for first in range(0, len(tastes), _TASTES_AT_ONCE):
-            some_tastes = slice(first, first + _TASTES_AT_ONCE)
-            sums, factors = _sides(tastes[some_tastes], self.learned)
-            for one, factor, asked in zip(sums, factors, own[some_tastes], strict=True):
+        for first in range(0, len(posteriors), _POSTERIORS_AT_ONCE):
+            some_posteriors = slice(first, first + _POSTERIORS_AT_ONCE)
+            sums, factors = _sides(posteriors[some_posteriors], self.learned)
+            for one, factor, asked in zip(sums, factors, own[some_posteriors], strict=True):
                 for some in _parts(asked):
                     here = slice(done, done := done + len(some))
                     means[here], variances[here] = self._of_one(one, factor, some)
@@ -186,12 +186,12 @@ class ItemTerms:
         mean, variance = (items @ sums).T
         return mean, variance + np.einsum("nk,nk->n", spread, spread)
 
-    def sides(self, taste: TasteTerms, rows: Tensor) -> Tensor:
+    def sides(self, posterior: UserTerms, rows: Tensor) -> Tensor:
         """Return κ·[φ, b] of the items at ``rows`` [n], float32 [n, P + 1]; κ is the taste's."""
-        _, variance = self._predict(taste, rows.numpy())
+        _, variance = self._predict(posterior, rows.numpy())
         return self.means[:, rows].T * torch.from_numpy(damping(variance)).float()[:, None]
 
-    def bounds(self, taste: TasteTerms) -> Iterator[Bound]:
+    def bounds(self, posterior: UserTerms) -> Iterator[Bound]:
         """Yield bounds of all items' logits, float32.
 
         First what needs no item's variance: a logit above zero is at most E[z], and one of zero or less
@@ -199,18 +199,18 @@ class ItemTerms:
         than all of it does, and a logit below zero is damped most where the person's share is as large as it
         can be. The second is worked out in the memory of the first, which then is gone.
         """
-        means = taste.mean @ self.means
-        ceiling = self.largest_feature**2 * taste.trace
-        error = self._error(taste, ceiling)
+        means = posterior.mean @ self.means
+        ceiling = self.largest_feature**2 * posterior.trace
+        error = self._error(posterior, ceiling)
         yield Bound(means.numpy(), error, 0.0)
-        share = taste.item_share @ self.halves
+        share = posterior.item_share @ self.halves
         damped = share.clamp_(min=0.0).mul_(pi / 8.0).add_(1.0)
         least = torch.where(means > 0.0, damped, damped + pi / 8.0 * ceiling)
         yield Bound(means.mul_(least.rsqrt_()).numpy(), error)
 
-    def _error(self, taste: TasteTerms, ceiling: float) -> float:
+    def _error(self, posterior: UserTerms, ceiling: float) -> float:
         """Bound the rounding: of n products' sum by (n + 2)·2⁻²⁴ times the product of the norms."""
         terms = (len(self.means) + len(self.halves) + 8) * FLOAT32_ROUNDING
-        reach = self.largest_appeal + self.largest_feature * taste.length
-        variance = 4.0 * ceiling + 2.0 * self.largest_half * taste.share_length
+        reach = self.largest_appeal + self.largest_feature * posterior.length
+        variance = 4.0 * ceiling + 2.0 * self.largest_half * posterior.share_length
         return terms * reach * (2.0 + _STEEPEST_DAMPING * variance) * sqrt(2.0)

@@ -21,7 +21,7 @@ from models.recommender.mixed_effects.model import MixedEffectsModel
 from models.recommender.mixed_effects.predictor import Predictor
 from models.recommender.mixed_effects.priors import Posteriors, Prior, rescaled
 from models.recommender.mixed_effects.standardisation import Standardisation
-from models.recommender.model import Tastes
+from models.recommender.model import UserPosteriors
 from models.recommender.trainer import Learned, Sizes, Step
 
 _FIRST_VARIANCE = 0.1  # of everything but the learned dimensions, which start as N(0, 1)
@@ -42,7 +42,7 @@ class Fit:
     """What a training ends with: the predictor, every user's taste, and a sentence on how it ended."""
 
     predictor: Predictor
-    tastes: Tastes
+    posteriors: UserPosteriors
     status: str
 
 
@@ -158,10 +158,10 @@ class MixedEffects:
 def kept(learned: Fit, answers: Tensor) -> Learned:
     """Return what was learned as it is kept; ``answers`` [items] says how many each item has."""
     return Learned(
-        tastes=learned.tastes,
+        posteriors=learned.posteriors,
         status=learned.status,
         items=model_.item_states(learned.predictor.items, answers),
-        shared=model_.shared_states(learned.predictor, len(learned.tastes)),
+        shared=model_.shared_states(learned.predictor, len(learned.posteriors)),
     )
 
 
