@@ -226,7 +226,7 @@ def test_a_relearning_that_cannot_end_well_does_not_end_the_worker(
         raise RuntimeError("a secret of the inside")
 
     with monkeypatch.context() as patch:
-        patch.setattr(GradientDescent, "relearn", broken)
+        patch.setattr(GradientDescent, "fold_in", broken)
         assert worker.fold_in_some()
         assert not worker.fold_in_some(), "it does not come back to the same again and again"
     second = enqueue(database, epochs=10)
@@ -247,7 +247,7 @@ def test_a_catalog_that_cannot_be_relearned_at_present_keeps_no_other_from_its_t
         asked.append(catalog.catalog)
         raise Unavailable("not at present")
 
-    monkeypatch.setattr(Worker, "_relearn_in", unavailable)
+    monkeypatch.setattr(Worker, "_fold_in_catalog", unavailable)
     for _ in range(4):
         with pytest.raises(Unavailable):
             worker.fold_in_some()

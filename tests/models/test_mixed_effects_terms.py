@@ -72,7 +72,7 @@ def test_no_logit_is_above_its_bound(seed: int, scale: float) -> None:
     assert bool((logits > 0).any())
 
 
-@pytest.mark.parametrize("tastes", [1, 128, 129, 300])
+@pytest.mark.parametrize("posteriors", [1, 128, 129, 300])
 def test_pairs_of_any_number_of_users_are_predicted_as_one_by_one(posteriors: int) -> None:
     items, _ = _drawn(0, 1.0)
     drawn = [_drawn(seed, 1.0)[1] for seed in range(posteriors)]
