@@ -37,7 +37,7 @@ from app.training.ray.cluster import ClusterUnusableError, check_usable, connect
 from app.training.trainings import TrainingRow, create_training, read_training
 from app.training.worker import Worker
 from models.recommender.data import BadResponsesError
-from models.recommender.mixed_effects import blocks, half_steps
+from models.recommender.mixed_effects import blocks, coordinate_updates
 from models.recommender.mixed_effects.blocks import Layout
 from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
 from tests.command_line import Run
@@ -159,7 +159,7 @@ def test_a_process_that_is_killed_changes_no_bit(films: Database) -> None:
 def test_sums_that_are_added_where_the_ranges_are_change_no_bit(
     films: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(half_steps, "ADDED_AT_ONCE", 2)  # so that there are sums of sums of sums
+    monkeypatch.setattr(coordinate_updates, "ADDED_AT_ONCE", 2)  # so that there are sums of sums of sums
     assert same(fit(films, unheard), here(films))
 
 

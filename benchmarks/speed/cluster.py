@@ -43,7 +43,7 @@ from app.training.ray.cluster import connected
 from benchmarks.running import check
 from benchmarks.speed import catalogs
 from benchmarks.speed.lines import Goal, Line
-from models.recommender.mixed_effects.half_steps import Common, Totals
+from models.recommender.mixed_effects.coordinate_updates import Common, Totals
 from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions, kept
 from models.recommender.trainer import Learned, Step
 

@@ -28,9 +28,9 @@ from app.errors import Unavailable
 from app.training.dataset import Seen
 from app.training.outlines import Found, Keys, Outline, read_range, seen
 from models.recommender.data import BadResponsesError
-from models.recommender.mixed_effects import half_steps
+from models.recommender.mixed_effects import coordinate_updates
 from models.recommender.mixed_effects.blocks import Block, Cut, Layout
-from models.recommender.mixed_effects.half_steps import Common, Known, Moved, Totals
+from models.recommender.mixed_effects.coordinate_updates import Common, Known, Moved, Totals
 from models.recommender.mixed_effects.items import Items, Sums
 from models.recommender.mixed_effects.priors import Prior
 from models.recommender.mixed_effects.trainer import MixedEffects, kept
@@ -84,7 +84,7 @@ def fit(
 
 
 class OnCluster:
-    """Takes the half-steps by tasks; `models.recommender.mixed_effects.half_steps.HalfSteps`."""
+    """Takes the half-steps by tasks; `models.recommender.mixed_effects.coordinate_updates.HalfSteps`."""
 
     def __init__(self, outline: Outline, place: Place, size: int, check: Check) -> None:
         _register()
@@ -120,7 +120,7 @@ class OnCluster:
 
     def move_users(self, common: Common) -> Totals:
         """Update all users once, and keep what the movies need of them."""
-        given, parts = self._put(common), len(half_steps.item_ranges(len(common.items.means)))
+        given, parts = self._put(common), len(coordinate_updates.item_ranges(len(common.items.means)))
         moved = [
             _start(_move_users, 2 + parts, own, mark, known, self._constants, given)
             for own, mark, known in zip(self._ranges, self._marks, self._known, strict=True)
@@ -128,17 +128,17 @@ class OnCluster:
         totals: list[Totals] = self._got([each[1] for each in moved])
         self._known = [each[0] for each in moved]
         self._sums = [_added(each) for each in zip(*(each[2:] for each in moved), strict=True)]
-        return half_steps.total(totals)
+        return coordinate_updates.total(totals)
 
     def move_items(self, items: Items, prior: Prior) -> tuple[Items, float]:
         """Return all movies with new posteriors, and the sum of their covariances' log determinants."""
-        ranges = half_steps.item_ranges(len(items.means))
+        ranges = coordinate_updates.item_ranges(len(items.means))
         moved = [
             _move_items.remote(items.part(own), prior.part(own), *sums)
             for own, sums in zip(ranges, self._sums, strict=True)
         ]
         self._sums = []
-        return half_steps.together(items, self._got(moved))
+        return coordinate_updates.together(items, self._got(moved))
 
     def settle(self, common: Common) -> UserPosteriors:
         """Return every user's posterior with the movies held where they are, by the users' rows."""
@@ -148,7 +148,7 @@ class OnCluster:
             for own, mark, known in zip(self._ranges, self._marks, self._known, strict=True)
         ]
         posteriors = chain.from_iterable(self._got(settled))
-        return half_steps.by_rows(self._rows, posteriors, common.items.features.shape[1])
+        return coordinate_updates.by_rows(self._rows, posteriors, common.items.features.shape[1])
 
     def _put(self, common: Common) -> Any:  # noqa: ANN401 - a reference, of which Ray does not say to what
         """Give the cluster what changes of what users are held to."""
@@ -196,15 +196,15 @@ def _machines() -> Iterator[Any]:
     """Yield where each next range is to be read: sixteen on a machine, where their sums are added first."""
     nodes = [each["NodeID"] for each in ray.nodes() if each["Alive"]]  # type: ignore[no-untyped-call]  # the library's
     for node in cycle(nodes):
-        yield from repeat(NodeAffinitySchedulingStrategy(node, soft=True), half_steps.ADDED_AT_ONCE)
+        yield from repeat(NodeAffinitySchedulingStrategy(node, soft=True), coordinate_updates.ADDED_AT_ONCE)
 
 
 def _added(sums: Sequence[Any]) -> list[Any]:
     """Return references to the ranges' sums, added by sixteens until there are no more than that."""
     left = list(sums)
-    while len(left) > half_steps.ADDED_AT_ONCE:
-        starts = range(0, len(left), half_steps.ADDED_AT_ONCE)
-        left = [_add.remote(*left[start : start + half_steps.ADDED_AT_ONCE]) for start in starts]
+    while len(left) > coordinate_updates.ADDED_AT_ONCE:
+        starts = range(0, len(left), coordinate_updates.ADDED_AT_ONCE)
+        left = [_add.remote(*left[start : start + coordinate_updates.ADDED_AT_ONCE]) for start in starts]
     return left
 
 
@@ -230,7 +230,7 @@ def _read(place: Place, users: Keys, movies: Keys, size: int) -> tuple[Range, li
     responses, found = read
     cut = Cut.of(responses, size)
     answers = [cut.values[block.responses] for block in cut.blocks]
-    known = [half_steps.begun(each) for each in answers]
+    known = [coordinate_updates.begun(each) for each in answers]
     return Range(cut.blocks, answers, found.mark), known, found.ordered(cut.order)
 
 
@@ -246,11 +246,11 @@ def _move_users(
     _begin(own, mark)
     common = _common(constants, given)
     moved = [
-        half_steps.move_users(block, answers, before, common)
+        coordinate_updates.move_users(block, answers, before, common)
         for block, answers, before in zip(own.blocks, own.answers, known, strict=True)
     ]
-    left = half_steps.total(each for _, each in moved)
-    sums = (left.items.part(rows) for rows in half_steps.item_ranges(len(constants)))
+    left = coordinate_updates.total(each for _, each in moved)
+    sums = (left.items.part(rows) for rows in coordinate_updates.item_ranges(len(constants)))
     return [each for each, _ in moved], left.totals, *sums
 
 
@@ -258,14 +258,14 @@ def _move_users(
 def _add(*sums: Sums) -> Sums:
     """Add up some ranges' sums for a range of movies."""
     _begin()
-    return half_steps.total(sums)
+    return coordinate_updates.total(sums)
 
 
 @ray.remote(max_retries=_RETRIES)
 def _move_items(items: Items, prior: Prior, *sums: Sums) -> Moved:
     """Update a range of movies."""
     _begin()
-    return half_steps.move_items(items, prior, half_steps.total(sums))
+    return coordinate_updates.move_items(items, prior, coordinate_updates.total(sums))
 
 
 @ray.remote(max_retries=_RETRIES)
@@ -280,7 +280,7 @@ def _settle(
     _begin(own, mark)
     common = _common(constants, given)
     return [
-        half_steps.settle(block, answers, before, common)
+        coordinate_updates.settle(block, answers, before, common)
         for block, answers, before in zip(own.blocks, own.answers, known, strict=True)
     ]
 

@@ -7,7 +7,7 @@ docs/mathematics.md has the derivation; the bound is that of Opper and Archambea
 where responses come from, nor on how many machines it learns.
 
 trainer.py            coordinate ascent: users and items in turn until the bound stands still
-half_steps.py         one update of all users or all items, range by range, and the order of summation
+coordinate_updates.py one update of all users or all items, range by range, and the order of summation
 users.py              the users' update: posteriors of e_u given the items
 items.py              the items' update: posteriors of w_m given the users
 priors.py             μ, Σ, B, T, and their update from the posteriors

@@ -15,7 +15,7 @@ from models.options import Options
 from models.recommender.data import Responses
 from models.recommender.devices import DEVICE, DeviceName, brought_back, find_device
 from models.recommender.mixed_effects import model as model_
-from models.recommender.mixed_effects.half_steps import Common, HalfSteps, Here, Totals
+from models.recommender.mixed_effects.coordinate_updates import Common, HalfSteps, Here, Totals
 from models.recommender.mixed_effects.items import Items
 from models.recommender.mixed_effects.model import MixedEffectsModel
 from models.recommender.mixed_effects.predictor import Predictor
@@ -106,23 +106,23 @@ class MixedEffects:
             return brought_back(self._learn(responses.to(device), seed, report))
 
     def _learn(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Fit:
-        half_steps = Here(responses, self.sizes(responses.dimensions).embedding)
-        return self.learn_by(half_steps, responses.item_vectors, seed, report)
+        coordinate_updates = Here(responses, self.sizes(responses.dimensions).embedding)
+        return self.learn_by(coordinate_updates, responses.item_vectors, seed, report)
 
     def learn_by(
-        self, half_steps: HalfSteps, vectors: Tensor, seed: int, report: Callable[[Step], None]
+        self, coordinate_updates: HalfSteps, vectors: Tensor, seed: int, report: Callable[[Step], None]
     ) -> Fit:
         """Learn by half-steps that somebody takes, over items of ``vectors`` [items, D]; see `learn`."""
         scale = Standardisation.of(vectors)
         state = self._start(scale.constants(vectors), seed)
         before, status = -torch.inf, f"stopped after max_steps = {self.options.max_steps} steps"
         for number in range(1, self.options.max_steps + 1):
-            done = half_steps.move_users(state.common)
+            done = coordinate_updates.move_users(state.common)
             step = _step(number, done, state)
             report(step)
             change = (-step.loss - before) / max(1.0, abs(step.loss))
             before = -step.loss
-            state = _advance(state, done.users, half_steps)
+            state = _advance(state, done.users, coordinate_updates)
             if number > _STEPS_BEFORE_STOPPING and abs(change) < self.options.tolerance:
                 status = f"the bound changed by less than {self.options.tolerance:g} after {number} steps"
                 break
@@ -131,7 +131,7 @@ class MixedEffects:
         predictor = Predictor(
             scale, state.items, state.users_prior, state.items_prior.covariance, state.effects
         )
-        return Fit(predictor, half_steps.settle(state.common), status)
+        return Fit(predictor, coordinate_updates.settle(state.common), status)
 
     def _start(self, constants: Tensor, seed: int) -> _State:
         learned, (count, named) = self.options.learned_dimensions, constants.shape
@@ -174,9 +174,9 @@ def _step(number: int, done: Totals, state: _State) -> Step:
     return Step(number, penalty - done.likelihood, -done.likelihood, penalty)
 
 
-def _advance(state: _State, users: Posteriors, half_steps: HalfSteps) -> _State:
+def _advance(state: _State, users: Posteriors, coordinate_updates: HalfSteps) -> _State:
     """Move the items, then what users have in common, and items."""
-    items, log_determinants = half_steps.move_items(state.items, state.items_prior)
+    items, log_determinants = coordinate_updates.move_items(state.items, state.items_prior)
     users_prior = _next_prior(state.users_prior, users)
     effects = _effects(items)
     expected = items.constants @ effects.T

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from models.recommender.data import Responses
-from models.recommender.mixed_effects import blocks, half_steps
+from models.recommender.mixed_effects import blocks, coordinate_updates
 from models.recommender.mixed_effects import trainer as trainer_module
 from models.recommender.mixed_effects.blocks import Cut, Layout
-from models.recommender.mixed_effects.half_steps import Common, Known, Totals
+from models.recommender.mixed_effects.coordinate_updates import Common, Known, Totals
 from models.recommender.mixed_effects.items import Items, Sums
 from models.recommender.mixed_effects.priors import Prior
 from models.recommender.mixed_effects.trainer import Fit, MixedEffects, MixedEffectsOptions
@@ -27,7 +27,7 @@ SIZE = TRAINER.sizes(DATA.dimensions).embedding
 def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "_RESPONSES_AT_ONCE", 120)
     monkeypatch.setattr(blocks, "_NUMBERS_AT_ONCE", 1000)
-    monkeypatch.setattr(half_steps, "_ITEMS_AT_ONCE", 7)
+    monkeypatch.setattr(coordinate_updates, "_ITEMS_AT_ONCE", 7)
 
 
 def of_users(responses: Responses, users: Tensor) -> Responses:
@@ -48,7 +48,7 @@ class Dealt:
         layout = Layout.of(responses.offsets.diff(), SIZE)
         self._rows = torch.cat([layout.order[users] for users in layout.blocks])
         self._ranges = [Cut.of(of_users(responses, layout.order[users]), SIZE) for users in layout.blocks]
-        self._known = [half_steps.begun(cut.values) for cut in self._ranges]
+        self._known = [coordinate_updates.begun(cut.values) for cut in self._ranges]
         self._partitions, self._random = partitions, random.Random(partitions)
         self._sums: list[list[Sums]] = []
 
@@ -64,31 +64,33 @@ class Dealt:
         for number in self._dealt(len(self._ranges)):
             cut = self._ranges[number]
             (block,) = cut.blocks
-            known[number], left[number] = half_steps.move_users(
+            known[number], left[number] = coordinate_updates.move_users(
                 block, cut.values, self._known[number], common
             )
         numbers = range(len(self._ranges))
         self._known = [known[number] for number in numbers]
-        ranges = half_steps.item_ranges(len(common.items.means))
+        ranges = coordinate_updates.item_ranges(len(common.items.means))
         self._sums = [[left[number].items.part(own) for number in numbers] for own in ranges]
-        return half_steps.total(left[number].totals for number in numbers)
+        return coordinate_updates.total(left[number].totals for number in numbers)
 
     def move_items(self, items: Items, prior: Prior) -> tuple[Items, float]:
-        ranges = half_steps.item_ranges(len(items.means))
+        ranges = coordinate_updates.item_ranges(len(items.means))
         moved = {
-            number: half_steps.move_items(
-                items.part(ranges[number]), prior.part(ranges[number]), half_steps.total(self._sums[number])
+            number: coordinate_updates.move_items(
+                items.part(ranges[number]),
+                prior.part(ranges[number]),
+                coordinate_updates.total(self._sums[number]),
             )
             for number in self._dealt(len(ranges))
         }
-        return half_steps.together(items, [moved[number] for number in range(len(ranges))])
+        return coordinate_updates.together(items, [moved[number] for number in range(len(ranges))])
 
     def settle(self, common: Common) -> UserPosteriors:
         settled = (
-            half_steps.settle(cut.blocks[0], cut.values, known, common)
+            coordinate_updates.settle(cut.blocks[0], cut.values, known, common)
             for cut, known in zip(self._ranges, self._known, strict=True)
         )
-        return half_steps.by_rows(self._rows, settled, SIZE)
+        return coordinate_updates.by_rows(self._rows, settled, SIZE)
 
 
 def learned(partitions: int) -> Fit:
@@ -110,7 +112,7 @@ def test_any_number_of_partitions_learns_the_bits_that_one_process_learns(partit
 
 def test_ranges_of_items_learn_what_all_items_at_once_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     ranges = TRAINER.learn(DATA, 1, unheard)
-    monkeypatch.setattr(half_steps, "_ITEMS_AT_ONCE", 1000)
+    monkeypatch.setattr(coordinate_updates, "_ITEMS_AT_ONCE", 1000)
     at_once = TRAINER.learn(DATA, 1, unheard)
     torch.testing.assert_close(
         ranges.predictor.items.means, at_once.predictor.items.means, atol=1e-10, rtol=0
@@ -138,7 +140,7 @@ def test_a_total_adds_by_sixteens() -> None:
             return Part(f"{self}{other}")
 
     letters = "abcdefghijklmnopqrstuvwxyz"
-    assert half_steps.total(map(Part, letters)) == letters
+    assert coordinate_updates.total(map(Part, letters)) == letters
     assert added[14] == letters[:16]
     assert added[15] == "qr"
     assert added[-1] == letters
@@ -152,7 +154,7 @@ def test_moments_about_any_mean_give_the_next_prior_of_the_users() -> None:
     for center in (torch.zeros(4, dtype=torch.float64), means.mean(0)):
         prior = Prior(center, torch.eye(4, dtype=torch.float64))
         parts = (prior.compared(part, len(part) * spread, -1.0) for part in torch.split(means, 7))
-        moved = trainer_module._next_prior(prior, half_steps.total(parts))  # noqa: SLF001
+        moved = trainer_module._next_prior(prior, coordinate_updates.total(parts))  # noqa: SLF001
         found.append(moved)
         torch.testing.assert_close(moved.mean, means.mean(0), atol=1e-12, rtol=0)
     torch.testing.assert_close(found[0].covariance, found[1].covariance, atol=1e-10, rtol=0)
