@@ -58,7 +58,7 @@ DATA = masked_responses(  # some answered a few movies, others almost all
 @pytest.fixture
 def films(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
     """A catalog of forty users, whose responses are several ranges."""
-    monkeypatch.setattr(blocks, "_RESPONSES_AT_ONCE", 100)
+    monkeypatch.setattr(blocks, "_RESPONSES_PER_BLOCK", 100)
     with database.writing() as connection:
         put_catalog(connection, "films", None, ["dark", "long"])
         for number, vector in enumerate(DATA.item_vectors.tolist()):
@@ -159,7 +159,7 @@ def test_a_process_that_is_killed_changes_no_bit(films: Database) -> None:
 def test_sums_that_are_added_where_the_ranges_are_change_no_bit(
     films: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(coordinate_updates, "ADDED_AT_ONCE", 2)  # so that there are sums of sums of sums
+    monkeypatch.setattr(coordinate_updates, "FAN_IN", 2)  # so that there are sums of sums of sums
     assert same(fit(films, unheard), here(films))
 
 

@@ -43,8 +43,8 @@ from app.training.ray.cluster import connected
 from benchmarks.running import check
 from benchmarks.speed import catalogs
 from benchmarks.speed.lines import Goal, Line
-from models.recommender.mixed_effects.coordinate_updates import Common, Totals
-from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions, kept
+from models.recommender.mixed_effects.coordinate_updates import GlobalParameters, Totals
+from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions, result_of
 from models.recommender.trainer import Learned, Step
 
 _COUNT, _STEPS = 8_000_000, 4
@@ -214,15 +214,15 @@ def _apart(
 
             sent: ClassVar[Counter[str]] = Counter()
 
-            def move_users(self, common: Common) -> Totals:
-                totals = super().move_users(common)
+            def update_users(self, common: GlobalParameters) -> Totals:
+                totals = super().update_users(common)
                 self.sent["ranges"], self.sent["steps"] = len(self._ranges), self.sent["steps"] + 1
                 self.sent["responses, kept"] = _weight(self._ranges)
                 self.sent["weights and pulls, kept"] = _weight(self._known)
                 self.sent["sums over users, a step"] = _weight(list(chain.from_iterable(self._sums)))
                 return totals
 
-            def _put(self, common: Common) -> Any:  # noqa: ANN401 - as in OnCluster
+            def _put(self, common: GlobalParameters) -> Any:  # noqa: ANN401 - as in OnCluster
                 given = super()._put(common)
                 self.sent["movies and prior, a step"] = _weight([given])
                 return given
@@ -231,7 +231,7 @@ def _apart(
         steps = Weighed(outline, Place(settings.database_url, settings.busy_seconds), size, lambda: None)
         times.append(time.perf_counter())
         fit = trainer.learn_by(steps, outline.movies.vectors, 1, heard)
-        learned = kept(fit, steps.found.answered)
+        learned = result_of(fit, steps.found.answered)
         sizes = (int(steps.found.counts.sum()), len(steps.found.places), len(outline.movies.keys))
         return learned, sizes, dict(Weighed.sent), _processor()
 

@@ -20,7 +20,7 @@ from benchmarks.running import check
 from benchmarks.speed.lines import Goal, Line
 from benchmarks.speed.stopwatch import InTurn, said, seconds_of
 from models.recommender.mixed_effects import users
-from models.recommender.mixed_effects.blocks import Batch, Cut
+from models.recommender.mixed_effects.blocks import Batch, BlockedResponses
 from models.recommender.mixed_effects.items import Items
 from models.recommender.mixed_effects.predictor import Predictor
 from models.recommender.mixed_effects.priors import Prior
@@ -34,15 +34,18 @@ _GOAL = Goal("at least", 0.4, "of its multiply-adds a second")
 
 @dataclass(frozen=True)
 class _Loop:
-    """What a pass over the users takes, for one block: weights and pulls [responses], spread [users, K²]."""
+    """What a pass over the users takes, for one block: weights and pseudo-targets [responses].
+
+    weighted_covariances [users, K²] are of the items.
+    """
 
     batches: list[Batch]
     items: Items
     prior: Prior
     weights: Tensor
-    pulls: Tensor
-    spread: Tensor
-    room: users.Room
+    pseudo_targets: Tensor
+    weighted_covariances: Tensor
+    workspace: users.Workspace
 
     def run(self) -> list[users.Posterior]:
         return [
@@ -51,9 +54,9 @@ class _Loop:
                 self.items,
                 self.prior,
                 self.weights[batch.responses],
-                self.pulls[batch.responses],
-                self.spread[batch.users],
-                self.room,
+                self.pseudo_targets[batch.responses],
+                self.weighted_covariances[batch.users],
+                self.workspace,
             )
             for batch in self.batches
         ]
@@ -64,10 +67,11 @@ def measure(movielens: Path) -> Iterator[Line]:
     torch.set_num_threads(1)
     responses = Folder.read(movielens).responses
     predictor = MixedEffects(MixedEffectsOptions(max_steps=6)).learn(responses, 1, lambda _: None).predictor
-    loop = _loop(Cut.of(responses, len(predictor.population.mean)), predictor)
+    loop = _loop(BlockedResponses.of(responses, len(predictor.population.mean)), predictor)
     _check(loop)
     shapes = [
-        (len(batch.asked.offsets) - 1, batch.most, loop.items.narrow.shape[1]) for batch in loop.batches
+        (len(batch.user_item.offsets) - 1, batch.length, loop.items.padded_float32.shape[1])
+        for batch in loop.batches
     ]
     pairs = [(torch.randn(shape), torch.randn(shape[0], shape[2], shape[2])) for shape in shapes]
     times = InTurn.of(lambda: seconds_of(loop.run), lambda: seconds_of(lambda: _bare(pairs)), _TIMES)
@@ -93,14 +97,17 @@ def measure(movielens: Path) -> Iterator[Line]:
     )
 
 
-def _loop(cut: Cut, predictor: Predictor) -> _Loop:
+def _loop(cut: BlockedResponses, predictor: Predictor) -> _Loop:
     block = cut.blocks[0]
     check(len(cut.blocks) == 1)
     weights = torch.linspace(0.05, 0.25, len(cut.values))
-    spread = block.asked.holding(weights) @ predictor.items.moments.covariances.float()
-    room = users.Room(block.batches, predictor.items.narrow.shape[1], torch.float32)
+    weighted_covariances = block.user_item.with_values(weights) @ predictor.items.moments.covariances.float()
+    workspace = users.Workspace(block.batches, predictor.items.padded_float32.shape[1], torch.float32)
     prior = predictor.population
-    return _Loop(block.batches, predictor.items, prior, weights, cut.values - 0.5, spread, room)
+    pseudo_targets = cut.values - 0.5
+    return _Loop(
+        block.batches, predictor.items, prior, weights, pseudo_targets, weighted_covariances, workspace
+    )
 
 
 def _bare(pairs: list[tuple[Tensor, Tensor]]) -> None:
@@ -119,19 +126,19 @@ class _Needed:
     @classmethod
     def of(cls, batch: Batch, loop: _Loop, there: Tensor, moments: Tensor) -> "_Needed":
         size = len(loop.prior.mean)
-        weights, room = torch.rand(there.shape[:2]), torch.empty_like(there)
+        weights, workspace = torch.rand(there.shape[:2]), torch.empty_like(there)
         drawn = torch.randn(len(there), size, size, dtype=torch.float64)
         precisions = drawn @ drawn.mT + torch.eye(size, dtype=torch.float64)
         factors = torch.linalg.cholesky(precisions)
-        flat = room.flatten(0, 1)
+        flat = workspace.flatten(0, 1)
         parts: dict[str, Callable[[], object]] = {
-            "gathering": lambda: torch.index_select(loop.items.narrow, 0, batch.item_rows, out=flat),
-            "weighing": lambda: torch.mul(there, weights[..., None], out=room),
+            "gathering": lambda: torch.index_select(loop.items.padded_float32, 0, batch.item_rows, out=flat),
+            "weighing": lambda: torch.mul(there, weights[..., None], out=workspace),
             "their products": lambda: torch.bmm(there.mT, there),
             "Cholesky factors": lambda: torch.linalg.cholesky_ex(precisions),
             "inverses": lambda: torch.cholesky_inverse(factors),
-            "products with moments": lambda: torch.bmm(there, moments, out=room),
-            "their squares": lambda: torch.linalg.vecdot(there, room),
+            "products with moments": lambda: torch.bmm(there, moments, out=workspace),
+            "their squares": lambda: torch.linalg.vecdot(there, workspace),
         }
         return cls(parts, {name: [] for name in parts})
 
@@ -152,23 +159,23 @@ def _middles(needed: list[_Needed]) -> dict[str, float]:
 
 def _check(loop: _Loop) -> None:
     for batch, found in zip(loop.batches, loop.run(), strict=True):
-        offsets = batch.asked.offsets.tolist()
+        offsets = batch.user_item.offsets.tolist()
         check(len(found.means) == len(offsets) - 1)
-        weights, pulls = loop.weights[batch.responses], loop.pulls[batch.responses]
+        weights, pseudo_targets = loop.weights[batch.responses], loop.pseudo_targets[batch.responses]
         for mean, begin, end in zip(found.means, offsets, offsets[1:], strict=False):
             own = slice(begin, end)
-            expected = _expected(loop, batch.asked.columns[own].long(), weights[own], pulls[own])
+            expected = _expected(loop, batch.user_item.columns[own].long(), weights[own], pseudo_targets[own])
             check(torch.allclose(mean, expected, atol=1e-4))
 
 
-def _expected(loop: _Loop, rows: Tensor, weights: Tensor, pulls: Tensor) -> Tensor:
+def _expected(loop: _Loop, rows: Tensor, weights: Tensor, pseudo_targets: Tensor) -> Tensor:
     """Return the mean [K] of a user with these items' rows, by the formula alone."""
-    weights, pulls = weights.double(), pulls.double()
+    weights, pseudo_targets = weights.double(), pseudo_targets.double()
     means = loop.items.moments.means[rows]
     sums = (means * weights[:, None]).T @ means
     side = loop.items.means.shape[1]
     sums[-side:, -side:] += (
         (weights @ loop.items.moments.covariances[rows]).view(side, side).roll((-1, -1), (0, 1))
     )
-    slopes = pulls @ means[:, :-1] - sums[:-1, -1] + loop.prior.precision @ loop.prior.mean
+    slopes = pseudo_targets @ means[:, :-1] - sums[:-1, -1] + loop.prior.precision @ loop.prior.mean
     return torch.linalg.solve(sums[:-1, :-1] + loop.prior.precision, slopes)

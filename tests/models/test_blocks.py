@@ -5,20 +5,20 @@ import torch
 
 from models.recommender.data import Responses
 from models.recommender.mixed_effects import blocks
-from models.recommender.mixed_effects.blocks import Cut
+from models.recommender.mixed_effects.blocks import BlockedResponses
 from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
 from tests.models.problems import dense_responses, generator, random_responses, unheard
 
 DATA = random_responses(1, users=40, items=30, dimensions=4)
 
 
-def seen(cut: Cut) -> list[tuple[int, int, float]]:
+def seen(cut: BlockedResponses) -> list[tuple[int, int, float]]:
     """Return every user, item and response that the lines of the batches hold."""
     found = []
     for block in cut.blocks:
         users, values = cut.order[block.users], cut.values[block.responses]
         for batch in block.batches:
-            lines = batch.lined(values[batch.responses] + 1)  # 0 is where a line is padded
+            lines = batch.padded(values[batch.responses] + 1)  # 0 is where a line is padded
             rows = batch.item_rows.view(lines.shape)
             for user, line, items in zip(users[batch.users], lines, rows, strict=True):
                 found += [
@@ -31,16 +31,16 @@ def seen(cut: Cut) -> list[tuple[int, int, float]]:
 
 @pytest.mark.parametrize("at_once", [1, 50, 1_000_000])
 def test_every_response_is_in_one_line_of_its_user(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
-    monkeypatch.setattr(blocks, "_RESPONSES_AT_ONCE", at_once)
+    monkeypatch.setattr(blocks, "_RESPONSES_PER_BLOCK", at_once)
     columns = (DATA.user_rows.tolist(), DATA.item_rows.tolist(), DATA.values.tolist())
-    found = seen(Cut.of(DATA, 6))
+    found = seen(BlockedResponses.of(DATA, 6))
     assert [pair[:2] for pair in sorted(found)] == list(zip(*columns[:2], strict=True))
     assert [value for _, _, value in sorted(found)] == pytest.approx(columns[2], abs=1e-6)
 
 
 def test_blocks_hold_no_more_responses_than_a_pass_may_have_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "_RESPONSES_AT_ONCE", 150)
-    cut = Cut.of(DATA, 6)
+    monkeypatch.setattr(blocks, "_RESPONSES_PER_BLOCK", 150)
+    cut = BlockedResponses.of(DATA, 6)
     assert len(cut.blocks) > 1
     for block in cut.blocks:
         assert len(block.batches) == 1 or block.responses.stop - block.responses.start <= 150
@@ -49,7 +49,7 @@ def test_blocks_hold_no_more_responses_than_a_pass_may_have_in_hand(monkeypatch:
 def test_many_blocks_learn_what_one_learns(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = MixedEffects(MixedEffectsOptions(learned_dimensions=3, max_steps=8))
     whole = trainer.learn(DATA, 1, unheard)
-    monkeypatch.setattr(blocks, "_RESPONSES_AT_ONCE", 1)
+    monkeypatch.setattr(blocks, "_RESPONSES_PER_BLOCK", 1)
     parts = trainer.learn(DATA, 1, unheard)
     torch.testing.assert_close(parts.predictor.items.means, whole.predictor.items.means, atol=1e-7, rtol=0)
     torch.testing.assert_close(parts.posteriors.embeddings, whole.posteriors.embeddings, atol=1e-6, rtol=0)

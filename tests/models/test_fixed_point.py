@@ -4,7 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.recommender.mixed_effects.fixed_point import Image, Update, settle, settle_one
+from models.recommender.mixed_effects.fixed_point import (
+    Update,
+    UpdateOfOne,
+    solve_fixed_point,
+    solve_fixed_points,
+)
 from tests.models.problems import generator
 
 
@@ -26,7 +31,7 @@ def test_lines_end_at_fixed_points_of_their_own() -> None:
         image = (matrices @ points[..., None])[..., 0] + shifts
         return Update(points, image, -(points - ends).square().sum(1))
 
-    found = settle(update, torch.zeros_like(ends), 1e-10)
+    found = solve_fixed_points(update, torch.zeros_like(ends), 1e-10)
     torch.testing.assert_close(found, ends, atol=1e-8, rtol=0)
 
 
@@ -38,7 +43,7 @@ def test_a_step_that_is_too_long_is_taken_back() -> None:
         steps.append(float(points.abs().max()))
         return Update(points, 1 - 3 * (points - 1), -(points - 1).square().sum(1))
 
-    found = settle(update, torch.full((1, 1), 5.0, dtype=torch.float64), 1e-9)
+    found = solve_fixed_points(update, torch.full((1, 1), 5.0, dtype=torch.float64), 1e-9)
     torch.testing.assert_close(found, torch.ones(1, 1, dtype=torch.float64))
     assert max(steps) < 20
 
@@ -47,8 +52,8 @@ def test_nothing_to_search_is_found_at_once() -> None:
     def update(points: Tensor) -> Update[Tensor]:
         return Update(points, points, points.sum(1))
 
-    assert settle(update, torch.zeros(0, 4), 1e-9).shape == (0, 4)
-    assert settle(update, torch.zeros(1, 0), 1e-9).shape == (1, 0)
+    assert solve_fixed_points(update, torch.zeros(0, 4), 1e-9).shape == (0, 4)
+    assert solve_fixed_points(update, torch.zeros(1, 0), 1e-9).shape == (1, 0)
 
 
 @pytest.mark.parametrize("overshooting", [1.0, -2.0], ids=["within reach", "too long a step"])
@@ -61,16 +66,16 @@ def test_one_line_is_searched_as_many_are(overshooting: float) -> None:
         there = matrices[0] @ point + shifts[0]
         return ends[0] + overshooting * (there - ends[0]) if overshooting < 0 else there
 
-    def one(point: Tensor) -> Image[Tensor]:
+    def one(point: Tensor) -> UpdateOfOne[Tensor]:
         asked["one"].append(point)
-        return Image(point, image(point), -float((point - ends[0]).square().sum()))
+        return UpdateOfOne(point, image(point), -float((point - ends[0]).square().sum()))
 
     def many(points: Tensor) -> Update[Tensor]:
         asked["many"].append(points[0])
         return Update(points, image(points[0])[None], -(points - ends).square().sum(1))
 
     start = torch.full((8,), 5.0, dtype=torch.float64)
-    alone, among = settle_one(one, start, 1e-10), settle(many, start[None], 1e-10)[0]
+    alone, among = solve_fixed_point(one, start, 1e-10), solve_fixed_points(many, start[None], 1e-10)[0]
     torch.testing.assert_close(alone, ends[0], atol=1e-8, rtol=0)
     torch.testing.assert_close(alone, among, atol=1e-9, rtol=0)
     # Among many, a line that fell is looked at once more where it was, beside the others that moved.
@@ -86,4 +91,4 @@ def test_one_line_is_searched_as_many_are(overshooting: float) -> None:
 
 def test_of_nothing_nothing_is_searched() -> None:
     nothing = torch.zeros(0, dtype=torch.float64)
-    assert settle_one(lambda point: Image(point, point, 0.0), nothing, 1e-9).shape == (0,)
+    assert solve_fixed_point(lambda point: UpdateOfOne(point, point, 0.0), nothing, 1e-9).shape == (0,)

@@ -14,7 +14,7 @@ from models.recommender.evaluation import evaluate
 from models.recommender.mixed_effects import users
 from models.recommender.mixed_effects.items import Items
 from models.recommender.mixed_effects.predictor import Predictor
-from models.recommender.mixed_effects.priors import Prior, rescaled
+from models.recommender.mixed_effects.priors import Prior, update_covariance
 from models.recommender.mixed_effects.reference import learn_one
 from models.recommender.mixed_effects.relearning import Normal, learn
 from models.recommender.mixed_effects.trainer import Fit, MixedEffects, MixedEffectsOptions
@@ -38,7 +38,7 @@ def fit(responses: Responses, seed: int = 1, **options: object) -> Fit:
 
 
 def scored(predictor: Predictor, taste: Normal, rows: Tensor) -> Tensor:
-    return torch.sigmoid(predictor.predict(taste, predictor.items.gathered(rows)).logits)
+    return torch.sigmoid(predictor.predict(taste, predictor.items.gather(rows)).logits)
 
 
 def taste_of(learned: Fit, user: int) -> Normal:
@@ -78,7 +78,7 @@ def test_a_user_learned_alone_response_by_response_is_the_same_to_1e_8(name: str
     for user in range(2):
         rows, answers = rows_of(responses, user)
         mean, covariance = learn_one(
-            trained.predictor.items.gathered(rows), answers, trained.predictor.population
+            trained.predictor.items.gather(rows), answers, trained.predictor.population
         )
         relearned = trained.predictor.fold_in(rows, answers)
         torch.testing.assert_close(relearned.mean, mean, atol=1e-8, rtol=0)
@@ -127,14 +127,14 @@ def test_no_slope_of_the_bound_is_left_where_relearning_ends() -> None:
     taste = predictor.fold_in(rows, answers)
     mean = taste.mean.clone().requires_grad_()
     root = torch.linalg.cholesky(taste.covariance).requires_grad_()
-    bound = bound_of_one(mean, root.tril(), predictor.items.gathered(rows), answers, predictor.population)
+    bound = bound_of_one(mean, root.tril(), predictor.items.gather(rows), answers, predictor.population)
     slopes = torch.autograd.grad(bound, [mean, root])
     assert all(float(slope.abs().max()) < 1e-5 for slope in slopes)
 
 
 def test_logits_and_their_variance_are_those_of_samples() -> None:
     trained = fit(random_responses(7, users=10, items=20, dimensions=2))
-    taste, items = taste_of(trained, 0), trained.predictor.items.gathered(torch.tensor([3]))
+    taste, items = taste_of(trained, 0), trained.predictor.items.gather(torch.tensor([3]))
     torch.manual_seed(1)
     users = MultivariateNormal(taste.mean, taste.covariance).sample((400_000,))
     sides = MultivariateNormal(items.means[0], items.covariances[0]).sample((400_000,))
@@ -151,7 +151,7 @@ def test_the_next_covariance_stays_where_expectation_maximisation_stands_still()
     root = torch.randn(4, 4, dtype=torch.float64, generator=generator(8))
     covariance = root @ root.T + torch.eye(4, dtype=torch.float64)
     posterior = 0.4 * covariance
-    torch.testing.assert_close(rescaled(covariance, posterior, covariance - posterior), covariance)
+    torch.testing.assert_close(update_covariance(covariance, posterior, covariance - posterior), covariance)
 
 
 def test_relearning_ends_at_one_point_wherever_it_starts() -> None:
@@ -216,7 +216,7 @@ def test_two_threads_learn_what_one_learns() -> None:
 def test_users_too_long_for_float32_are_learned_as_the_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
     data = random_responses(24, users=12, items=30, dimensions=3)
     narrow = fit(data, max_steps=8)
-    monkeypatch.setattr(users, "_LONG", 0)
+    monkeypatch.setattr(users, "_MOST_IN_FLOAT32", 0)
     wide = fit(data, max_steps=8)
     torch.testing.assert_close(narrow.posteriors.embeddings, wide.posteriors.embeddings, atol=1e-4, rtol=0)
     assert not torch.equal(narrow.posteriors.embeddings, wide.posteriors.embeddings)
@@ -296,7 +296,7 @@ def test_items_that_no_training_saw_are_scored_by_their_vectors_less_surely() ->
     liked = (torch.rand(50, 40, generator=generator(17)) < torch.sigmoid(3 * vectors[:, 0] + appeals)).float()
     predictor = fit(dense_responses(vectors, liked)).predictor
     new = predictor.predict(predictor.newcomer(), predictor.unseen(torch.tensor([[-0.9], [0.9]])))
-    seen = predictor.predict(predictor.newcomer(), predictor.items.gathered(torch.tensor([2, 37])))
+    seen = predictor.predict(predictor.newcomer(), predictor.items.gather(torch.tensor([2, 37])))
     assert float(new.mean[0]) < 0 < float(new.mean[1])
     assert bool((new.variance > seen.variance).all())
 

@@ -1,10 +1,10 @@
-"""Half-steps of `mixed_effects` as Ray's tasks, over ranges of users and of movies.
+"""Coordinate updates of `mixed_effects` as Ray's tasks, over ranges of users and of movies.
 
-A range of users is read by a task and stays in the cluster, with what the last half-step left of it; what
+A range of users is read by a task and stays in the cluster, with the sites of its last update; what
 goes to and fro is the movies, and sums over users. A task that is lost is run again from the same objects.
 Which tasks there are, and in which order their sums are added, follows from the responses alone, not from how
 many processes or machines there are: so neither changes a bit of the result. Does not know how a cluster is
-reached, nor what half-steps compute.
+reached, nor what an update computes.
 """
 
 import warnings
@@ -29,11 +29,16 @@ from app.training.dataset import Seen
 from app.training.outlines import Found, Keys, Outline, read_range, seen
 from models.recommender.data import BadResponsesError
 from models.recommender.mixed_effects import coordinate_updates
-from models.recommender.mixed_effects.blocks import Block, Cut, Layout
-from models.recommender.mixed_effects.coordinate_updates import Common, Known, Moved, Totals
-from models.recommender.mixed_effects.items import Items, Sums
+from models.recommender.mixed_effects.blocks import Block, BlockedResponses, Layout
+from models.recommender.mixed_effects.coordinate_updates import (
+    GlobalParameters,
+    ItemPosteriors,
+    Sites,
+    Totals,
+)
+from models.recommender.mixed_effects.items import Items, ItemSums
 from models.recommender.mixed_effects.priors import Prior
-from models.recommender.mixed_effects.trainer import MixedEffects, kept
+from models.recommender.mixed_effects.trainer import MixedEffects, result_of
 from models.recommender.model import UserPosteriors
 from models.recommender.trainer import Learned, Step
 
@@ -80,11 +85,11 @@ def fit(
     with _worded():
         steps = OnCluster(outline, place, size, check)
         learned = trainer.learn_by(steps, outline.movies.vectors, seed, report)
-        return kept(learned, steps.found.answered), seen(outline, steps.found)
+        return result_of(learned, steps.found.answered), seen(outline, steps.found)
 
 
 class OnCluster:
-    """Takes the half-steps by tasks; `models.recommender.mixed_effects.coordinate_updates.HalfSteps`."""
+    """Coordinate updates by tasks; see `models.recommender.mixed_effects.coordinate_updates`."""
 
     def __init__(self, outline: Outline, place: Place, size: int, check: Check) -> None:
         _register()
@@ -118,7 +123,7 @@ class OnCluster:
         self._sums: list[list[Any]] = []
         self._constants: Any = None
 
-    def move_users(self, common: Common) -> Totals:
+    def update_users(self, common: GlobalParameters) -> Totals:
         """Update all users once, and keep what the movies need of them."""
         given, parts = self._put(common), len(coordinate_updates.item_ranges(len(common.items.means)))
         moved = [
@@ -128,9 +133,9 @@ class OnCluster:
         totals: list[Totals] = self._got([each[1] for each in moved])
         self._known = [each[0] for each in moved]
         self._sums = [_added(each) for each in zip(*(each[2:] for each in moved), strict=True)]
-        return coordinate_updates.total(totals)
+        return coordinate_updates.tree_sum(totals)
 
-    def move_items(self, items: Items, prior: Prior) -> tuple[Items, float]:
+    def update_items(self, items: Items, prior: Prior) -> tuple[Items, float]:
         """Return all movies with new posteriors, and the sum of their covariances' log determinants."""
         ranges = coordinate_updates.item_ranges(len(items.means))
         moved = [
@@ -138,9 +143,9 @@ class OnCluster:
             for own, sums in zip(ranges, self._sums, strict=True)
         ]
         self._sums = []
-        return coordinate_updates.together(items, self._got(moved))
+        return coordinate_updates.join_items(items, self._got(moved))
 
-    def settle(self, common: Common) -> UserPosteriors:
+    def fold_in_users(self, common: GlobalParameters) -> UserPosteriors:
         """Return every user's posterior with the movies held where they are, by the users' rows."""
         given = self._put(common)
         settled = [
@@ -148,9 +153,9 @@ class OnCluster:
             for own, mark, known in zip(self._ranges, self._marks, self._known, strict=True)
         ]
         posteriors = chain.from_iterable(self._got(settled))
-        return coordinate_updates.by_rows(self._rows, posteriors, common.items.features.shape[1])
+        return coordinate_updates.in_row_order(self._rows, posteriors, common.items.features.shape[1])
 
-    def _put(self, common: Common) -> Any:  # noqa: ANN401 - a reference, of which Ray does not say to what
+    def _put(self, common: GlobalParameters) -> Any:  # noqa: ANN401 - a reference, of which Ray does not say to what
         """Give the cluster what changes of what users are held to."""
         if self._constants is None:
             self._constants = ray.put(common.items.constants)
@@ -196,15 +201,15 @@ def _machines() -> Iterator[Any]:
     """Yield where each next range is to be read: sixteen on a machine, where their sums are added first."""
     nodes = [each["NodeID"] for each in ray.nodes() if each["Alive"]]  # type: ignore[no-untyped-call]  # the library's
     for node in cycle(nodes):
-        yield from repeat(NodeAffinitySchedulingStrategy(node, soft=True), coordinate_updates.ADDED_AT_ONCE)
+        yield from repeat(NodeAffinitySchedulingStrategy(node, soft=True), coordinate_updates.FAN_IN)
 
 
 def _added(sums: Sequence[Any]) -> list[Any]:
     """Return references to the ranges' sums, added by sixteens until there are no more than that."""
     left = list(sums)
-    while len(left) > coordinate_updates.ADDED_AT_ONCE:
-        starts = range(0, len(left), coordinate_updates.ADDED_AT_ONCE)
-        left = [_add.remote(*left[start : start + coordinate_updates.ADDED_AT_ONCE]) for start in starts]
+    while len(left) > coordinate_updates.FAN_IN:
+        starts = range(0, len(left), coordinate_updates.FAN_IN)
+        left = [_add.remote(*left[start : start + coordinate_updates.FAN_IN]) for start in starts]
     return left
 
 
@@ -220,7 +225,7 @@ def _start(
 
 
 @ray.remote(max_retries=_RETRIES)
-def _read(place: Place, users: Keys, movies: Keys, size: int) -> tuple[Range, list[Known], Found | None]:
+def _read(place: Place, users: Keys, movies: Keys, size: int) -> tuple[Range, list[Sites], Found | None]:
     """Read a range's responses, and cut it into blocks."""
     _begin()
     with closing(Database(place.url, place.busy_seconds)) as database, database.reading() as connection:
@@ -228,9 +233,9 @@ def _read(place: Place, users: Keys, movies: Keys, size: int) -> tuple[Range, li
     if read is None:
         return Range([], [], ""), [], None
     responses, found = read
-    cut = Cut.of(responses, size)
+    cut = BlockedResponses.of(responses, size)
     answers = [cut.values[block.responses] for block in cut.blocks]
-    known = [coordinate_updates.begun(each) for each in answers]
+    known = [coordinate_updates.initial_sites(each) for each in answers]
     return Range(cut.blocks, answers, found.mark), known, found.ordered(cut.order)
 
 
@@ -238,7 +243,7 @@ def _read(place: Place, users: Keys, movies: Keys, size: int) -> tuple[Range, li
 def _move_users(
     own: Range,
     mark: str,
-    known: list[Known],
+    known: list[Sites],
     constants: Tensor,
     given: Any,  # noqa: ANN401 - as `_put` gives it
 ) -> tuple[Any, ...]:
@@ -246,33 +251,33 @@ def _move_users(
     _begin(own, mark)
     common = _common(constants, given)
     moved = [
-        coordinate_updates.move_users(block, answers, before, common)
+        coordinate_updates.update_users(block, answers, before, common)
         for block, answers, before in zip(own.blocks, own.answers, known, strict=True)
     ]
-    left = coordinate_updates.total(each for _, each in moved)
+    left = coordinate_updates.tree_sum(each for _, each in moved)
     sums = (left.items.part(rows) for rows in coordinate_updates.item_ranges(len(constants)))
     return [each for each, _ in moved], left.totals, *sums
 
 
 @ray.remote(max_retries=_RETRIES)
-def _add(*sums: Sums) -> Sums:
+def _add(*sums: ItemSums) -> ItemSums:
     """Add up some ranges' sums for a range of movies."""
     _begin()
-    return coordinate_updates.total(sums)
+    return coordinate_updates.tree_sum(sums)
 
 
 @ray.remote(max_retries=_RETRIES)
-def _move_items(items: Items, prior: Prior, *sums: Sums) -> Moved:
+def _move_items(items: Items, prior: Prior, *sums: ItemSums) -> ItemPosteriors:
     """Update a range of movies."""
     _begin()
-    return coordinate_updates.move_items(items, prior, coordinate_updates.total(sums))
+    return coordinate_updates.update_items(items, prior, coordinate_updates.tree_sum(sums))
 
 
 @ray.remote(max_retries=_RETRIES)
 def _settle(
     own: Range,
     mark: str,
-    known: list[Known],
+    known: list[Sites],
     constants: Tensor,
     given: Any,  # noqa: ANN401 - as `_put` gives it
 ) -> list[UserPosteriors]:
@@ -280,14 +285,14 @@ def _settle(
     _begin(own, mark)
     common = _common(constants, given)
     return [
-        coordinate_updates.settle(block, answers, before, common)
+        coordinate_updates.fold_in_users(block, answers, before, common)
         for block, answers, before in zip(own.blocks, own.answers, known, strict=True)
     ]
 
 
-def _common(constants: Tensor, given: tuple[Tensor, Tensor, Prior]) -> Common:
+def _common(constants: Tensor, given: tuple[Tensor, Tensor, Prior]) -> GlobalParameters:
     means, covariances, prior = given
-    return Common(Items(constants, means, covariances), prior)
+    return GlobalParameters(Items(constants, means, covariances), prior)
 
 
 def _begin(own: Range | None = None, mark: str = "") -> None:

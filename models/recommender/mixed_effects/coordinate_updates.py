@@ -1,8 +1,8 @@
-"""The two half-steps, range by range: what is done in one range needs nothing of another.
+"""Coordinate updates of all users and of all items, range by range; no range needs anything of another.
 
-A range of users is a block of the responses, one of items so many of them. What the ranges of users leave is
-added up in one order, that of `total`, so that who does which range, and where, changes no bit. `Here` does
-them one after the other; another process may do as well. Does not know what users and items have in common.
+A range of users is a block of the responses, a range of items a fixed number of them. The sums over ranges
+of users are added in one order, that of `tree_sum`, so where a range is computed changes no bit.
+`LocalUpdates` computes one range after the other in this process; a cluster may compute them as well.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,35 +18,35 @@ from torch import Tensor
 from models.recommender.data import Responses
 from models.recommender.mixed_effects import items as items_
 from models.recommender.mixed_effects import users as users_
-from models.recommender.mixed_effects.blocks import Block, Cut
-from models.recommender.mixed_effects.items import Items, Sums
-from models.recommender.mixed_effects.logistic import evidence
+from models.recommender.mixed_effects.blocks import Block, BlockedResponses
+from models.recommender.mixed_effects.items import Items, ItemSums
+from models.recommender.mixed_effects.logistic import expectations
 from models.recommender.mixed_effects.predictor import covariance_factors
-from models.recommender.mixed_effects.priors import Posteriors, Prior
+from models.recommender.mixed_effects.priors import PosteriorSums, Prior
 from models.recommender.model import UserPosteriors, packed
 
-ADDED_AT_ONCE = 16
-_ITEMS_AT_ONCE = 16_384
+FAN_IN = 16
+_ITEMS_PER_RANGE = 16_384
 
-Part = TypeVar("Part", bound=Any)  # whatever can be added
+Summand = TypeVar("Summand", bound=Any)  # whatever has +
 
 
-class Common(NamedTuple):
-    """What all users are held to in a half-step: the items, and the users' prior."""
+class GlobalParameters(NamedTuple):
+    """What a users' update holds fixed: the items, and the users' prior."""
 
     items: Items
     prior: Prior
 
 
-class Known(NamedTuple):
-    """What the last half-step left of a block's responses: weights and pulls, float32 [responses]."""
+class Sites(NamedTuple):
+    """Weights and pseudo-targets of a block's responses after an update, float32 [responses]."""
 
     weights: Tensor
-    pulls: Tensor
+    pseudo_targets: Tensor
 
 
-class Moved(NamedTuple):
-    """A range of items' new means [n, K], covariances [n, K, K], and the sum of their log determinants."""
+class ItemPosteriors(NamedTuple):
+    """A range of items' means [n, K], covariances [n, K, K], and the sum of their log determinants."""
 
     means: Tensor
     covariances: Tensor
@@ -55,182 +55,207 @@ class Moved(NamedTuple):
 
 @dataclass(frozen=True)
 class Totals:
-    """What the users' half-step leaves for their prior and the bound, summed over users."""
+    """Sums over users for their prior and for the bound."""
 
-    users: Posteriors
-    likelihood: float
+    posteriors: PosteriorSums
+    log_likelihood: float
 
     def __add__(self, other: Self) -> "Totals":
-        return Totals(self.users + other.users, self.likelihood + other.likelihood)
+        return Totals(self.posteriors + other.posteriors, self.log_likelihood + other.log_likelihood)
 
 
 @dataclass(frozen=True)
-class Left:
-    """All that it leaves, summed over users: totals, and what the items' half-step needs."""
+class UserSums:
+    """All sums over users: the totals, and those that the items' update needs."""
 
     totals: Totals
-    items: Sums
+    items: ItemSums
 
-    def __add__(self, other: Self) -> "Left":
-        return Left(self.totals + other.totals, self.items + other.items)
+    def __add__(self, other: Self) -> "UserSums":
+        return UserSums(self.totals + other.totals, self.items + other.items)
 
 
-class HalfSteps(Protocol):
-    """Takes half-steps over all users and all items of a training."""
+class CoordinateUpdates(Protocol):
+    """Updates all users and all items of a training."""
 
-    def move_users(self, common: Common) -> Totals:
-        """Update all users once, and keep what the items need of them."""
+    def update_users(self, parameters: GlobalParameters) -> Totals:
+        """Update all users once, and keep the sums that the items need."""
         ...
 
-    def move_items(self, items: Items, prior: Prior) -> tuple[Items, float]:
+    def update_items(self, items: Items, prior: Prior) -> tuple[Items, float]:
         """Return all items with new posteriors, and the sum of their covariances' log determinants."""
         ...
 
-    def settle(self, common: Common) -> UserPosteriors:
-        """Return every user's posterior with the items held where they are, by the users' rows."""
+    def fold_in_users(self, parameters: GlobalParameters) -> UserPosteriors:
+        """Return every user's posterior with the items held fixed, by the users' rows."""
         ...
 
 
-class Here:
-    """Takes the half-steps in this process, one range after the other."""
+class LocalUpdates:
+    """Updates in this process, one range after the other."""
 
     def __init__(self, responses: Responses, size: int) -> None:
-        self._cut = Cut.of(responses, size)
-        self._known = [begun(answers) for _, answers in self._blocks()]
-        self._sums: Sums
+        self._responses = BlockedResponses.of(responses, size)
+        self._sites = [initial_sites(answers) for _, answers in self._blocks()]
+        self._sums: ItemSums
 
     def _blocks(self) -> Iterator[tuple[Block, Tensor]]:
-        for block in self._cut.blocks:
-            yield block, self._cut.values[block.responses]
+        for block in self._responses.blocks:
+            yield block, self._responses.values[block.responses]
 
-    def move_users(self, common: Common) -> Totals:
-        """Update all users once, and keep what the items need of them."""
+    def update_users(self, parameters: GlobalParameters) -> Totals:
+        """Update all users once, and keep the sums that the items need."""
 
-        def moved() -> Iterator[Left]:
+        def sums_of_blocks() -> Iterator[UserSums]:
             for number, (block, answers) in enumerate(self._blocks()):
-                self._known[number], left = move_users(block, answers, self._known[number], common)
-                yield left
+                self._sites[number], sums = update_users(block, answers, self._sites[number], parameters)
+                yield sums
 
-        left = total(moved())
-        self._sums = left.items
-        return left.totals
+        sums = tree_sum(sums_of_blocks())
+        self._sums = sums.items
+        return sums.totals
 
-    def move_items(self, items: Items, prior: Prior) -> tuple[Items, float]:
+    def update_items(self, items: Items, prior: Prior) -> tuple[Items, float]:
         """Return all items with new posteriors, and the sum of their covariances' log determinants."""
         ranges = item_ranges(len(items.means))
-        moved = [move_items(items.part(own), prior.part(own), self._sums.part(own)) for own in ranges]
-        return together(items, moved)
+        posteriors = [
+            update_items(items.part(rows), prior.part(rows), self._sums.part(rows)) for rows in ranges
+        ]
+        return join_items(items, posteriors)
 
-    def settle(self, common: Common) -> UserPosteriors:
-        """Return every user's posterior with the items held where they are, by the users' rows."""
-        settled = (
-            settle(block, answers, known, common)
-            for (block, answers), known in zip(self._blocks(), self._known, strict=True)
+    def fold_in_users(self, parameters: GlobalParameters) -> UserPosteriors:
+        """Return every user's posterior with the items held fixed, by the users' rows."""
+        posteriors = (
+            fold_in_users(block, answers, sites, parameters)
+            for (block, answers), sites in zip(self._blocks(), self._sites, strict=True)
         )
-        return by_rows(self._cut.order, settled, common.items.features.shape[1])
+        return in_row_order(self._responses.order, posteriors, parameters.items.features.shape[1])
 
 
-def total(parts: Iterable[Part]) -> Part:
-    """Add up the parts by sixteens, then those sums by sixteens, until there is one.
+def tree_sum(summands: Iterable[Summand]) -> Summand:
+    """Add up as a tree with a fan-in of 16: sixteen at a time, then those sums sixteen at a time, and so on.
 
-    So whoever has sixteen parts that belong together can add them before anybody else has the rest. Raises
-    `ValueError` where there is none.
+    So sixteen that lie together can be added before the rest is there. Raises `ValueError` if there are none.
     """
     while True:
-        given = iter(parts)
-        added = [reduce(add, islice(given, ADDED_AT_ONCE - 1), first) for first in given]
-        if not added:
+        remaining = iter(summands)
+        sums = [reduce(add, islice(remaining, FAN_IN - 1), first) for first in remaining]
+        if not sums:
             raise ValueError("there is nothing to add up")
-        if len(added) == 1:
-            return added[0]
-        parts = added
+        if len(sums) == 1:
+            return sums[0]
+        summands = sums
 
 
 def item_ranges(count: int) -> list[slice]:
-    """Return the ranges that so many items are updated in."""
-    return [slice(start, min(start + _ITEMS_AT_ONCE, count)) for start in range(0, count, _ITEMS_AT_ONCE)]
+    """Return the ranges in which ``count`` items are updated."""
+    return [slice(start, min(start + _ITEMS_PER_RANGE, count)) for start in range(0, count, _ITEMS_PER_RANGE)]
 
 
-def move_items(items: Items, prior: Prior, users: Sums) -> Moved:
-    """Update a range of items, given what it needs of all users."""
-    items, log_determinants = items_.update(items, prior, users)
-    return Moved(items.means, items.covariances, log_determinants)
+def update_items(items: Items, prior: Prior, sums: ItemSums) -> ItemPosteriors:
+    """Update a range of items, given the sums over all users."""
+    items, log_determinants = items_.update(items, prior, sums)
+    return ItemPosteriors(items.means, items.covariances, log_determinants)
 
 
-def together(items: Items, moved: Iterable[Moved]) -> tuple[Items, float]:
+def join_items(items: Items, posteriors: Iterable[ItemPosteriors]) -> tuple[Items, float]:
     """Return the items with the new posteriors of all ranges, and the sum of the log determinants."""
-    means, covariances, log_determinants = zip(*moved, strict=True)
-    return replace(items, means=_joined(means), covariances=_joined(covariances)), total(log_determinants)
+    means, covariances, log_determinants = zip(*posteriors, strict=True)
+    return replace(items, means=_join(means), covariances=_join(covariances)), tree_sum(log_determinants)
 
 
-def _joined(parts: Sequence[Tensor]) -> Tensor:
+def _join(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
-def by_rows(order: Tensor, settled: Iterable[UserPosteriors], size: int) -> UserPosteriors:
-    """Return the blocks' tastes, whose users stand in ``order`` [users], by the users' rows."""
+def in_row_order(order: Tensor, blocks: Iterable[UserPosteriors], size: int) -> UserPosteriors:
+    """Return the blocks' posteriors, whose users stand in ``order`` [users], by the users' rows."""
     embeddings = torch.empty(len(order), size)
     factors = torch.empty(len(order), size * (size + 1) // 2)
     start = 0
-    for tastes in settled:
-        rows = order[start : start + len(tastes)]
-        embeddings[rows] = tastes.embeddings
-        if tastes.factors is not None:
-            factors[rows] = tastes.factors
-        start += len(tastes)
+    for posteriors in blocks:
+        rows = order[start : start + len(posteriors)]
+        embeddings[rows] = posteriors.embeddings
+        if posteriors.factors is not None:
+            factors[rows] = posteriors.factors
+        start += len(posteriors)
     return UserPosteriors(embeddings, factors)
 
 
-def begun(answers: Tensor) -> Known:
-    """Return what there is of responses before the first half-step."""
-    said = evidence(answers, torch.zeros_like(answers), torch.ones_like(answers))
-    return Known(said.weights, said.pulls)
+def initial_sites(answers: Tensor) -> Sites:
+    """Return the sites before the first update, those of logits z ~ N(0, 1)."""
+    initial = expectations(answers, torch.zeros_like(answers), torch.ones_like(answers))
+    return Sites(initial.weights, initial.pseudo_targets)
 
 
-def move_users(block: Block, answers: Tensor, known: Known, common: Common) -> tuple[Known, Left]:
-    """Update a block's users once."""
-    items, named = common.items, common.items.named
-    precision = users_.precision(block.batches)
-    room = users_.Room(block.batches, items.wide.shape[1], precision)
-    covariances = items.moments.covariances.to(precision)
-    weights, pulls = (each.to(precision) for each in known)
-    count, users = len(answers), block.users.stop - block.users.start
+def update_users(
+    block: Block, answers: Tensor, previous: Sites, parameters: GlobalParameters
+) -> tuple[Sites, UserSums]:
+    """Update a block's users once, from the sites of the previous update."""
+    items, prior, named = parameters.items, parameters.prior, parameters.items.named
+    dtype = users_.sum_dtype(block.batches)
+    workspace = users_.Workspace(block.batches, items.padded_float64.shape[1], dtype)
+    item_covariances = items.moments.covariances.to(dtype)
+    weights, pseudo_targets = previous.weights.to(dtype), previous.pseudo_targets.to(dtype)
+    weighted_covariances = block.user_item.with_values(weights) @ item_covariances
+    count, users, sides = len(answers), block.users.stop - block.users.start, items.means.shape[1]
     logits, squares = weights.new_empty(count), weights.new_empty(count)
-    crossed = torch.empty(count, items.means.shape[1], dtype=torch.float64)
-    learned = torch.empty(users, items.means.shape[1] ** 2, dtype=torch.float64)
-    means = torch.empty(users, len(common.prior.mean), dtype=torch.float64)
-    covariances_sum, log_determinants = torch.zeros_like(common.prior.covariance), 0.0
-    spread = block.asked.holding(weights) @ covariances
+    cross_moments = torch.empty(count, sides, dtype=torch.float64)
+    second_moments = torch.empty(users, sides**2, dtype=torch.float64)
+    means = torch.empty(users, len(prior.mean), dtype=torch.float64)
+    covariance_sum, log_determinants = torch.zeros_like(prior.covariance), 0.0
     for batch in block.batches:
-        own = batch.responses
+        rows = batch.responses
         posterior = users_.update(
-            batch, items, common.prior, weights[own], pulls[own], spread[batch.users], room
+            batch,
+            items,
+            prior,
+            weights[rows],
+            pseudo_targets[rows],
+            weighted_covariances[batch.users],
+            workspace,
         )
         means[batch.users] = posterior.means
-        covariances_sum += posterior.covariances.sum(0)
+        covariance_sum += posterior.covariances.sum(0)
         log_determinants += float(posterior.log_determinants.sum())
-        learned[batch.users] = posterior.learned(named)
-        logits[own] = batch.unlined(posterior.logits)
-        squares[own] = batch.unlined(posterior.squares)
-        crossed[own] = batch.unlined(posterior.crossed(named))
-    # what the items' covariances add
+        second_moments[batch.users] = posterior.second_moments(named)
+        logits[rows] = batch.unpadded(posterior.logits)
+        squares[rows] = batch.unpadded(posterior.squares)
+        cross_moments[rows] = batch.unpadded(posterior.cross_moments(named))
+    # E[z²] gets the part of the items' covariances
     squares = torch.sparse.sampled_addmm(
-        block.asked.holding(squares), learned.to(precision), covariances.T
+        block.user_item.with_values(squares), second_moments.to(dtype), item_covariances.T
     ).values()
-    said = evidence(*(each.float() for each in (answers, logits, (squares - logits**2).clamp(min=0))))
-    posteriors = common.prior.compared(means, covariances_sum, log_determinants)
-    totals = Totals(posteriors, float(said.likelihood.sum(dtype=torch.float64)))
-    return Known(said.weights, said.pulls), Left(totals, items_.sums(block, said, learned, crossed))
+    variances = (squares - logits**2).clamp(min=0)
+    expected = expectations(answers.float(), logits.float(), variances.float())
+    sums = UserSums(
+        Totals(
+            prior.sums(means, covariance_sum, log_determinants),
+            float(expected.log_likelihood.sum(dtype=torch.float64)),
+        ),
+        items_.item_sums(block, expected, second_moments, cross_moments),
+    )
+    return Sites(expected.weights, expected.pseudo_targets), sums
 
 
-def settle(block: Block, answers: Tensor, known: Known, common: Common) -> UserPosteriors:
-    """Return the posteriors of a block's users, in its order, with the items held where they are."""
-    users, size = block.users.stop - block.users.start, len(common.prior.mean)
+def fold_in_users(
+    block: Block, answers: Tensor, sites: Sites, parameters: GlobalParameters
+) -> UserPosteriors:
+    """Return the posteriors of a block's users, in its order, with the items held fixed."""
+    users, size = block.users.stop - block.users.start, len(parameters.prior.mean)
     embeddings, factors = torch.empty(users, size), torch.empty(users, size * (size + 1) // 2)
-    room = users_.Room(block.batches, common.items.wide.shape[1], torch.float64)
+    workspace = users_.Workspace(block.batches, parameters.items.padded_float64.shape[1], torch.float64)
     for batch in block.batches:
-        own, weights, pulls = (each[batch.responses].double() for each in (answers, *known))
-        posterior = users_.settled(batch, common.items, common.prior, own, weights, pulls, room)
+        rows = batch.responses
+        posterior = users_.fold_in(
+            batch,
+            parameters.items,
+            parameters.prior,
+            answers[rows].double(),
+            sites.weights[rows].double(),
+            sites.pseudo_targets[rows].double(),
+            workspace,
+        )
         embeddings[batch.users] = posterior.means.float()
         factors[batch.users] = packed(covariance_factors(posterior.factors)).float()
     return UserPosteriors(embeddings, factors)

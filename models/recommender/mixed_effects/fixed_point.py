@@ -1,8 +1,7 @@
-"""A search for what an update leaves as it is, many at once, each in a line of its own.
+"""Fixed-point iteration with Anderson acceleration, for many points at once, a row each.
 
-Each line is extrapolated from its last two updates (Anderson, 1965, with one step of memory). A value that
-every line must raise guards it: where it falls, the line goes back and takes half the step. Does not know
-what is updated.
+A row is extrapolated from its last two updates (Anderson, 1965, with a memory of one step). An objective that
+has to rise safeguards it: a row whose objective falls goes back and takes half the step.
 """
 
 from collections.abc import Callable
@@ -13,93 +12,96 @@ from torch import Tensor
 
 _MOST_UPDATES = 300
 _LEAST_STEP = 2.0**-20
-_ROUNDING = 1e-9  # of a value
+_ROUNDING = 1e-9  # of an objective, relative
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
-class Update(NamedTuple, Generic[Found]):
-    """An update of points [lines, n]: what was found there, where it leads [lines, n], its values [lines]."""
+class Update(NamedTuple, Generic[Result]):
+    """An update at points [rows, n]: its result, the next points [rows, n], the objectives [rows]."""
 
-    found: Found
+    result: Result
     image: Tensor
-    value: Tensor
+    objective: Tensor
 
 
-def settle(update: Callable[[Tensor], Update[Found]], point: Tensor, tolerance: float) -> Found:
-    """Return what is found where no number moves by more than ``tolerance``, searched from ``point``."""
-    here, before = update(point), None
-    share: Tensor | float = 1.0
+def solve_fixed_points(update: Callable[[Tensor], Update[Result]], point: Tensor, tolerance: float) -> Result:
+    """Iterate from ``point`` [rows, n] until no number moves by more than ``tolerance``."""
+    current, memory = update(point), None
+    step_size: Tensor | float = 1.0
     for _ in range(_MOST_UPDATES):
-        residual = here.image - point
+        residual = current.image - point
         if _largest(residual) <= tolerance:
             break
-        step = residual if before is None else _remembering(residual, *before)
-        tried = point + share * step
-        there = update(tried)
-        fallen = _fallen(here.value, there.value)
-        if fallen is None:
-            before = (residual, tried - point)
-            point, here = tried, there
-            share = 1.0 if isinstance(share, float) else (2 * share).clamp(max=1.0)
+        step = residual if memory is None else _anderson_step(residual, *memory)
+        candidate_point = point + step_size * step
+        candidate = update(candidate_point)
+        worse = _worse_rows(current.objective, candidate.objective)
+        if worse is None:
+            memory = (residual, candidate_point - point)
+            point, current = candidate_point, candidate
+            step_size = 1.0 if isinstance(step_size, float) else (2 * step_size).clamp(max=1.0)
             continue
-        # Lines that fell go back, and take half the step: without memory, a short one raises the value.
-        halved = torch.where(fallen, 0.5, 1.0) * share
-        share, before = halved.clamp(min=_LEAST_STEP), None
-        point = torch.where(fallen, point, tried)
-        here = update(point)
-    return here.found
+        # Rows that fell go back and take half the step: without memory, a short one raises the objective.
+        step_size = (torch.where(worse, 0.5, 1.0) * step_size).clamp(min=_LEAST_STEP)
+        memory = None
+        point = torch.where(worse, point, candidate_point)
+        current = update(point)
+    return current.result
 
 
-class Image(NamedTuple, Generic[Found]):
-    """An update of one point [n]: what was found there, where it leads [n], and its value."""
+class UpdateOfOne(NamedTuple, Generic[Result]):
+    """An update at one point [n]: its result, the next point [n], and the objective."""
 
-    found: Found
+    result: Result
     image: Tensor
-    value: float
+    objective: float
 
 
-def settle_one(update: Callable[[Tensor], Image[Found]], point: Tensor, tolerance: float) -> Found:
-    """Search as `settle` does, which is the reference, for one line [n]: with half of its operations.
+def solve_fixed_point(
+    update: Callable[[Tensor], UpdateOfOne[Result]], point: Tensor, tolerance: float
+) -> Result:
+    """Iterate as `solve_fixed_points`, the reference, for one point [n], in half as many operations.
 
-    For a point this small an operation takes as long as a hundred numbers of it.
+    For so small a point an operation takes as long as a hundred of its numbers.
     """
-    here, before, share = update(point), None, 1.0
+    current, memory, step_size = update(point), None, 1.0
     for _ in range(_MOST_UPDATES):
-        residual = here.image - point
+        residual = current.image - point
         if _largest(residual) <= tolerance:
             break
-        step = residual if before is None else _remembering_one(residual, *before)
-        there = update(torch.add(point, step, alpha=share))
-        if not there.value < here.value - _ROUNDING * (1.0 + abs(here.value)):
-            moved = step if share == 1.0 else share * step
-            point, here, before, share = point + moved, there, (residual, moved), min(1.0, 2 * share)
+        step = residual if memory is None else _anderson_step_of_one(residual, *memory)
+        candidate = update(torch.add(point, step, alpha=step_size))
+        if not candidate.objective < current.objective - _ROUNDING * (1.0 + abs(current.objective)):
+            change = step if step_size == 1.0 else step_size * step
+            point, current, memory = point + change, candidate, (residual, change)
+            step_size = min(1.0, 2 * step_size)
             continue
-        share, before = max(_LEAST_STEP, 0.5 * share), None
-    return here.found
-
-
-def _remembering_one(residual: Tensor, last: Tensor, step: Tensor) -> Tensor:
-    change = residual - last
-    gamma = float(torch.dot(residual, change)) / max(1e-300, float(torch.dot(change, change)))
-    return torch.add(residual, step + change, alpha=-gamma)
+        step_size, memory = max(_LEAST_STEP, 0.5 * step_size), None
+    return current.result
 
 
 def _largest(numbers: Tensor) -> float:
     return float(torch.linalg.vector_norm(numbers, torch.inf)) if numbers.numel() else 0.0
 
 
-def _fallen(before: Tensor, after: Tensor) -> Tensor | None:
-    """Return which lines' values fell by more than rounding, bool [lines, 1]; None for none."""
-    if bool((after >= before).all()):
+def _worse_rows(previous: Tensor, candidate: Tensor) -> Tensor | None:
+    """Return which rows' objectives fell by more than rounding, bool [rows, 1]; None if none did."""
+    if bool((candidate >= previous).all()):
         return None
-    fallen = after < before - _ROUNDING * (1.0 + before.abs())
-    return fallen[:, None] if bool(fallen.any()) else None
+    worse = candidate < previous - _ROUNDING * (1.0 + previous.abs())
+    return worse[:, None] if bool(worse.any()) else None
 
 
-def _remembering(residual: Tensor, last: Tensor, step: Tensor) -> Tensor:
-    """Return the step [lines, n] that the last one and how it changed the residual suggest."""
-    change = residual - last
+def _anderson_step(residual: Tensor, previous_residual: Tensor, previous_step: Tensor) -> Tensor:
+    """Return the step [rows, n] that minimises the residual extrapolated from the last two."""
+    change = residual - previous_residual
     length = torch.linalg.vecdot(change, change).clamp_(min=1e-300)
     gamma = torch.linalg.vecdot(residual, change) / length
-    return torch.addcmul(residual, gamma[:, None], step + change, value=-1)
+    return torch.addcmul(residual, gamma[:, None], previous_step + change, value=-1)
+
+
+def _anderson_step_of_one(residual: Tensor, previous_residual: Tensor, previous_step: Tensor) -> Tensor:
+    change = residual - previous_residual
+    gamma = float(torch.dot(residual, change)) / max(1e-300, float(torch.dot(change, change)))
+    return torch.add(residual, previous_step + change, alpha=-gamma)

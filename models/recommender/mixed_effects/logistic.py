@@ -1,12 +1,12 @@
-"""The logistic likelihood of a normal logit: what is expected of σ(z), dσ/dz(z) and log(1 + eᶻ).
+"""Expectations of the logistic likelihood under a normal logit: of σ(z), dσ/dz(z) and log(1 + eᶻ).
 
-σ is taken as a mixture of eight normal distribution functions, σ(z) ≈ Σ p·Φ(s·z), off by 2e-9 at most. For
-z ~ N(mean, variance), with t² = 1/s² + variance and x = mean/t, everything expected is then in closed form:
+σ is approximated by a mixture of eight normal distribution functions, σ(z) ≈ Σ p·Φ(s·z), to 2e-9. For
+z ~ N(mean, variance), with t² = 1/s² + variance and x = mean/t, all three are in closed form:
 
     E σ(z) = Σ p·Φ(x),   E[dσ/dz] = Σ p·φ(x)/t,   E log(1 + eᶻ) = Σ p·t·(x·Φ(x) + φ(x))
 
-and each is the slope by the mean of the one to its right, so that what is fitted has one maximum. Source of
-the mixture: Monahan and Stefanski (1992). Does not know whose logits these are.
+E[dσ/dz] is the derivative of E σ(z) by the mean, and E σ(z) that of E log(1 + eᶻ), so the bound that is
+maximised has one maximum. Source of the mixture: Monahan and Stefanski (1992).
 """
 
 from functools import lru_cache
@@ -24,10 +24,10 @@ _STEEPNESSES = (
     *(1.365340806296348, 1.059523971016916, 0.830791313765644, 0.650732166639391),
     *(0.508135425366489, 0.396313345166341, 0.308904252267995, 0.238212616409306),
 )
-_AT_ONCE = 8192  # numbers, so that eight of each stay in the cache
+_CHUNK = 8192  # logits at once, so that the eight numbers of each stay in the cache
 
 
-class Expected(NamedTuple):
+class LogisticMoments(NamedTuple):
     """E σ(z), E[dσ/dz] and E log(1 + eᶻ), each in the shape of the means."""
 
     score: Tensor
@@ -35,21 +35,17 @@ class Expected(NamedTuple):
     softplus: Tensor
 
 
-def expected(mean: Tensor, variance: Tensor) -> Expected:
-    """Return what is expected of z ~ N(mean, variance), element by element, in the means' precision."""
-    if mean.numel() <= _AT_ONCE and mean.dim() == 1:
-        return Expected(*_expected(mean, variance))
-    parts = zip(_parts(mean), _parts(variance), strict=True)
-    found = [_expected(*part) for part in parts]
-    return Expected(*(torch.cat(each).view(mean.shape) for each in zip(*found, strict=True)))
-
-
-def _parts(numbers: Tensor) -> tuple[Tensor, ...]:
-    return torch.split(numbers.flatten(), _AT_ONCE)
+def logistic_moments(mean: Tensor, variance: Tensor) -> LogisticMoments:
+    """Return the moments for z ~ N(mean, variance), element by element, in the means' dtype."""
+    if mean.numel() <= _CHUNK and mean.dim() == 1:
+        return LogisticMoments(*_moments_of_chunk(mean, variance))
+    chunks = zip(torch.split(mean.flatten(), _CHUNK), torch.split(variance.flatten(), _CHUNK), strict=True)
+    moments = [_moments_of_chunk(*chunk) for chunk in chunks]
+    return LogisticMoments(*(torch.cat(parts).view(mean.shape) for parts in zip(*moments, strict=True)))
 
 
 class _Mixture(NamedTuple):
-    """The mixture beside y = x/√2: 2/s² [8, 1] gives √2·t, and three sums have the weights [8].
+    """The mixture's constants for y = x/√2: 2/s² [8, 1] gives √2·t, the weights [8] give three sums.
 
     E σ(z) = halves · erfc(−y),   E[dσ/dz] = slopes · exp(−y²)/√2t,   Σ p·t·φ(x) = heights · √2t·exp(−y²)
     """
@@ -64,36 +60,36 @@ class _Mixture(NamedTuple):
 def _mixture(dtype: torch.dtype, device: torch.device) -> _Mixture:
     shares = torch.tensor(_SHARES, dtype=torch.float64, device=device)
     widths = 2 * torch.tensor(_STEEPNESSES, dtype=torch.float64, device=device)[:, None] ** -2
-    parts = (shares / 2, shares / sqrt(pi), shares / (2 * sqrt(pi)), widths)
-    return _Mixture(*(part.to(dtype) for part in parts))
+    constants = (shares / 2, shares / sqrt(pi), shares / (2 * sqrt(pi)), widths)
+    return _Mixture(*(constant.to(dtype) for constant in constants))
 
 
-def _expected(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what `expected` does; Φ(x) = erfc(−x/√2)/2, which takes torch half as long as Φ itself."""
+def _moments_of_chunk(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the moments [n]; Φ(x) = erfc(−x/√2)/2, which takes torch half as long as Φ itself."""
     mixture = _mixture(mean.dtype, mean.device)
-    spread = torch.add(mixture.widths, variance.clamp(min=0), alpha=2).sqrt_()  # √2·t
-    outside = -mean / spread
-    below = torch.special.erfc(outside)
-    density = (outside * outside).neg_().exp_()
-    score, slope = mixture.halves @ below, mixture.slopes @ (density / spread)
+    scale = torch.add(mixture.widths, variance.clamp(min=0), alpha=2).sqrt_()  # √2·t
+    negative_y = -mean / scale
+    tail = torch.special.erfc(negative_y)
+    density = (negative_y * negative_y).neg_().exp_()
+    score, slope = mixture.halves @ tail, mixture.slopes @ (density / scale)
     # t·x is the mean: Σ p·t·(x·Φ(x) + φ(x)) = mean·E σ(z) + Σ p·t·φ(x)
-    return score, slope, torch.addcmul(mixture.heights @ density.mul_(spread), mean, score)
+    return score, slope, torch.addcmul(mixture.heights @ density.mul_(scale), mean, score)
 
 
-class Evidence(NamedTuple):
-    """What answers say of logits: weights w = E[dσ/dz], pulls h = r − E σ(z) + w·E z, and E log p(r | z)."""
+class Expectations(NamedTuple):
+    """Of responses r: weights w = E[dσ/dz], pseudo-targets h = r − E σ(z) + w·E z, and E log p(r | z)."""
 
     weights: Tensor
-    pulls: Tensor
-    likelihood: Tensor
+    pseudo_targets: Tensor
+    log_likelihood: Tensor
 
 
-def evidence(answers: Tensor, mean: Tensor, variance: Tensor) -> Evidence:
-    """Return what ``answers`` r say of logits z ~ N(mean, variance), element by element.
+def expectations(answers: Tensor, mean: Tensor, variance: Tensor) -> Expectations:
+    """Return the expectations for ``answers`` r and logits z ~ N(mean, variance), element by element.
 
     Near these logits the expected log likelihood is h·E z − w·E z²/2 and a constant, to first order in the
-    mean and in the variance: the weights and pulls are all that the half-steps need.
+    mean and in the variance: a coordinate update needs only the weights and the pseudo-targets.
     """
-    found = expected(mean, variance)
-    pulls = torch.addcmul(answers - found.score, found.slope, mean)
-    return Evidence(found.slope, pulls, answers * mean - found.softplus)
+    moments = logistic_moments(mean, variance)
+    pseudo_targets = torch.addcmul(answers - moments.score, moments.slope, mean)
+    return Expectations(moments.slope, pseudo_targets, answers * mean - moments.softplus)

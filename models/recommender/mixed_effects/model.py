@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.recommender.mixed_effects.items import Items
-from models.recommender.mixed_effects.logistic import evidence, expected
+from models.recommender.mixed_effects.logistic import expectations, logistic_moments
 from models.recommender.mixed_effects.predictor import Predictor
 from models.recommender.mixed_effects.priors import Prior
 from models.recommender.mixed_effects.relearning import Normal
@@ -67,7 +67,7 @@ class MixedEffectsModel:
     def predict(self, taste: UserPosterior, rows: Tensor) -> Prediction:
         """Predict from the two posteriors; see `.predictor`, and for a few items `.terms`."""
         if len(rows) > FEW:
-            return self.predictor.predict(_gaussian(taste), self.predictor.items.gathered(rows))
+            return self.predictor.predict(_gaussian(taste), self.predictor.items.gather(rows))
         return self._terms.predict(self._taste_terms(taste), rows)
 
     def predict_pairs(self, tastes: Sequence[UserPosterior], users: Tensor, rows: Tensor) -> Prediction:
@@ -107,7 +107,7 @@ class MixedEffectsModel:
 
     def explain(self, taste: UserPosterior, rows: Tensor) -> Explanation:
         """Say the sum κ·(b + offset + Σ weight_d·x_d + e_q·q)."""
-        items, shown = self.predictor.items.gathered(rows), self.show(taste)
+        items, shown = self.predictor.items.gather(rows), self.show(taste)
         return Explanation(
             damping=self.predict(taste, rows).damping,
             appeals=items.means[:, 0],
@@ -126,15 +126,15 @@ class MixedEffectsModel:
         others_squared_norm: float = 0.0,  # noqa: ARG002 - as in `fold_in`
     ) -> Tensor:
         """Take each answer's share out of the posterior's precision, the other answers' weights held."""
-        own, known = self.predictor.items.gathered(rows), _gaussian(taste)
+        own, known = self.predictor.items.gather(rows), _gaussian(taste)
         precision = torch.linalg.inv(known.covariance)
         found = self.predict(taste, rows)
-        weights, pulls, _ = evidence(answers.double(), found.mean, found.variance)
+        weights, pseudo_targets, _ = expectations(answers.double(), found.mean, found.variance)
         features, named = own.features, own.named
-        slopes = (pulls - weights * own.means[:, 0])[:, None] * features
+        slopes = (pseudo_targets - weights * own.means[:, 0])[:, None] * features
         slopes[:, named:] -= weights[:, None] * own.covariances[:, 0, 1:]
         moved = torch.empty(len(targets), len(rows), dtype=torch.float64)
-        shown = self.predictor.items.gathered(targets).features
+        shown = self.predictor.items.gather(targets).features
         for part in torch.split(torch.arange(len(rows)), max(1, _NUMBERS_AT_ONCE // precision.numel())):
             shares = features[part, :, None] * features[part, None, :]
             shares[:, named:, named:] += own.covariances[part, 1:, 1:]
@@ -157,7 +157,7 @@ class MixedEffectsModel:
         slopes = (probable * (1.0 - probable)).square()
         spread = features @ known.covariance
         own = (spread * features).sum(-1)
-        noise = 1.0 / expected(found.mean, found.variance).slope + found.variance - own
+        noise = 1.0 / logistic_moments(found.mean, found.variance).slope + found.variance - own
         everywhere = features.T @ (slopes[:, None] * features)
         uncertain = (slopes * own).sum().clamp(min=_NOTHING)
         return self.chances * ((spread @ everywhere) * spread).sum(-1) / (noise + own) / uncertain

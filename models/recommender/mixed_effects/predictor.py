@@ -1,7 +1,7 @@
-"""Logits of what was learned, with their uncertainty: E[z] and var z follow from the two posteriors.
+"""Means and variances of logits, E[z] and var z, from the posteriors of users and items; and fold-in.
 
-Relearning a user is the users' half-step to its end with the items held where they are, and equals what the
-training ended with. Does not know how the training went.
+Relearning a user is the users' coordinate update to convergence with the items held fixed, and equals what
+the training ended with.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Predictor:
         The taste that they had makes the search shorter; its end is the same.
         """
         order = torch.argsort(rows, stable=True)  # whatever order the answers came in
-        items = self.items.gathered(rows[order])
+        items = self.items.gather(rows[order])
         near = None if start is None else self.predict(start, items)
         return learn(items, answers[order], self.population, near)
 

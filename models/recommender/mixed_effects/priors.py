@@ -1,8 +1,8 @@
-"""What users have in common, and items: Gaussian priors, and how they follow from the posteriors.
+"""Gaussian priors of users and of items, and how they are updated from the posteriors.
 
-A prior's mean moves to the mean of the posteriors. Its covariance moves by `rescaled`, which has the same
-fixed point as the usual step of expectation maximisation, Σ ← V̄ + S, and gets there sooner: that one leaves
-a needless dimension by 1/t, this one by a factor a step. Does not know what the numbers stand for.
+A prior's mean becomes the mean of the posteriors' means. Its covariance is updated by `update_covariance`,
+which has the same fixed point as expectation maximisation, Σ ← V̄ + S, and converges faster: that one shrinks
+a dimension that is not needed like 1/t, this one by a factor a step.
 """
 
 from dataclasses import dataclass
@@ -37,29 +37,27 @@ class Prior:
         return root
 
     def part(self, rows: slice) -> "Prior":
-        """Return the prior of these rows, where each has a mean of its own."""
+        """Return the prior of these rows, where each row has a mean."""
         return Prior(self.mean[rows], self.covariance)
 
-    def compared(self, means: Tensor, covariances_sum: Tensor, log_determinants: float) -> "Posteriors":
-        """Return what matters of posteriors with these means [rows, n], covariances and log determinants."""
+    def sums(self, means: Tensor, covariance_sum: Tensor, log_determinants: float) -> "PosteriorSums":
+        """Return the sums of posteriors with these means [rows, n], covariances and log determinants."""
         deviations = means - self.mean
-        return Posteriors(
-            len(means), deviations.sum(0), deviations.T @ deviations, covariances_sum, log_determinants
+        return PosteriorSums(
+            len(means), deviations.sum(0), deviations.T @ deviations, covariance_sum, log_determinants
         )
 
-    def divergence(self, rows: "Posteriors") -> float:
-        """Return Σ KL(posterior ‖ prior) over rows that were `compared` with this prior."""
-        quadratic = (self.precision * (rows.covariances + rows.scatter)).sum()
+    def divergence(self, posteriors: "PosteriorSums") -> float:
+        """Return Σ KL(posterior ‖ prior), given this prior's `sums` of the posteriors."""
+        quadratic = (self.precision * (posteriors.covariances + posteriors.scatter)).sum()
         log_determinant = torch.logdet(self.covariance)
-        size = len(self.covariance)
-        return 0.5 * float(
-            rows.count * log_determinant - rows.log_determinants + quadratic - rows.count * size
-        )
+        count, size = posteriors.count, len(self.covariance)
+        return 0.5 * float(count * log_determinant - posteriors.log_determinants + quadratic - count * size)
 
 
 @dataclass(frozen=True)
-class Posteriors:
-    """What priors need of rows' posteriors, summed over the rows; deviations are the means' from a prior's.
+class PosteriorSums:
+    """Sums over posteriors; a deviation d is a posterior's mean less the prior's.
 
     deviations Σ d [n], scatter Σ d·dᵀ [n, n], covariances [n, n]; float64.
     """
@@ -70,8 +68,8 @@ class Posteriors:
     covariances: Tensor
     log_determinants: float
 
-    def __add__(self, other: Self) -> "Posteriors":
-        return Posteriors(
+    def __add__(self, other: Self) -> "PosteriorSums":
+        return PosteriorSums(
             self.count + other.count,
             self.deviations + other.deviations,
             self.scatter + other.scatter,
@@ -80,27 +78,25 @@ class Posteriors:
         )
 
 
-def rescaled(covariance: Tensor, posterior: Tensor, scatter: Tensor) -> Tensor:
+def update_covariance(covariance: Tensor, posterior: Tensor, scatter: Tensor) -> Tensor:
     """Return the next covariance Σ [n, n] of a prior.
 
     ``posterior`` is the mean V̄ of the posteriors' covariances, ``scatter`` the mean S of the outer products
-    of their means' deviations. With Σ = LLᵀ, let N = 1 − L⁻¹V̄L⁻ᵀ, the share that the data decide, and
+    of their means' deviations. With Σ = LLᵀ, let N = 1 − L⁻¹V̄L⁻ᵀ, the share that the data determine, and
     R = L⁻¹SL⁻ᵀ. Where Σ = V̄ + S, N = R. The next Σ is L·X·Lᵀ with X·N·X = R: the geometric mean of N⁻¹ and
     R, which minimises a bound of the marginal likelihood that is tight at Σ (Wipf and Nagarajan, 2009).
-    Damping added to both leaves the fixed point where it is, and what no data speak of as it was.
+    Damping added to both moves no fixed point, and leaves directions without data unchanged.
     """
     root = torch.linalg.cholesky(covariance)
-    inverse = torch.linalg.solve_triangular(root, torch.eye(len(root), dtype=root.dtype), upper=False)
-    damping = _DAMPING * torch.eye(len(root), dtype=root.dtype)
-    known = (1.0 + _DAMPING) * torch.eye(len(root), dtype=root.dtype) - inverse @ posterior @ inverse.T
-    spread = inverse @ scatter @ inverse.T + damping
-    values, vectors = torch.linalg.eigh(_symmetric(known))
+    identity = torch.eye(len(root), dtype=root.dtype)
+    inverse = torch.linalg.solve_triangular(root, identity, upper=False)
+    data_share = (1.0 + _DAMPING) * identity - inverse @ posterior @ inverse.T
+    whitened_scatter = inverse @ scatter @ inverse.T + _DAMPING * identity
+    values, vectors = torch.linalg.eigh(_symmetric(data_share))
     values = values.clamp(min=_DAMPING / 2)
-    half, half_inverse = (
-        (vectors * values.sqrt()) @ vectors.T,
-        (vectors / values.sqrt()) @ vectors.T,
-    )
-    inner, axes = torch.linalg.eigh(_symmetric(half @ spread @ half))
+    half = (vectors * values.sqrt()) @ vectors.T
+    half_inverse = (vectors / values.sqrt()) @ vectors.T
+    inner, axes = torch.linalg.eigh(_symmetric(half @ whitened_scatter @ half))
     middle = (axes * inner.clamp(min=0).sqrt()) @ axes.T
     return _bounded(root @ half_inverse @ middle @ half_inverse @ root.T)
 

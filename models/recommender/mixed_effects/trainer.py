@@ -1,7 +1,6 @@
-"""The trainer: users and items in turn, with what they have in common, until the bound stands still.
+"""The trainer: coordinate ascent on the bound, users and items in turn with their priors, until it converges.
 
 Vectors are standardised inside, so their scale changes nothing but rounding. All sums are in float64.
-Does not know users' or items' ids, nor where a result is kept.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,16 +14,21 @@ from models.options import Options
 from models.recommender.data import Responses
 from models.recommender.devices import DEVICE, DeviceName, brought_back, find_device
 from models.recommender.mixed_effects import model as model_
-from models.recommender.mixed_effects.coordinate_updates import Common, HalfSteps, Here, Totals
+from models.recommender.mixed_effects.coordinate_updates import (
+    CoordinateUpdates,
+    GlobalParameters,
+    LocalUpdates,
+    Totals,
+)
 from models.recommender.mixed_effects.items import Items
 from models.recommender.mixed_effects.model import MixedEffectsModel
 from models.recommender.mixed_effects.predictor import Predictor
-from models.recommender.mixed_effects.priors import Posteriors, Prior, rescaled
+from models.recommender.mixed_effects.priors import PosteriorSums, Prior, update_covariance
 from models.recommender.mixed_effects.standardisation import Standardisation
 from models.recommender.model import UserPosteriors
 from models.recommender.trainer import Learned, Sizes, Step
 
-_FIRST_VARIANCE = 0.1  # of everything but the learned dimensions, which start as N(0, 1)
+_INITIAL_VARIANCE = 0.1  # of all but the learned dimensions, which start as N(0, 1)
 _STEPS_BEFORE_STOPPING = 5
 
 
@@ -39,7 +43,7 @@ class MixedEffectsOptions(Options):
 
 @dataclass(frozen=True)
 class Fit:
-    """What a training ends with: the predictor, every user's taste, and a sentence on how it ended."""
+    """What a training ends with: the predictor, every user's posterior, and a sentence on how it ended."""
 
     predictor: Predictor
     posteriors: UserPosteriors
@@ -48,7 +52,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class _State:
-    """Everything that a step moves, but for what it leaves of each response."""
+    """All parameters that a step updates, but for the sites of the responses."""
 
     items: Items
     log_determinants: float  # of the items' covariances, summed
@@ -57,9 +61,9 @@ class _State:
     effects: Tensor  # B [K, A]
 
     @property
-    def common(self) -> Common:
-        """What users are held to."""
-        return Common(self.items, self.users_prior)
+    def shared(self) -> GlobalParameters:
+        """What the users' update holds fixed."""
+        return GlobalParameters(self.items, self.users_prior)
 
 
 class MixedEffects:
@@ -80,13 +84,13 @@ class MixedEffects:
 
     def sizes(self, dimensions: int) -> Sizes:
         """Return P = 1 + D + L of a user and half of a covariance; for items see `model.item_states`."""
-        size, kept = 1 + dimensions + self.options.learned_dimensions, 1 + self.options.learned_dimensions
-        return Sizes(size, size * (size + 1) // 2, kept + kept * (kept + 1) // 2 + 1)
+        size, sides = 1 + dimensions + self.options.learned_dimensions, 1 + self.options.learned_dimensions
+        return Sizes(size, size * (size + 1) // 2, sides + sides * (sides + 1) // 2 + 1)
 
     def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Learned:
         """Learn from all responses; see `learn`, and `models.recommender.trainer.Trainer.fit`."""
         counts = torch.bincount(responses.item_rows, minlength=responses.items)
-        return kept(self.learn(responses, seed, report), counts)
+        return result_of(self.learn(responses, seed, report), counts)
 
     def restore(
         self, shared: Mapping[str, Tensor], vectors: Tensor, items: Tensor, known: Tensor
@@ -102,104 +106,106 @@ class MixedEffects:
         device = find_device(self.options.device)
         if device.type == "cpu":
             return self._learn(responses, seed, report)
-        with device:  # whatever is made anew is made there
+        with device:  # new tensors are made there
             return brought_back(self._learn(responses.to(device), seed, report))
 
     def _learn(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Fit:
-        coordinate_updates = Here(responses, self.sizes(responses.dimensions).embedding)
-        return self.learn_by(coordinate_updates, responses.item_vectors, seed, report)
+        updates = LocalUpdates(responses, self.sizes(responses.dimensions).embedding)
+        return self.learn_by(updates, responses.item_vectors, seed, report)
 
     def learn_by(
-        self, coordinate_updates: HalfSteps, vectors: Tensor, seed: int, report: Callable[[Step], None]
+        self, updates: CoordinateUpdates, vectors: Tensor, seed: int, report: Callable[[Step], None]
     ) -> Fit:
-        """Learn by half-steps that somebody takes, over items of ``vectors`` [items, D]; see `learn`."""
+        """Learn by these coordinate updates, over items of ``vectors`` [items, D]; see `learn`."""
         scale = Standardisation.of(vectors)
-        state = self._start(scale.constants(vectors), seed)
-        before, status = -torch.inf, f"stopped after max_steps = {self.options.max_steps} steps"
+        state = self._initial_state(scale.constants(vectors), seed)
+        previous_bound, status = -torch.inf, f"stopped after max_steps = {self.options.max_steps} steps"
         for number in range(1, self.options.max_steps + 1):
-            done = coordinate_updates.move_users(state.common)
-            step = _step(number, done, state)
+            totals = updates.update_users(state.shared)
+            step = _step(number, totals, state)
             report(step)
-            change = (-step.loss - before) / max(1.0, abs(step.loss))
-            before = -step.loss
-            state = _advance(state, done.users, coordinate_updates)
+            change = (-step.loss - previous_bound) / max(1.0, abs(step.loss))
+            previous_bound = -step.loss
+            state = _advance(state, totals.posteriors, updates)
             if number > _STEPS_BEFORE_STOPPING and abs(change) < self.options.tolerance:
                 status = f"the bound changed by less than {self.options.tolerance:g} after {number} steps"
                 break
-        # As they are kept, so that whoever is relearned later is held to the same items.
+        # Rounded as they are stored, so that a later fold-in holds the same items fixed.
         state = replace(state, items=model_.rounded(state.items))
         predictor = Predictor(
             scale, state.items, state.users_prior, state.items_prior.covariance, state.effects
         )
-        return Fit(predictor, coordinate_updates.settle(state.common), status)
+        return Fit(predictor, updates.fold_in_users(state.shared), status)
 
-    def _start(self, constants: Tensor, seed: int) -> _State:
+    def _initial_state(self, constants: Tensor, seed: int) -> _State:
         learned, (count, named) = self.options.learned_dimensions, constants.shape
         generator = torch.Generator("cpu").manual_seed(seed)  # the same numbers on every device
         means = torch.zeros(count, 1 + learned, dtype=torch.float64)
         means[:, 1:] = torch.randn(
             count, learned, generator=generator, dtype=torch.float64, device=generator.device
         )
-        known = _FIRST_VARIANCE * torch.eye(1 + learned, dtype=torch.float64)
-        spread = torch.eye(1 + learned, dtype=torch.float64)
-        spread[0, 0] = _FIRST_VARIANCE
+        covariance = _INITIAL_VARIANCE * torch.eye(1 + learned, dtype=torch.float64)
+        prior_covariance = torch.eye(1 + learned, dtype=torch.float64)
+        prior_covariance[0, 0] = _INITIAL_VARIANCE
         size = named + learned
         return _State(
-            items=Items(constants, means, known.expand(count, -1, -1)),
-            log_determinants=count * float(torch.logdet(known)),
+            items=Items(constants, means, covariance.expand(count, -1, -1)),
+            log_determinants=count * float(torch.logdet(covariance)),
             users_prior=Prior(
-                torch.zeros(size, dtype=torch.float64), _FIRST_VARIANCE * torch.eye(size, dtype=torch.float64)
+                torch.zeros(size, dtype=torch.float64),
+                _INITIAL_VARIANCE * torch.eye(size, dtype=torch.float64),
             ),
-            items_prior=Prior(torch.zeros_like(means), spread),
+            items_prior=Prior(torch.zeros_like(means), prior_covariance),
             effects=torch.zeros(1 + learned, named, dtype=torch.float64),
         )
 
 
-def kept(learned: Fit, answers: Tensor) -> Learned:
-    """Return what was learned as it is kept; ``answers`` [items] says how many each item has."""
+def result_of(fit: Fit, counts: Tensor) -> Learned:
+    """Return what is stored of a fit; ``counts`` [items] of responses."""
     return Learned(
-        posteriors=learned.posteriors,
-        status=learned.status,
-        items=model_.item_states(learned.predictor.items, answers),
-        shared=model_.shared_states(learned.predictor, len(learned.posteriors)),
+        posteriors=fit.posteriors,
+        status=fit.status,
+        items=model_.item_states(fit.predictor.items, counts),
+        shared=model_.shared_states(fit.predictor, len(fit.posteriors)),
     )
 
 
-def _step(number: int, done: Totals, state: _State) -> Step:
+def _step(number: int, totals: Totals, state: _State) -> Step:
     """Return the step with the bound's two parts."""
-    penalty = state.users_prior.divergence(done.users)
+    penalty = state.users_prior.divergence(totals.posteriors)
     penalty += state.items_prior.divergence(
-        state.items_prior.compared(state.items.means, state.items.covariances.sum(0), state.log_determinants)
+        state.items_prior.sums(state.items.means, state.items.covariances.sum(0), state.log_determinants)
     )
-    return Step(number, penalty - done.likelihood, -done.likelihood, penalty)
+    return Step(number, penalty - totals.log_likelihood, -totals.log_likelihood, penalty)
 
 
-def _advance(state: _State, users: Posteriors, coordinate_updates: HalfSteps) -> _State:
-    """Move the items, then what users have in common, and items."""
-    items, log_determinants = coordinate_updates.move_items(state.items, state.items_prior)
+def _advance(state: _State, users: PosteriorSums, updates: CoordinateUpdates) -> _State:
+    """Update the items, then the priors of users and of items."""
+    items, log_determinants = updates.update_items(state.items, state.items_prior)
     users_prior = _next_prior(state.users_prior, users)
     effects = _effects(items)
-    expected = items.constants @ effects.T
-    deviations = items.means - expected
-    spread = rescaled(
+    prior_means = items.constants @ effects.T
+    deviations = items.means - prior_means
+    covariance = update_covariance(
         state.items_prior.covariance,
         items.covariances.mean(0),
         deviations.T @ deviations / deviations.shape[0],
     )
-    return _State(items, log_determinants, users_prior, Prior(expected, spread), effects)
+    return _State(items, log_determinants, users_prior, Prior(prior_means, covariance), effects)
 
 
-def _next_prior(prior: Prior, users: Posteriors) -> Prior:
-    """Return the next prior N(μ, Σ) of users that were compared with the last one."""
-    moved = users.deviations / users.count
-    scatter = users.scatter / users.count - torch.outer(moved, moved)  # about the new mean
-    return Prior(prior.mean + moved, rescaled(prior.covariance, users.covariances / users.count, scatter))
+def _next_prior(prior: Prior, users: PosteriorSums) -> Prior:
+    """Return the users' next prior N(μ, Σ), given the present prior's sums of their posteriors."""
+    shift = users.deviations / users.count
+    scatter = users.scatter / users.count - torch.outer(shift, shift)  # about the new mean
+    covariance = update_covariance(prior.covariance, users.covariances / users.count, scatter)
+    return Prior(prior.mean + shift, covariance)
 
 
 def _effects(items: Items) -> Tensor:
-    """Return B [K, A], the regression of the items' learned sides on [1, x]."""
-    known = items.constants
-    # The least ridge: a constant dimension stands as zeros in the standardised vectors, or two are the same.
-    gram = known.T @ known + 1e-9 * known.shape[0] * torch.eye(known.shape[1], dtype=known.dtype)
-    effects: Tensor = torch.linalg.solve(gram, known.T @ items.means)
+    """Return B [K, A], the regression of the items' means on [1, x]."""
+    constants = items.constants
+    # A minimal ridge: a constant dimension is all zeros in the standardised vectors, or two are equal.
+    ridge = 1e-9 * constants.shape[0] * torch.eye(constants.shape[1], dtype=constants.dtype)
+    effects: Tensor = torch.linalg.solve(constants.T @ constants + ridge, constants.T @ items.means)
     return effects.T

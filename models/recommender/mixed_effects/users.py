@@ -1,13 +1,14 @@
-"""The users' half-step: the posterior of each e_u given the items, and what it says of each response.
+"""The users' coordinate update: the posterior of each e_u given the items, and the moments of each logit.
 
-With weights w = E[dσ/dz] and pulls h = r − E σ(z) + w·E z of the responses (`logistic.evidence`),
+With weights w = E[dσ/dz] and pseudo-targets h = r − E σ(z) + w·E z of the responses
+(`logistic.expectations`),
 
     precision_u = Σ⁻¹ + Σ_m w·E[φφᵀ]
     precision_u · mean_u = Σ⁻¹μ + Σ_m (h·E[φ] − w·E[b·φ])
 
-Users are computed in batches of about as many responses each, so nothing loops over users. For the items held
-where they are the bound is concave in mean_u and the covariance's Cholesky factor, so `settled` ends at one
-point wherever it starts. Does not know how the items' posteriors came about.
+Users are updated in batches of about as many responses each, so nothing loops over users. With the items held
+the bound is concave in mean_u and the covariance's Cholesky factor, so `fold_in` has one result wherever it
+starts.
 """
 
 from collections.abc import Iterable
@@ -19,22 +20,22 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from models.recommender.mixed_effects.blocks import Batch
-from models.recommender.mixed_effects.fixed_point import Update, settle
+from models.recommender.mixed_effects.fixed_point import Update, solve_fixed_points
 from models.recommender.mixed_effects.items import Items
-from models.recommender.mixed_effects.logistic import evidence
+from models.recommender.mixed_effects.logistic import expectations
 from models.recommender.mixed_effects.priors import Prior
 
-_SETTLED = 1e-8
-_LONG = 10_000  # responses; their sums in float32 are known to 1e-6 of themselves or so
+_TOLERANCE = 1e-8
+_MOST_IN_FLOAT32 = 10_000  # responses of a user; their sums in float32 have a relative error of about 1e-6
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """What is known of a batch's users after an update, and of their responses.
+    """The posteriors of a batch's users after an update, and the moments of their logits.
 
-    means [n, P], covariances [n, P, P], factors: the precisions' Cholesky factors; squares E[z²] [n, most],
-    the items' covariances left out.
-    moments E[ẽẽᵀ] [n, P + 1, P + 1] with ẽ = [e, 1]; products E[z·ẽ] [n, most, W ≥ P + 1], zeros at the end.
+    means [n, P], covariances [n, P, P], factors: the precisions' Cholesky factors; squares E[z²] [n, length]
+    without the part of the items' covariances; moments E[ẽẽᵀ] [n, P + 1, P + 1] with ẽ = [e, 1];
+    products E[z·ẽ] [n, length, W ≥ P + 1], padded with zeros.
     """
 
     means: Tensor
@@ -51,82 +52,96 @@ class Posterior:
 
     @property
     def logits(self) -> Tensor:
-        """E[z] [n, most]."""
+        """E[z] [n, length]."""
         return self.products[..., self.means.shape[1]]
 
-    def learned(self, named: int) -> Tensor:
-        """Return E[ggᵀ] [n, K²] of g = [1, e_q], what an item's covariance of [b, q] meets."""
+    def second_moments(self, named: int) -> Tensor:
+        """Return E[ggᵀ] [n, K²] of g = [1, e_q], the factor of an item's covariance of [b, q]."""
         return self.moments[:, named:, named:].roll((1, 1), (1, 2)).flatten(1)
 
-    def crossed(self, named: int) -> Tensor:
-        """Return E[z·[e_q, 1]] [n, most, K], which the items' half-step needs."""
+    def cross_moments(self, named: int) -> Tensor:
+        """Return E[z·[e_q, 1]] [n, length, K], which the items' update needs."""
         return self.products[..., named : self.means.shape[1] + 1]
 
 
-class Room:
-    """Memory for a batch's lines, used again: new memory would cost as much as what is computed in it."""
+class Workspace:
+    """Memory for a batch's padded rows, used again: allocating it would take as long as computing in it."""
 
     def __init__(self, batches: Iterable[Batch], width: int, dtype: torch.dtype) -> None:
         most = max(len(batch.item_rows) for batch in batches)
-        self._lines = torch.empty(3, most, width, dtype=dtype)
+        self._arrays = torch.empty(3, most, width, dtype=dtype)
 
-    def lines(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Return room for three numbers [n, most, W] of a batch, with whatever was there before."""
-        count, width = len(batch.item_rows), self._lines.shape[2]
-        first, second, third = self._lines[:, :count].view(3, -1, batch.most, width)
+    def arrays(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return three uninitialised arrays [n, length, W] for a batch."""
+        count, width = len(batch.item_rows), self._arrays.shape[2]
+        first, second, third = self._arrays[:, :count].view(3, -1, batch.length, width)
         return first, second, third
 
 
-def precision(batches: Iterable[Batch]) -> torch.dtype:
-    """Return float64 where the rounding of float32 sums could be felt beside Σ⁻¹, float32 elsewhere."""
-    return torch.float64 if any(batch.most > _LONG for batch in batches) else torch.float32
+def sum_dtype(batches: Iterable[Batch]) -> torch.dtype:
+    """Return float64 where the rounding of float32 sums is not negligible against Σ⁻¹, float32 elsewhere."""
+    return torch.float64 if any(batch.length > _MOST_IN_FLOAT32 for batch in batches) else torch.float32
 
 
 def update(
-    batch: Batch, items: Items, prior: Prior, weights: Tensor, pulls: Tensor, spread: Tensor, room: Room
+    batch: Batch,
+    items: Items,
+    prior: Prior,
+    weights: Tensor,
+    pseudo_targets: Tensor,
+    weighted_covariances: Tensor,
+    workspace: Workspace,
 ) -> Posterior:
-    """Update the batch's users once, given the weights and pulls [responses] of their responses.
+    """Update the batch's users once, given the weights and pseudo-targets [responses] of their responses.
 
-    ``spread`` [n, K²] is Σ w times the items' covariances of [b, q]. Their part in E[z²] is left out: both
-    are one sparse product for all users of a block. What is done a response is done in the ``room``'s
-    `precision`, and the posterior's products stay there; `settled` has the last word in float64.
+    ``weighted_covariances`` [n, K²] is Σ w times the items' covariances of [b, q]. Their part in E[z²] is
+    left out: both are one sparse product for all users of a block. Work per response is in the workspace's
+    dtype (`sum_dtype`), and the posterior's products stay there; `fold_in` does all in float64.
     """
-    lines = _gathered(batch, items, room)
-    return _update(lines, spread, prior, batch.lined(weights), batch.lined(pulls))
+    arrays = _gather(batch, items, workspace)
+    return _update(arrays, weighted_covariances, prior, batch.padded(weights), batch.padded(pseudo_targets))
 
 
-def settled(
-    batch: Batch, items: Items, prior: Prior, answers: Tensor, weights: Tensor, pulls: Tensor, room: Room
+def fold_in(
+    batch: Batch,
+    items: Items,
+    prior: Prior,
+    answers: Tensor,
+    weights: Tensor,
+    pseudo_targets: Tensor,
+    workspace: Workspace,
 ) -> Posterior:
-    """Update the batch's users until nothing moves, from weights and pulls; all [responses], float64."""
+    """Update the batch's users until convergence; answers, weights, pseudo-targets float64 [responses]."""
     covariances = items.moments.covariances
-    lines = _gathered(batch, items, room)
+    arrays = _gather(batch, items, workspace)
 
-    def once(point: Tensor) -> Update[Posterior]:
-        weights, pulls = point[:, : batch.most].clamp(min=0), point[:, batch.most :]
-        spread = batch.asked.holding(batch.unlined(weights)) @ covariances
-        posterior = _update(lines, spread, prior, weights, pulls)
-        squares = batch.asked.holding(batch.unlined(posterior.squares))
-        squares = torch.sparse.sampled_addmm(squares, posterior.learned(items.named), covariances.T).values()
-        logits = batch.unlined(posterior.logits)
-        found = evidence(answers, logits, squares - logits**2)
-        image = torch.cat([batch.lined(found.weights), batch.lined(found.pulls)], dim=1)
-        likelihood = batch.lined(found.likelihood).sum(1)
-        return Update(posterior, image, likelihood - _divergences(posterior, prior))
+    def step(point: Tensor) -> Update[Posterior]:
+        weights, pseudo_targets = point[:, : batch.length].clamp(min=0), point[:, batch.length :]
+        weighted_covariances = batch.user_item.with_values(batch.unpadded(weights)) @ covariances
+        posterior = _update(arrays, weighted_covariances, prior, weights, pseudo_targets)
+        squares = batch.user_item.with_values(batch.unpadded(posterior.squares))
+        second_moments = posterior.second_moments(items.named)
+        squares = torch.sparse.sampled_addmm(squares, second_moments, covariances.T).values()
+        logits = batch.unpadded(posterior.logits)
+        expected = expectations(answers, logits, squares - logits**2)
+        image = torch.cat([batch.padded(expected.weights), batch.padded(expected.pseudo_targets)], dim=1)
+        log_likelihood = batch.padded(expected.log_likelihood).sum(1)
+        return Update(posterior, image, log_likelihood - _divergences(posterior, prior))
 
-    return settle(once, torch.cat([batch.lined(weights), batch.lined(pulls)], dim=1), _SETTLED)
+    start = torch.cat([batch.padded(weights), batch.padded(pseudo_targets)], dim=1)
+    return solve_fixed_points(step, start, _TOLERANCE)
 
 
-def _gathered(batch: Batch, items: Items, room: Room) -> tuple[Tensor, Tensor, Tensor]:
-    """Return E[φ̃] [n, most, W] in the batch's places, and room for twice as much."""
-    lines = room.lines(batch)
-    means = items.narrow if lines[0].dtype == torch.float32 else items.wide
-    torch.index_select(means, 0, batch.item_rows, out=lines[0].flatten(0, 1))
-    return lines
+def _gather(batch: Batch, items: Items, workspace: Workspace) -> tuple[Tensor, Tensor, Tensor]:
+    """Return E[φ̃] [n, length, W] in padded rows, and two more arrays of that shape to compute in."""
+    arrays = workspace.arrays(batch)
+    means = items.padded_float32 if arrays[0].dtype == torch.float32 else items.padded_float64
+    torch.index_select(means, 0, batch.item_rows, out=arrays[0].flatten(0, 1))
+    return arrays
 
 
 def _divergences(posterior: Posterior, prior: Prior) -> Tensor:
-    """Return KL(posterior ‖ prior) [n], less what is the same for every posterior."""
+    """Return KL(posterior ‖ prior) [n], up to a constant."""
     deviations = posterior.means - prior.mean
     quadratic = ((deviations @ prior.precision) * deviations).sum(1)
     traces = (posterior.covariances * prior.precision).sum((1, 2))
@@ -134,22 +149,26 @@ def _divergences(posterior: Posterior, prior: Prior) -> Tensor:
 
 
 def _update(
-    lines: tuple[Tensor, Tensor, Tensor], spread: Tensor, prior: Prior, weights: Tensor, pulls: Tensor
+    arrays: tuple[Tensor, Tensor, Tensor],
+    weighted_covariances: Tensor,
+    prior: Prior,
+    weights: Tensor,
+    pseudo_targets: Tensor,
 ) -> Posterior:
-    """Update the users; ``lines`` are E[φ̃] [n, most, W] in the batch's places, and room for twice as much."""
-    there, room, products = lines
-    size, sides = len(prior.mean), isqrt(spread.shape[1])
-    torch.mul(there, weights[..., None], out=room)
-    sums = torch.bmm(room.mT, there)[:, : size + 1, : size + 1].double()
-    sums[:, -sides:, -sides:] += spread.view(-1, sides, sides).roll((-1, -1), (1, 2))
-    slopes = torch.bmm(pulls[:, None], there)[:, 0, :size].double() - sums[:, :size, size]
+    """Update the users from weights and pseudo-targets [n, length]; for ``arrays`` see `_gather`."""
+    features, workspace, products = arrays
+    size, sides = len(prior.mean), isqrt(weighted_covariances.shape[1])
+    torch.mul(features, weights[..., None], out=workspace)
+    sums = torch.bmm(workspace.mT, features)[:, : size + 1, : size + 1].double()
+    sums[:, -sides:, -sides:] += weighted_covariances.view(-1, sides, sides).roll((-1, -1), (1, 2))
+    slopes = torch.bmm(pseudo_targets[:, None], features)[:, 0, :size].double() - sums[:, :size, size]
     factors = torch.linalg.cholesky(sums[:, :size, :size] + prior.precision)
-    inverses = torch.cholesky_inverse(factors)
-    means = (inverses @ (slopes + prior.precision @ prior.mean)[..., None])[..., 0]
-    with_one = pad(means, (0, there.shape[2] - size))
-    with_one[:, size] = 1.0
-    moments = with_one[:, :, None] * with_one[:, None, :]
-    moments[:, :size, :size] += inverses
-    torch.bmm(there, moments.to(there.dtype), out=products)
-    squares = torch.mul(products, there, out=room).sum(-1)
-    return Posterior(means, inverses, factors, squares, moments[:, : size + 1, : size + 1], products)
+    covariances = torch.cholesky_inverse(factors)
+    means = (covariances @ (slopes + prior.precision @ prior.mean)[..., None])[..., 0]
+    extended = pad(means, (0, features.shape[2] - size))  # ẽ = [e, 1]
+    extended[:, size] = 1.0
+    moments = extended[:, :, None] * extended[:, None, :]
+    moments[:, :size, :size] += covariances
+    torch.bmm(features, moments.to(features.dtype), out=products)
+    squares = torch.mul(products, features, out=workspace).sum(-1)
+    return Posterior(means, covariances, factors, squares, moments[:, : size + 1, : size + 1], products)
