@@ -141,8 +141,8 @@ def _explanations(
     values = [to_numbers(row) for row in found.values.float().numpy()]
     numbers = zip(
         damping.tolist(),
-        (damping * found.appeals).tolist(),
-        (damping * found.offset).tolist(),
+        (damping * found.item_biases).tolist(),
+        (damping * found.user_bias).tolist(),
         values,
         contributions.tolist(),
         (damping * found.learned).tolist(),

@@ -260,7 +260,7 @@ def read_posteriors(
                 posterior = fold_in(connection, trained, row.id).posterior
             if posterior is not None:
                 found[user] = CurrentPosterior(row.id, user, row.version, row.responses, posterior)
-    stranger = trained.model.newcomer()
+    stranger = trained.model.cold_start()
     if stranger is not None:
         for user in users:
             found.setdefault(user, CurrentPosterior(None, user, 0, 0, stranger))

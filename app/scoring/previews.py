@@ -80,7 +80,7 @@ def _learn(connection: Connection, trained: TrainedModel, answers: Answers) -> P
     if len(answers.rows):
         posterior = trained.model.fold_in(answers.rows, answers.answers, None, others)
         return Person(posterior, answers, others)
-    stranger = trained.model.newcomer()
+    stranger = trained.model.cold_start()
     if stranger is None:
         raise Conflict(
             f"training {trained.id} is of {trained.trainer}, and knows nothing of who answered nothing",

@@ -76,17 +76,17 @@ def choose_question(
     trained: TrainedModel, posterior: UserPosterior, left_out: Iterable[int]
 ) -> Question | None:
     """Return the question that teaches most, of all movies but those at these rows; None without any."""
-    lessons = trained.model.lessons(posterior)
-    lessons[list(left_out)] = -1.0
-    if len(lessons) == 0 or float(lessons.max()) < 0.0:
+    gains = trained.model.expected_information_gain(posterior)
+    gains[list(left_out)] = -1.0
+    if len(gains) == 0 or float(gains.max()) < 0.0:
         return None
-    row = int(lessons.argmax())
-    logits = trained.model.predict(posterior, lessons.argmax()[None]).logits
+    row = int(gains.argmax())
+    logits = trained.model.predict(posterior, gains.argmax()[None]).logits
     movies = trained.movies
     return Question(
         movies.movies[row],
         movies.titles[row],
         float(scoring.scores(logits)),
         float(logits),
-        float(lessons[row]),
+        float(gains[row]),
     )

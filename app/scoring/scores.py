@@ -151,7 +151,7 @@ def score_pairs(
 
 def check_posteriors(models: TrainedModels, trained: TrainedModel, users: int) -> None:
     """Raise `TooLarge` when the tastes of so many users do not fit into memory."""
-    stranger = trained.model.newcomer()
+    stranger = trained.model.cold_start()
     size = trained.movies.vectors.shape[1] if stranger is None else len(stranger.embedding)
     models.memory.check_posteriors(users, size, uncertain=trained.model.uncertain)
 
@@ -169,7 +169,7 @@ def read_embedding(connection: Connection, models: TrainedModels, catalog: str, 
     shown = trained.model.show(known.posterior)
     weights, learned = (vectors.to_numbers(part.float().numpy()) for part in (shown.weights, shown.learned))
     by_name = dict(zip(found.dimensions, weights, strict=True))
-    return Embedding(user, trained.id, by_name, shown.offset, learned, known.responses, known.version)
+    return Embedding(user, trained.id, by_name, shown.user_bias, learned, known.responses, known.version)
 
 
 def rows_of(movies: MovieMatrix, catalog: str, named: Sequence[str]) -> Tensor:

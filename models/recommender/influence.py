@@ -72,7 +72,7 @@ def _without(
     model: Model, rows: Tensor, answers: Tensor, start: UserPosterior, others_squared_norm: float
 ) -> UserPosterior | None:
     if len(rows) == 0:
-        return model.newcomer()
+        return model.cold_start()
     return model.fold_in(rows, answers, start, others_squared_norm)
 
 

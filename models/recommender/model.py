@@ -102,26 +102,26 @@ class Prediction:
 class Weights:
     """An embedding on the scale of the items' vectors, float64.
 
-    offset is the user's own, whatever the item; weights [dimensions] are for the vectors' numbers, learned
-    [learned dimensions] for those that the training found.
+    user_bias is added whatever the item; weights [dimensions] multiply the vectors' numbers, learned
+    [learned dimensions] those that the training found.
     """
 
-    offset: float
+    user_bias: float
     weights: Tensor
     learned: Tensor
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Logits as sums: damping · (appeals + offset + Σ weights · values + learned), all float64.
+    """Logits as sums: damping · (item_biases + user_bias + Σ weights · values + learned), all float64.
 
-    damping [n] is κ; appeals [n] the items' own; offset the user's; weights [dimensions] the user's, for the
-    values [n, dimensions] that the items' vectors hold; learned [n] what learned dimensions contribute.
+    damping [n] is κ; item_biases [n]; weights [dimensions] the user's, for the values [n, dimensions] of the
+    items' vectors; learned [n] what the learned dimensions contribute.
     """
 
     damping: Tensor
-    appeals: Tensor
-    offset: float
+    item_biases: Tensor
+    user_bias: float
     weights: Tensor
     values: Tensor
     learned: Tensor
@@ -140,8 +140,8 @@ class Model(Protocol):
         """Whether relearning a user depends on ``others_squared_norm``."""
         ...
 
-    def newcomer(self) -> UserPosterior | None:
-        """Return what is known of somebody who has answered nothing; None when that is nothing."""
+    def cold_start(self) -> UserPosterior | None:
+        """Return the posterior of a cold-start user, the prior; None from a model without one."""
         ...
 
     def fold_in(
@@ -207,11 +207,11 @@ class Model(Protocol):
         """
         ...
 
-    def lessons(self, posterior: UserPosterior) -> Tensor:
-        """Return what an answer to each item is expected to teach: float64 [items], each in [0, 1].
+    def expected_information_gain(self, posterior: UserPosterior) -> Tensor:
+        """Return the expected information gain of a response to each item: float64 [items], in [0, 1].
 
-        The share of the scores' variances, summed over all items, that is uncertain because the user is and
-        that the answer would take away. 0 for a model that is not uncertain.
+        The share of the scores' variances due to the user's covariance, summed over all items, that the
+        response would remove. 0 from a model without uncertainty.
         """
         ...
 

@@ -12,11 +12,11 @@ from torch.distributions import MultivariateNormal, kl_divergence
 from models.recommender.data import Responses
 from models.recommender.evaluation import evaluate
 from models.recommender.mixed_effects import users
+from models.recommender.mixed_effects.fold_in import Normal, fold_in
 from models.recommender.mixed_effects.items import Items
 from models.recommender.mixed_effects.predictor import Predictor
 from models.recommender.mixed_effects.priors import Prior, update_covariance
 from models.recommender.mixed_effects.reference import learn_one
-from models.recommender.mixed_effects.relearning import Normal, learn
 from models.recommender.mixed_effects.trainer import Fit, MixedEffects, MixedEffectsOptions
 from tests.models.problems import (
     dense_responses,
@@ -180,7 +180,7 @@ def test_tastes_that_no_training_would_expect_are_found_too(answer: float) -> No
     population = Prior(torch.full((5,), -4, dtype=torch.float64), 9 * torch.eye(5, dtype=torch.float64))
     answers = torch.full((40,), answer)
     mean, covariance = learn_one(items, answers, population)
-    found = learn(items, answers, population)
+    found = fold_in(items, answers, population)
     # Beside so wide a population it is felt that the mixture of normals is the logistic function to 2e-9.
     torch.testing.assert_close(found.mean, mean, atol=1e-7, rtol=0)
     torch.testing.assert_close(found.covariance, covariance, atol=1e-7, rtol=0)
@@ -239,7 +239,7 @@ def test_data_at_the_edge_are_learned_in_finite_numbers(name: str, learned: int)
     responses = DATA[name]
     trained = fit(responses, learned_dimensions=learned)
     for user in range(min(3, responses.users)):
-        for taste in (taste_of(trained, user), trained.predictor.newcomer()):
+        for taste in (taste_of(trained, user), trained.predictor.cold_start()):
             found = scored(trained.predictor, taste, torch.arange(responses.items))
             assert bool(torch.isfinite(found).all())
 
@@ -285,7 +285,7 @@ def test_a_newcomer_has_the_population_s_taste_and_one_answer_moves_it() -> None
     liked = (torch.rand(40, 30, generator=generator(16)) < torch.linspace(0.1, 0.9, 30)).float()
     predictor = fit(dense_responses(torch.linspace(-1, 1, 30)[:, None], liked)).predictor
     everything = torch.arange(30)
-    before = scored(predictor, predictor.newcomer(), everything)
+    before = scored(predictor, predictor.cold_start(), everything)
     assert float(torch.corrcoef(torch.stack([before, liked.mean(0).double()]))[0, 1]) > 0.9
     after = scored(predictor, predictor.fold_in(torch.tensor([15]), torch.zeros(1)), everything)
     assert float(after[15]) < float(before[15])
@@ -295,8 +295,8 @@ def test_items_that_no_training_saw_are_scored_by_their_vectors_less_surely() ->
     vectors, appeals = torch.linspace(-1, 1, 40)[:, None], torch.randn(40, generator=generator(18))
     liked = (torch.rand(50, 40, generator=generator(17)) < torch.sigmoid(3 * vectors[:, 0] + appeals)).float()
     predictor = fit(dense_responses(vectors, liked)).predictor
-    new = predictor.predict(predictor.newcomer(), predictor.unseen(torch.tensor([[-0.9], [0.9]])))
-    seen = predictor.predict(predictor.newcomer(), predictor.items.gather(torch.tensor([2, 37])))
+    new = predictor.predict(predictor.cold_start(), predictor.unseen(torch.tensor([[-0.9], [0.9]])))
+    seen = predictor.predict(predictor.cold_start(), predictor.items.gather(torch.tensor([2, 37])))
     assert float(new.mean[0]) < 0 < float(new.mean[1])
     assert bool((new.variance > seen.variance).all())
 

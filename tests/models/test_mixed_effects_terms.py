@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.recommender.mixed_effects.fold_in import Normal
 from models.recommender.mixed_effects.items import Items
 from models.recommender.mixed_effects.predictor import Predictor
 from models.recommender.mixed_effects.priors import Prior
-from models.recommender.mixed_effects.relearning import Normal
 from models.recommender.mixed_effects.standardisation import Standardisation
 from models.recommender.mixed_effects.terms import ItemTerms, UserTerms
 from models.recommender.model import Prediction, UserPosterior

@@ -1,4 +1,4 @@
-"""What can be asked of a training's model, whichever: predictions, the best, sums, influences, lessons."""
+"""What a trained model answers: predictions, the best, explanations, influences, information gains."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ def test_an_explanation_adds_up_to_the_logit(choice: str, user: int, rows: list[
     model, taste = TRAINED[choice].model, TRAINED[choice].learned.posteriors[user]
     said = model.explain(taste, torch.tensor(rows))
     inner = (said.values * said.weights).sum(dim=1)
-    total = said.damping * (said.appeals + said.offset + inner + said.learned)
+    total = said.damping * (said.item_biases + said.user_bias + inner + said.learned)
     logits = model.predict(taste, torch.tensor(rows)).logits
     torch.testing.assert_close(total, logits, atol=1e-6, rtol=0)
 
@@ -117,7 +117,7 @@ def test_an_explanation_adds_up_whatever_the_scale_of_the_vectors(scale: float, 
     for user in range(3):
         said = model.explain(learned.posteriors[user], torch.arange(30))
         inner = said.values @ said.weights
-        total = said.damping * (said.appeals + said.offset + inner + said.learned)
+        total = said.damping * (said.item_biases + said.user_bias + inner + said.learned)
         logits = model.predict(learned.posteriors[user], torch.arange(30)).logits
         torch.testing.assert_close(total, logits, atol=1e-6, rtol=0)
 
@@ -187,7 +187,7 @@ def test_without_their_only_answer_a_user_is_a_newcomer(one: Trained) -> None:
     [[influence]] = most_influential(
         one.model, taste, torch.tensor([3]), torch.ones(1), torch.tensor([3]), 1.0, limit=5
     )
-    newcomer = one.model.newcomer()
+    newcomer = one.model.cold_start()
     known = newcomer is not None
     expected = float(one.model.predict(newcomer, torch.tensor([3])).logits) if known and newcomer else 0.0
     assert influence.logit_without == pytest.approx(expected)
@@ -202,13 +202,13 @@ def test_an_interval_holds_its_share_of_the_logits() -> None:
 
 
 @pytest.mark.parametrize("choice", ["mixed effects", "mixed effects, named", "mixed effects, learned"])
-def test_a_lesson_is_the_share_of_the_variance_that_an_answer_takes_away(choice: str) -> None:
+def test_an_information_gain_is_the_share_of_the_variance_that_an_answer_takes_away(choice: str) -> None:
     """Held to a posterior whose precision gains what one answer adds, the item's own part held."""
     one = TRAINED[choice]
-    model, taste = one.model, one.model.newcomer()
+    model, taste = one.model, one.model.cold_start()
     assert taste is not None
     assert taste.factor is not None
-    lessons = model.lessons(taste)
+    gains = model.expected_information_gain(taste)
     everything = torch.arange(ITEMS)
     before = model.predict(taste, everything)
     probable = torch.sigmoid(before.logits)
@@ -229,7 +229,7 @@ def test_a_lesson_is_the_share_of_the_variance_that_an_answer_takes_away(choice:
         after = torch.einsum("ip,pq,iq->i", features, torch.linalg.inv(precision), features)
         fallen = float((weights * (own - after)).sum() / (weights * own).sum())
         chance = float((counts[row] + 1) / (one.responses.users + 2))
-        assert float(lessons[row]) == pytest.approx(chance * fallen, rel=1e-4)
+        assert float(gains[row]) == pytest.approx(chance * fallen, rel=1e-4)
 
 
 def _features(one: Trained) -> Tensor:
@@ -244,8 +244,8 @@ def _features(one: Trained) -> Tensor:
 def test_an_answer_teaches_something_and_never_more_than_all() -> None:
     for choice in ("mixed effects", "mixed effects, named", "mixed effects, learned"):
         one = TRAINED[choice]
-        lessons = one.model.lessons(one.learned.posteriors[0])
-        assert bool(((lessons > 0) & (lessons < 1)).all())
+        gains = one.model.expected_information_gain(one.learned.posteriors[0])
+        assert bool(((gains > 0) & (gains < 1)).all())
 
 
 def test_what_no_training_saw_is_scored_by_its_vector_and_less_surely() -> None:

@@ -123,7 +123,7 @@ def test_of_many_items_few_candidates_hold_the_ten_best(kind: str) -> None:
 def test_products_of_sides_are_what_the_population_would_score() -> None:
     for choice in ("mixed effects", "mixed effects, named", "mixed effects, learned"):
         model = TRAINED[choice].model
-        stranger, rows = model.newcomer(), torch.arange(ITEMS)
+        stranger, rows = model.cold_start(), torch.arange(ITEMS)
         assert stranger is not None
         products = model.item_sides(rows) @ model.user_side(stranger)
         torch.testing.assert_close(

@@ -42,7 +42,7 @@ class DotProduct:
         norms = torch.linalg.vector_norm(self.vectors, dim=1, dtype=torch.float64)
         return float(norms.max()) if norms.numel() else 0.0
 
-    def newcomer(self) -> UserPosterior | None:
+    def cold_start(self) -> UserPosterior | None:
         """Know nothing."""
         return None
 
@@ -124,7 +124,10 @@ class DotProduct:
         moved: Tensor = -(self.vectors[targets].double() @ moves.T)
         return moved
 
-    def lessons(self, posterior: UserPosterior) -> Tensor:  # noqa: ARG002 - what every model is asked
+    def expected_information_gain(
+        self,
+        posterior: UserPosterior,  # noqa: ARG002 - the protocol's
+    ) -> Tensor:
         """Know no uncertainty that could fall."""
         return torch.zeros(len(self.vectors), dtype=torch.float64)
 

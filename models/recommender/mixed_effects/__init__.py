@@ -16,7 +16,7 @@ blocks.py             responses in blocks and padded batches
 fixed_point.py        fixed-point iteration with Anderson acceleration
 standardisation.py    item vectors with mean 0 and standard deviation 1
 reference.py          one user's posterior, written to be read; tests hold the fast path to it
-relearning.py         fold-in: one user's posterior with the items held
+fold_in.py            fold-in: one user's posterior with the items held
 predictor.py          means and variances of logits, and fold-in, from the learned parameters
 terms.py              few items in float64, and float32 bounds of all, for the search of the best
 model.py              the trained model

@@ -13,11 +13,11 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from models.recommender.mixed_effects.fold_in import Normal
 from models.recommender.mixed_effects.items import Items
 from models.recommender.mixed_effects.logistic import expectations, logistic_moments
 from models.recommender.mixed_effects.predictor import Predictor
 from models.recommender.mixed_effects.priors import Prior
-from models.recommender.mixed_effects.relearning import Normal
 from models.recommender.mixed_effects.standardisation import Standardisation
 from models.recommender.mixed_effects.terms import FEW, ItemTerms, UserTerms
 from models.recommender.model import Explanation, Prediction, UserPosterior, Weights
@@ -48,9 +48,9 @@ class MixedEffectsModel:
         """The items held, no user depends on another."""
         return False
 
-    def newcomer(self) -> UserPosterior:
+    def cold_start(self) -> UserPosterior:
         """Return the population's taste."""
-        return _kept(self.predictor.newcomer())
+        return _kept(self.predictor.cold_start())
 
     def fold_in(
         self,
@@ -61,7 +61,7 @@ class MixedEffectsModel:
     ) -> UserPosterior:
         """Learn the posterior of one user with the items held where they are."""
         if len(rows) == 0:
-            return self.newcomer()
+            return self.cold_start()
         return _kept(self.predictor.fold_in(rows, answers, None if start is None else _gaussian(start)))
 
     def predict(self, taste: UserPosterior, rows: Tensor) -> Prediction:
@@ -106,12 +106,12 @@ class MixedEffectsModel:
         return Weights(float(embedding[0] - weights @ scale.shift), weights, embedding[named:])
 
     def explain(self, taste: UserPosterior, rows: Tensor) -> Explanation:
-        """Say the sum κ·(b + offset + Σ weight_d·x_d + e_q·q)."""
+        """Say the sum κ·(b + user bias + Σ weight_d·x_d + e_q·q)."""
         items, shown = self.predictor.items.gather(rows), self.show(taste)
         return Explanation(
             damping=self.predict(taste, rows).damping,
-            appeals=items.means[:, 0],
-            offset=shown.offset,
+            item_biases=items.means[:, 0],
+            user_bias=shown.user_bias,
             weights=shown.weights,
             values=self.predictor.scale.bounded(self.vectors[rows]),
             learned=items.means[:, 1:] @ shown.learned,
@@ -143,7 +143,7 @@ class MixedEffectsModel:
             moved[:, part] = shown @ (known.mean - means).T
         return moved
 
-    def lessons(self, taste: UserPosterior) -> Tensor:
+    def expected_information_gain(self, taste: UserPosterior) -> Tensor:
         """Expect of each item's answer which share of the scores' variances it would take away.
 
         An answer adds 1/(1/w + v) to the precision along φ, v what is not known of the item itself, and so
@@ -164,7 +164,7 @@ class MixedEffectsModel:
 
     @cached_property
     def _population(self) -> UserPosterior:
-        return self.newcomer()
+        return self.cold_start()
 
     @cached_property
     def _terms(self) -> ItemTerms:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from models.recommender.mixed_effects.fold_in import Normal, fold_in
 from models.recommender.mixed_effects.items import Items
 from models.recommender.mixed_effects.priors import Prior
-from models.recommender.mixed_effects.relearning import Normal, learn
 from models.recommender.mixed_effects.standardisation import Standardisation
 from models.recommender.model import Prediction
 
@@ -26,7 +26,7 @@ class Predictor:
     spread: Tensor
     effects: Tensor
 
-    def newcomer(self) -> Normal:
+    def cold_start(self) -> Normal:
         """Return what is known of somebody who has answered nothing: the population's taste."""
         return Normal(self.population.mean, self.population.covariance)
 
@@ -43,7 +43,7 @@ class Predictor:
         order = torch.argsort(rows, stable=True)  # whatever order the answers came in
         items = self.items.gather(rows[order])
         near = None if start is None else self.predict(start, items)
-        return learn(items, answers[order], self.population, near)
+        return fold_in(items, answers[order], self.population, near)
 
     def predict(self, taste: Normal, items: Items) -> Prediction:
         """Return E[z] and var z of the taste for these items [n]."""

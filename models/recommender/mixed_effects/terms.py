@@ -120,7 +120,7 @@ class ItemTerms:
     halves: Tensor  # float32 [K(K + 1)/2, items]
     learned: int  # K - 1
     largest_feature: float
-    largest_appeal: float
+    largest_bias: float
     largest_half: float
 
     @classmethod
@@ -211,6 +211,6 @@ class ItemTerms:
     def _error(self, posterior: UserTerms, ceiling: float) -> float:
         """Bound the rounding: of n products' sum by (n + 2)·2⁻²⁴ times the product of the norms."""
         terms = (len(self.means) + len(self.halves) + 8) * FLOAT32_ROUNDING
-        reach = self.largest_appeal + self.largest_feature * posterior.length
+        reach = self.largest_bias + self.largest_feature * posterior.length
         variance = 4.0 * ceiling + 2.0 * self.largest_half * posterior.share_length
         return terms * reach * (2.0 + _STEEPEST_DAMPING * variance) * sqrt(2.0)

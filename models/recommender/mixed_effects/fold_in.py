@@ -32,7 +32,7 @@ class Normal(NamedTuple):
     covariance: Tensor
 
 
-def learn(items: Items, answers: Tensor, population: Prior, start: Prediction | None = None) -> Normal:
+def fold_in(items: Items, answers: Tensor, population: Prior, start: Prediction | None = None) -> Normal:
     """Return the posterior of e after ``answers`` [n] to these items [n].
 
     ``start``, a prediction of their logits [n], shortens the iteration if close; the result is the same.
