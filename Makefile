@@ -30,7 +30,7 @@ export PYTHONDONTWRITEBYTECODE :=
 WHOLE := $(shell test "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" && .venv/bin/python -c 'import pip' 2>/dev/null && echo yes)
 
 .DELETE_ON_ERROR:
-.PHONY: help run test browser postgresql lint format setup readme migration constraints bench bench-accuracy torture audit image clean always
+.PHONY: help run test browser postgresql lint format setup readme migration constraints bench bench-accuracy faults audit image clean always
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -47,10 +47,10 @@ test: browser postgresql lint ## everything that must pass: lint, then the tests
 	@OMP_WAIT_POLICY=PASSIVE TEST_DATABASE=postgresql .venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 browser: $(READY_DEV) ## see that a Chromium is here to test the console in; on Debian root gets one
-	@.venv/bin/python -m tests.chromium
+	@.venv/bin/python -m tests.support.chromium
 
 postgresql: $(READY_DEV) ## see that PostgreSQL's programs are here, or TEST_DATABASE_URL names a server
-	@.venv/bin/python -m tests.databases
+	@.venv/bin/python -m tests.support.databases
 
 lint: $(READY_DEV) ## format, lint, types and the import contract, checked only
 	@.venv/bin/ruff format --check .
@@ -90,7 +90,7 @@ NO_VENV = "$(PYTHON)" cannot make virtual environments: install them (on Debian:
 check_python = $(if $(FOUND),$(if $(TOO_OLD),$(error $(OLD_PYTHON)),$(if $(HAS_VENV),,$(error $(NO_VENV)))),$(error $(NO_PYTHON)))
 
 readme: $(READY_DEV) ## write README's lists and the outputs of its commands as they are now (minutes)
-	@.venv/bin/python -m tests.readme
+	@.venv/bin/python -m tests.support.readme
 
 migration: $(READY_DEV) ## write the revision that brings the database to app/database/tables.py: make migration m="add api keys"
 	@$(if $(m),,$(error say what the revision does: make migration m="add api keys"))
@@ -150,14 +150,14 @@ bench: $(READY_DEV) ## measure speed beside peers, into docs/benchmarks.md: make
 	@$(INSTALL) -e ".[bench]"
 	@TORCH_INDEX="$(TORCH_INDEX)" .venv/bin/python -m benchmarks.speed "$(DATA)" $(GROUPS)
 
-torture: $(READY_DEV) ## try to break every promise at full length (hours), into docs/track-record.md
-	@.venv/bin/python -m benchmarks.torture $(HARNESSES)
+faults: $(READY_DEV) ## try to break every promise at full length (hours), into docs/track-record.md
+	@.venv/bin/python -m tests.faults $(HARNESSES)
 
 audit: $(READY_DEV) ## ask whether a pinned dependency has a known vulnerability, as far as the index answers
-	@.venv/bin/python -m tests.audit
+	@.venv/bin/python -m tests.support.audit
 
 image: $(READY_DEV) ## execute the Dockerfile without a container engine, installations too (minutes)
-	@TORCH_INDEX="$(TORCH_INDEX)" .venv/bin/python -m tests.image
+	@TORCH_INDEX="$(TORCH_INDEX)" .venv/bin/python -m tests.support.image
 
 clean: ## remove .venv and every cache, never a database
 	@rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist ./*.egg-info

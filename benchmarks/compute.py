@@ -28,7 +28,7 @@ from benchmarks.running import (
     times_of,
     train_class,
 )
-from tests.live import Service, serving, wait_until_warm
+from tests.support.live import Service, serving, wait_until_warm
 
 PROCESSES, BUDGET = 2, 2.0
 CLIENTS = 8

@@ -18,8 +18,8 @@ from app.cli.demo import CATALOG
 from benchmarks.report import Report, milliseconds
 from benchmarks.running import median
 from tests.browser.catalogs import EVERYTHING, load_class_trained, load_large, train
-from tests.chromium import launch
-from tests.live import Service, serving
+from tests.support.chromium import launch
+from tests.support.live import Service, serving
 
 VISITS, CLICKS = 20, 60
 STEPS = 1000

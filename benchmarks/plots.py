@@ -33,7 +33,7 @@ from benchmarks.running import (
     times_of,
     train_class,
 )
-from tests.live import Service, children_of, command_of, serving
+from tests.support.live import Service, children_of, command_of, serving
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue

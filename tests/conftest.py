@@ -18,9 +18,11 @@ from app.database.database import Database
 from app.main import create_app
 from app.settings import Settings
 from app.training.worker import Worker
-from tests.checkout import ROOT
-from tests.command_line import Run, make_run
-from tests.databases import POSTGRESQL, migrated_url
+from tests.support.checkout import ROOT
+from tests.support.classroom import CLASS, train
+from tests.support.command_line import Run, make_run
+from tests.support.databases import POSTGRESQL, migrated_url, url_for
+from tests.support.refusals import Refusing
 
 gc.disable()  # until all is imported and collected: looks for garbage would take a sixth of that
 
@@ -42,13 +44,13 @@ _KEEPING = {"settings", "likely", "unmigrated"}
 
 # Requests that are answered, or refused, before anything is asked of a database, and what takes long besides.
 _ELSEWHERE = re.compile(
-    r"browser/|routes/test_(compute|console|cors|heads|openapi|schemathesis|plots|admission)"
-    r"|test_(connections|overload|compute|readme|makefile|class_tour|logs|plots|drawing|accuracy|speed|cluster)"
+    r"tests/(browser|compute|plots|models|web/console)/"
+    r"|test_(cors|headers|openapi|schemathesis|rate_limits|connections|overload|readme|makefile|class_tour|logs|cluster|accuracy|speed)"
 )
 
 # Files of few tests that take long: they begin first, so that no core waits for the other at the end.
 _LONG = re.compile(
-    r"browser/|test_(torture|harnesses_of_limits|storage_harnesses|image|makefile|readme|operations|accuracy|durability)"
+    r"browser/|test_(faults|harnesses_of_limits|storage_harnesses|image|makefile|readme|operations|accuracy|durability)"
 )
 
 
@@ -152,3 +154,34 @@ def likely(
 ) -> Run:
     """Run a command in this process, on a database in a folder of this test."""
     return make_run(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
+def trained(client: TestClient, worker: Worker, class_catalog: str) -> str:
+    """The class catalog, trained as published; its path."""
+    assert train(client, worker)["status"] == "succeeded"
+    return f"/v1/catalogs/{class_catalog}"
+
+
+@pytest.fixture(scope="session")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refusing]:
+    """One service with the class catalog, trained, for all tests of refusals: they must store nothing."""
+    folder = tmp_path_factory.mktemp("refusing")
+    settings = Settings(
+        database_url=url_for(folder),
+        max_body_bytes=1_000_000,
+        compute_body_bytes=1_000_000,
+    )
+    database = Database(settings.database_url)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        with database.writing() as connection:
+            load_class(connection)
+        train(client, Worker(database, settings, name="test"), CLASS, options={"epochs": 30})
+        yield Refusing(client, database)
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def published(refusing: Refusing) -> TestClient:
+    """A client of the same service, for tests that only read."""
+    return refusing.client

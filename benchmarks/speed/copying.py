@@ -14,7 +14,7 @@ from benchmarks.running import check
 from benchmarks.speed.cluster import store
 from benchmarks.speed.lines import Goal, Line, missing
 from benchmarks.speed.stopwatch import seconds_of
-from tests.databases import find_programs, start_server
+from tests.support.databases import find_programs, start_server
 
 RESPONSES = 1_000_000
 GOAL = Goal("at most", 60, "seconds")

@@ -27,7 +27,7 @@ from app.database.database import Database
 from benchmarks.running import check
 from benchmarks.speed.client import Client
 from benchmarks.speed.lines import Goal, Line
-from tests.live import descendants_of, serving
+from tests.support.live import descendants_of, serving
 
 RESPONSES = 1_000_000
 _USERS, _MOVIES = 6_000, 10_000

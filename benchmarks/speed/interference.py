@@ -21,7 +21,7 @@ from benchmarks.speed.lines import Goal, Line, middle
 from benchmarks.speed.scores import check_scores, score_paths
 from benchmarks.speed.served import CATALOG, QUIET, Truth, running, train_movielens
 from benchmarks.speed.stopwatch import percentiles
-from tests.live import Service
+from tests.support.live import Service
 
 WORK = "`GET …/scores` of 5 named movies, 99 % of them, while a training and an import run"
 AGAINST = "the same at rest"

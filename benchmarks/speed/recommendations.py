@@ -22,7 +22,7 @@ from benchmarks.speed.load import MISSING, Load, LoadError, can_load, load
 from benchmarks.speed.peers.recommender import Recommender
 from benchmarks.speed.served import CATALOG, Truth, running, serving_with_empty_route, train_movielens
 from models.recommender.mixed_effects.model import MixedEffectsModel
-from tests.live import Service
+from tests.support.live import Service
 
 WORK = "`GET …/recommendations?limit=10` over {} movies, 16 connections"
 EMPTY = "an empty route of the same application"

@@ -30,7 +30,7 @@ from benchmarks.speed.served import CATALOG
 from benchmarks.speed.stopwatch import percentiles, said, seconds_of
 from models.recommender.model import Model, UserPosterior
 from models.recommender.scoring import scores
-from tests.live import serving
+from tests.support.live import serving
 
 _FEWEST, _MOST = 180, 220  # responses of the users who answer
 _REPETITIONS = 7

@@ -15,7 +15,7 @@ from benchmarks.speed import empty_route
 from benchmarks.speed.lines import Goal, Line, middle, missing
 from benchmarks.speed.load import MISSING, can_load, load
 from benchmarks.speed.served import CATALOG, Truth, serving_with_empty_route, train_movielens
-from tests.live import Service
+from tests.support.live import Service
 
 WORK = "`GET …/scores` of 5 named movies, 16 connections"
 AGAINST = "an empty route of the same application"

@@ -14,9 +14,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.catalogs import EVERYTHING, load_class_trained
 from tests.browser.watch import Watch
-from tests.checkout import ROOT
-from tests.chromium import NoChromiumError, launch
-from tests.live import Service, serving
+from tests.support.checkout import ROOT
+from tests.support.chromium import NoChromiumError, launch
+from tests.support.live import Service, serving
 
 SCREENSHOTS = ROOT / "build/screenshots"
 _FAILED = pytest.StashKey[bool]()

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.views import Console
 from tests.browser.watch import sideways
-from tests.live import Service
+from tests.support.live import Service
 
 TABS = ("scores", "training", "whoami", "compute")
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.views import Console, number_in, numbers
 from tests.browser.watch import Watch
-from tests.live import Service
+from tests.support.live import Service
 
 
 def test_a_gradient_is_shown_with_its_graph(

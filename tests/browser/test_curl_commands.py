@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.views import Console, number_in
-from tests.live import Service
+from tests.support.live import Service
 
 
 def commands(console: Console, place: str) -> list[str]:

@@ -11,8 +11,8 @@ from app.web.auth.api_keys import Scope, create_key
 from tests.browser.catalogs import EVERYTHING, load_class_trained
 from tests.browser.views import Console, number_in
 from tests.browser.watch import Watch
-from tests.databases import url_for
-from tests.live import Service, serving
+from tests.support.databases import url_for
+from tests.support.live import Service, serving
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.views import Console
-from tests.live import Service
+from tests.support.live import Service
 
 
 def test_somebody_sees_it_learn(

@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.catalogs import train
 from tests.browser.views import Console
 from tests.browser.watch import Watch
-from tests.live import Service
+from tests.support.live import Service
 
 _PIXELS = """async (shown, source) => {
   const image = source === null ? shown : new Image();

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.watch import Watch
-from tests.live import Service
+from tests.support.live import Service
 
 
 @pytest.mark.parametrize(

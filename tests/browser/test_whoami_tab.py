@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.catalogs import load_large, train
 from tests.browser.views import Console
-from tests.live import Service
+from tests.support.live import Service
 
 COUNTS = ("movies", "users", "responses", "serving")
 

@@ -1,0 +1,1 @@
+"""Tests of catalogs, movies and users."""

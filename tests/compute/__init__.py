@@ -1,0 +1,1 @@
+"""Tests of the notebook's computations over HTTP."""

@@ -1,0 +1,1 @@
+"""Tests of transactions, engines, migrations and what survives a crash."""

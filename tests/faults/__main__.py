@@ -1,0 +1,98 @@
+"""Every harness, one after the other, each in a process of its own.
+
+    python -m tests.faults [HARNESS ...]           # at full length; all harnesses if none
+    python -m tests.faults --scale 0.01 [HARNESS ...]
+
+At full length writes docs/track-record/HARNESS.json and the table of docs/track-record.md, otherwise
+.bench/torture/HARNESS.json. Does not know how anything is tried.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.documents import replaced, table
+from tests.faults.figures import Figure
+from tests.faults.harnesses import HARNESSES, run
+
+ROOT = Path(__file__).parents[2]
+RESULTS, PARTS = ROOT / "docs" / "track-record", ROOT / ".bench" / "torture"
+DEFECTS = "defects"  # kept by `python -m tests.faults.defects`
+_HEADS = ["what was tried", "what has to come out", "what came out", "held", "when"]
+_CONSOLE = Console(highlight=False)
+
+
+def main() -> None:
+    """Run the harnesses named, then write the table of all that ran here at full length."""
+    arguments = argparse.ArgumentParser(prog="python -m tests.faults")
+    arguments.add_argument("--scale", type=float, default=1.0)
+    arguments.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    arguments.add_argument("harnesses", nargs="*")
+    given = arguments.parse_args()
+    if given.one:
+        _one(given.harnesses[0], given.scale)
+        return
+    ended = {name: _in_a_process(name, given.scale) for name in given.harnesses or HARNESSES}
+    if given.scale == 1.0:
+        write_table()
+    failed = [name for name, held in ended.items() if not held]
+    if failed:
+        raise SystemExit(f"not held, or failed: {', '.join(failed)}")
+
+
+def _in_a_process(name: str, scale: float) -> bool:
+    _CONSOLE.print(f"[bold]{name}")
+    command = [sys.executable, "-m", "tests.faults", "--one", "--scale", str(scale), name]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
+def _one(name: str, scale: float) -> None:
+    started = time.perf_counter()
+    figures = run(name, scale)
+    keep(name, scale, time.perf_counter() - started, figures)
+    if not all(each.held for each in figures):
+        sys.exit(1)
+
+
+def keep(name: str, scale: float, seconds: float, figures: list[Figure]) -> None:
+    """Print figures and write them to a file, beside the others when they are of a whole run."""
+    for each in figures:
+        _CONSOLE.print(f"  {each.what}: {each.found} ({'held' if each.held else 'NOT HELD'})", markup=False)
+    kept = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "scale": scale,
+        "seconds": seconds,
+        "figures": [asdict(each) for each in figures],
+    }
+    folder = RESULTS if scale == 1.0 else PARTS
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_table() -> None:
+    """Write docs/track-record.md anew from what was kept, the planted defects last."""
+    rows = []
+    for name in (*HARNESSES, DEFECTS):
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            kept = json.loads(path.read_text())
+            part = kept["scale"] < 1.0  # whoever put it here: less than was asked is not what was asked
+            figures = [Figure(**each) for each in kept["figures"]]
+            rows += [_cells(replace(each, held=each.held and not part), kept["date"]) for each in figures]
+    document = ROOT / "docs" / "track-record.md"
+    document.write_text(replaced(document.read_text(), {"torture": table(_HEADS, rows)}))
+
+
+def _cells(figure: Figure, date: str) -> list[str]:
+    return [figure.what, figure.asked, figure.found, "yes" if figure.held else "**no**", date]
+
+
+if __name__ == "__main__":
+    main()

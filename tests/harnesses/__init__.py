@@ -1,0 +1,1 @@
+"""The measuring and fault-injection programs' own arithmetic, and small parts of them."""

@@ -1,0 +1,16 @@
+"""No answer to whom it is not due: the whole of `tests.faults.credentials`, which takes seconds."""
+
+import pytest
+
+from tests.faults.figures import Figure
+from tests.faults.harnesses import run
+
+
+@pytest.fixture(scope="module")
+def figures() -> list[Figure]:
+    return run("credentials", 1.0)
+
+
+@pytest.mark.parametrize("at", [0, 1], ids=["kinds of credential", "tricks"])
+def test_nobody_gets_an_answer_that_is_not_due(figures: list[Figure], at: int) -> None:
+    assert figures[at].held, figures[at].found

@@ -1,1 +1,0 @@
-"""Tests of the HTTP surface, one file an endpoint family; the rest by what can go wrong."""
