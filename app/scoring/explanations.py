@@ -183,6 +183,6 @@ def _influences(trained: TrainedModel, person: Person, rows: Tensor) -> list[lis
         return Influence(movies.movies[row], movies.titles[row], answers[place], without, score - without)
 
     return [
-        [shown(score, one.place, one.logit_without) for one in each]
+        [shown(score, one.position, one.logit_without) for one in each]
         for score, each in zip(scores, found, strict=True)
     ]

@@ -13,7 +13,7 @@ import torch
 from benchmarks.accuracy.task import Answers, Floats, Rows, Task
 from benchmarks.folder import Folder
 from models.recommender.data import Responses
-from models.recommender.holdout import Holdout, held_out, kept
+from models.recommender.holdout import Holdout, held_out, select
 
 SPLITS = {
     "random": Holdout(last_n=10, by="seed"),
@@ -34,7 +34,7 @@ class Question:
     @classmethod
     def of(cls, responses: Responses, mask: torch.Tensor) -> Self:
         """Ask for the responses where ``mask`` [responses] is true; learn from the others."""
-        train, asked = _answers(kept(responses, ~mask)), _answers(kept(responses, mask))
+        train, asked = _answers(select(responses, ~mask)), _answers(select(responses, mask))
         nothing = Answers(asked.users[:0], asked.items[:0], asked.values[:0])
         vectors = responses.item_vectors.double().numpy()
         return cls(Task(responses.users, vectors, train, nothing, asked.users, asked.items), asked.values)

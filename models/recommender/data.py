@@ -1,6 +1,6 @@
 """The data that trainers learn from: users' responses to items, and the items' vectors.
 
-Users and items are rows here, positions in a matrix. Does not know their ids or where they are kept.
+Users and items are rows of matrices.
 """
 
 import warnings
@@ -11,13 +11,13 @@ from typing import Self
 import torch
 from torch import Tensor
 
-# torch says once that its sparse CSR tensors may still change. The two operations used here are pinned by
-# tests, and torch by its version; the people who start the service can do nothing about it.
+# torch warns once that its sparse CSR tensors may still change. Tests pin the two operations that are used
+# here, and the requirements pin torch; whoever starts the service can do nothing about it.
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
 
 
-# Below, an operation takes less time than threads that share busy cores need to meet: the class training
-# took seventy times as long with two.
+# Below, an operation takes less time than threads on busy cores need to synchronise: with two, the class
+# training took seventy times as long.
 _WORTH_SEVERAL_THREADS = 200_000
 
 
@@ -44,13 +44,13 @@ class Responses:
     def from_triples(
         cls, item_vectors: Tensor, user_rows: Tensor, item_rows: Tensor, values: Tensor, users: int
     ) -> Self:
-        """Build the matrix from one (user row, item row, response) a response, in any order.
+        """Build the matrix from a user row, an item row and a value per response, in any order.
 
         Raises `BadResponsesError` when there is nothing to learn from, when a number is not finite, a
         response lies outside [0, 1], a row lies outside its matrix, or a user answered an item twice.
         """
         _check(item_vectors, user_rows, item_rows, values, users)
-        # One canonical order, so that the order in which responses came in changes no bit of the result.
+        # One canonical order, so that the order of the arguments changes no bit of the result.
         cells = user_rows * item_vectors.shape[0] + item_rows
         cells, order = torch.sort(cells)
         if bool((cells[1:] == cells[:-1]).any()):
@@ -79,12 +79,12 @@ class Responses:
         if self.values.device == device:
             return self
         return type(self)(
-            *(each.to(device) for each in (self.item_vectors, self.offsets, self.item_rows, self.values))
+            *(part.to(device) for part in (self.item_vectors, self.offsets, self.item_rows, self.values))
         )
 
-    def threads(self, most: int) -> int:
-        """Return how many torch threads, up to ``most``, are worth their meeting after each operation."""
-        return most if self.values.shape[0] >= _WORTH_SEVERAL_THREADS else 1
+    def threads(self, limit: int) -> int:
+        """Return how many torch threads, up to ``limit``, are worth synchronising after each operation."""
+        return limit if self.values.shape[0] >= _WORTH_SEVERAL_THREADS else 1
 
     @cached_property
     def user_rows(self) -> Tensor:

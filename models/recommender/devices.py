@@ -1,7 +1,4 @@
-"""Where trainers compute: the processor, or a CUDA device when one is asked for.
-
-Does not know what is computed, nor which of a machine's CUDA devices is the best: torch takes its first.
-"""
+"""The device that a trainer computes on: the processor, or torch's first CUDA device."""
 
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar
@@ -19,7 +16,7 @@ Value = TypeVar("Value")
 
 
 class MissingDeviceError(RuntimeError):
-    """The device that was asked for is not here; the message says which there is."""
+    """The machine does not have the device; the message names one that it has."""
 
 
 def find_device(name: DeviceName) -> torch.device:
@@ -31,13 +28,14 @@ def find_device(name: DeviceName) -> torch.device:
     return torch.device(name)
 
 
-def brought_back(value: Value) -> Value:
+def to_processor(value: Value) -> Value:
     """Return a dataclass with its tensors, at whatever depth, on the processor."""
-    found: Any = value
-    if isinstance(found, Tensor):
-        found = found.cpu()
-    elif is_dataclass(found) and not isinstance(found, type):
-        parts = {field.name: brought_back(getattr(found, field.name)) for field in fields(found)}
-        found = replace(found, **parts)
-    returned: Value = found
-    return returned
+    copy: Any = value
+    if isinstance(copy, Tensor):
+        copy = copy.cpu()
+    elif is_dataclass(copy) and not isinstance(copy, type):
+        copy = replace(
+            copy, **{field.name: to_processor(getattr(copy, field.name)) for field in fields(copy)}
+        )
+    result: Value = copy
+    return result

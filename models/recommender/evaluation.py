@@ -1,8 +1,8 @@
 """How good scores and rankings are on responses that no training saw.
 
-A score is a stated probability of a like, a response r in [0, 1] what happened. Whatever is asked for
-likes and dislikes takes a response between them as r of a like and 1 − r of a dislike. All sums are in
-float64. Sources:
+A score is a predicted probability of a like, a response r in [0, 1] the outcome. Metrics of likes and
+dislikes count a response between them as r of a like and 1 − r of a dislike. All sums are in float64.
+Sources:
 
     AUC                Fawcett, An introduction to ROC analysis, 2006: the share of all pairs of a like and a
                        dislike in which the like has the higher score, ties counting half
@@ -12,8 +12,6 @@ float64. Sources:
                        binning, 2015: the expected calibration error
     NDCG               Järvelin & Kekäläinen, Cumulated gain-based evaluation of IR techniques, 2002, with the
                        now usual discount 1 / log₂(rank + 1)
-
-Does not know who scored, who ranked, or which responses the training saw.
 """
 
 from dataclasses import dataclass
@@ -26,13 +24,13 @@ from models.recommender.data import BadResponsesError, Responses
 
 _LIKE = 0.5  # from here on a response is a like, and a score says so
 _BINS = 15
-_DEPTH = 10  # how many items of a ranking are looked at
+_DEPTH = 10  # items of a ranking that count
 _LEAST_SCORE = 1e-15  # a score of 0 or 1 that is wrong costs 34.5, not infinitely much
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """How good scores are; means over the responses. ``auc`` is None when all are likes or all dislikes."""
+    """Metrics of scores, means over the responses; ``auc`` is None when all are likes or all dislikes."""
 
     responses: int
     auc: float | None
@@ -58,7 +56,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Rankings:
-    """How good rankings are; means over the ``users`` with a held-out like, None when there is none."""
+    """Metrics of rankings, means over the ``users`` with a held-out like, None when there is none."""
 
     users: int
     ndcg_at_10: float | None
@@ -71,7 +69,7 @@ def evaluate(scores: Tensor, values: Tensor) -> Metrics:
     The order of the responses changes no bit of the result. Raises `BadResponsesError` when there are none,
     or when one lies outside [0, 1]; `ValueError` when the scores are not one a response in [0, 1].
     """
-    scores, values = _in_one_order(scores, values)
+    scores, values = _canonical_order(scores, values)
     safe = scores.clamp(_LEAST_SCORE, 1.0 - _LEAST_SCORE)
     _, score_sums, value_sums = _binned(scores, values, _BINS)
     return Metrics(
@@ -90,7 +88,7 @@ def reliability(scores: Tensor, values: Tensor, bins: int = _BINS) -> list[Bin]:
 
     Takes and raises what `evaluate` does; the calibration error is this diagram's.
     """
-    counts, score_sums, value_sums = _binned(*_in_one_order(scores, values), bins)
+    counts, score_sums, value_sums = _binned(*_canonical_order(scores, values), bins)
     edges = _edges(bins).tolist()
     sums = zip(counts.tolist(), score_sums.tolist(), value_sums.tolist(), strict=True)
     return [
@@ -102,8 +100,8 @@ def reliability(scores: Tensor, values: Tensor, bins: int = _BINS) -> list[Bin]:
 def evaluate_rankings(rankings: Tensor, held_out: Responses) -> Rankings:
     """Measure rankings int64 [users, k] of item rows, best first, by the users' held-out responses.
 
-    Row u is user u's; where there are fewer than k items to rank it ends in −1, and what stands after the
-    tenth place is not looked at. With gain r for an item whose held-out response is r, and 0 for any other,
+    Row u is user u's; with fewer than k items to rank it ends in −1. Only the first ten count. With
+    gain r for an item whose held-out response is r, and 0 for any other,
 
         NDCG@10 = Σ gain at rank / log₂(rank + 1), over the same of the held-out responses in the best order
         recall@10 = held-out likes (r ≥ ½) among the first ten, over all the user's held-out likes
@@ -113,17 +111,17 @@ def evaluate_rankings(rankings: Tensor, held_out: Responses) -> Rankings:
     """
     _check(rankings, held_out)
     likes = torch.bincount(held_out.user_rows[held_out.values >= _LIKE], minlength=held_out.users)
-    measured = likes > 0
-    users = int(measured.sum())
+    has_like = likes > 0
+    users = int(has_like.sum())
     if users == 0:
         return Rankings(0, None, None)
     gains = _gains(rankings, held_out)
-    ndcg = (_cumulated(gains) / _cumulated(_ideal_gains(held_out)))[measured]
-    recall = ((gains >= _LIKE).sum(dim=1).double() / likes)[measured]
+    ndcg = (_discounted_gain(gains) / _discounted_gain(_ideal_gains(held_out)))[has_like]
+    recall = ((gains >= _LIKE).sum(dim=1).double() / likes)[has_like]
     return Rankings(users, float(ndcg.mean()), float(recall.mean()))
 
 
-def _in_one_order(scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+def _canonical_order(scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """Return both in float64 by ascending score, then response, so that no sum depends on their order."""
     if not (scores.shape == values.shape and values.dim() == 1):
         raise ValueError("each response needs one score")
@@ -179,14 +177,14 @@ def _check(rankings: Tensor, held_out: Responses) -> None:
 def _gains(rankings: Tensor, held_out: Responses) -> Tensor:
     """Return the held-out responses to the items ranked first, 0 where there is none: float64 [users, 10]."""
     rankings = pad(rankings[:, :_DEPTH], (0, max(0, _DEPTH - rankings.shape[1])), value=-1)
-    # One cell more than the matrix has, which nobody asks for: every search ends at a cell.
+    # One cell more than the matrix has, so that every search ends at a cell.
     end = held_out.item_rows.new_tensor([held_out.users * held_out.items])
     cells = torch.cat([held_out.user_rows * held_out.items + held_out.item_rows, end])
     values = torch.cat([held_out.values.double(), torch.zeros(1, dtype=torch.float64)])
     first_cells = torch.arange(held_out.users)[:, None] * held_out.items
-    asked = torch.where(rankings >= 0, first_cells + rankings, -1).contiguous()
-    found = torch.searchsorted(cells, asked)
-    return torch.where(cells[found] == asked, values[found], 0.0)
+    ranked_cells = torch.where(rankings >= 0, first_cells + rankings, -1).contiguous()
+    indices = torch.searchsorted(cells, ranked_cells)
+    return torch.where(cells[indices] == ranked_cells, values[indices], 0.0)
 
 
 def _ideal_gains(held_out: Responses) -> Tensor:
@@ -200,7 +198,7 @@ def _ideal_gains(held_out: Responses) -> Tensor:
     return gains
 
 
-def _cumulated(gains: Tensor) -> Tensor:
+def _discounted_gain(gains: Tensor) -> Tensor:
     """Return the discounted cumulated gain: float64 [users] of gains [users, 10]."""
     ranks = torch.arange(1, _DEPTH + 1, dtype=torch.float64)
     return (gains / torch.log2(ranks + 1.0)).sum(dim=1)

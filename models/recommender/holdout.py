@@ -1,9 +1,8 @@
-"""Which responses a training holds out, to be judged on what it did not see.
+"""Which responses a training holds out, to be evaluated on.
 
-The choice is made within each user, by time or by chance, and leaves everybody something to learn from. By
-time is the stricter question: it never learns from the future of the user whom it is asked about (other
-users' later responses are still learned from). Does not know what a timestamp counts from, how responses are
-scored, or what is done with the two parts.
+They are chosen within each user, by time or at random, and every user keeps some to learn from. By time is
+the stricter test: nothing is learned from a later response of the same user (but later responses of other
+users are learned from).
 """
 
 from typing import Literal, Self
@@ -53,9 +52,9 @@ def held_out(responses: Responses, timestamps: Tensor, holdout: Holdout, seed: i
 
     timestamps float64 [responses], in the same order. Of a user's n responses, ``fraction`` holds out
     ⌊fraction · n⌋, and ``last_n`` holds out min(last_n, ⌊n / 2⌋): at least half stay to learn from, because a
-    user of few responses would otherwise be measured as a stranger. So nobody with one response loses it.
+    user of few responses would otherwise be evaluated as a cold-start user. A single response always stays.
     By time these are the last; of two at the same time, the one of the higher item row counts as later.
-    By seed they are drawn at random, and the times say nothing.
+    By seed they are drawn at random, whatever the times.
 
     Raises `ValueError` when the timestamps are not one a response, or one is not a number.
     """
@@ -65,11 +64,11 @@ def held_out(responses: Responses, timestamps: Tensor, holdout: Holdout, seed: i
         raise ValueError("a timestamp is not a number")
     keys = timestamps if holdout.by == "time" else _random_order(responses, seed)
     counts = responses.offsets.diff()
-    first_held = counts - _sizes(counts, holdout)
-    return _places(responses, keys) >= first_held[responses.user_rows]
+    first_position = counts - _sizes(counts, holdout)
+    return _positions(responses, keys) >= first_position[responses.user_rows]
 
 
-def kept(responses: Responses, mask: Tensor) -> Responses:
+def select(responses: Responses, mask: Tensor) -> Responses:
     """Return only the responses where ``mask`` [responses] is true; users and items keep their rows.
 
     Users may end up without a response, and so may everybody.
@@ -87,15 +86,15 @@ def _sizes(counts: Tensor, holdout: Holdout) -> Tensor:
 
 
 def _random_order(responses: Responses, seed: int) -> Tensor:
-    """Return a key a response, no two the same, drawn in the canonical order by a generator of its own."""
+    """Return a random key per response, no two the same, drawn in the canonical order."""
     return torch.randperm(responses.values.shape[0], generator=torch.Generator().manual_seed(seed))
 
 
-def _places(responses: Responses, keys: Tensor) -> Tensor:
-    """Return each response's place among its user's by ``keys`` [responses], from 0: int64 [responses]."""
+def _positions(responses: Responses, keys: Tensor) -> Tensor:
+    """Return each response's rank among its user's by ``keys`` [responses], from 0: int64 [responses]."""
     by_key = torch.argsort(keys, stable=True)  # equal keys stay in the order of item rows
     order = by_key[torch.argsort(responses.user_rows[by_key], stable=True)]
     # Sorted by user, a user's responses stand at the same offsets as before, only in another order.
-    places = torch.empty_like(order)
-    places[order] = torch.arange(order.shape[0]) - responses.offsets[responses.user_rows]
-    return places
+    positions = torch.empty_like(order)
+    positions[order] = torch.arange(order.shape[0]) - responses.offsets[responses.user_rows]
+    return positions

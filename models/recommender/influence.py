@@ -1,7 +1,7 @@
-"""Which of a user's own answers moved a score most: the score as it would be without each.
+"""Which of a user's answers influenced a score most: leave-one-out influence.
 
-Each answer is left out in turn, and the user relearned without it. Of many answers the model names the
-likeliest to first order, and only these are tried. Does not know how a model relearns.
+Each answer is left out in turn, and the user folded in without it. Of many answers only those are tried whose
+first-order influence is largest.
 """
 
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from torch import Tensor
 
 from models.recommender.model import Model, UserPosterior
 
-_RELEARNED = 60  # answers left out, for all targets together, if the answers are so many
+_MOST_FOLD_INS = 60  # for all targets together
 
 
 @dataclass(frozen=True)
 class Influence:
-    """One answer's influence: its place among the answers, and the logit without it."""
+    """One answer's influence: its position among the answers, and the logit without it."""
 
-    place: int
+    position: int
     logit_without: float
 
 
@@ -31,27 +31,30 @@ def most_influential(
     others_squared_norm: float,
     limit: int,
 ) -> list[list[Influence]]:
-    """Return for each target item up to ``limit`` of the answers, the one that moved its logit most first.
+    """Return for each target item up to ``limit`` of the answers, the one that changed its logit most first.
 
-    ``rows`` [n] and ``answers`` [n] are all of the user's, ``taste`` what was learned of them.
+    ``rows`` [n] and ``answers`` [n] are all of the user's, ``posterior`` that of all of them.
     """
-    likeliest = _likeliest(model, posterior, rows, answers, targets, others_squared_norm, limit)
-    without = {}
-    for place in torch.unique(likeliest).tolist():
-        kept = torch.arange(len(rows)) != place
-        left = _without(model, rows[kept], answers[kept], posterior, others_squared_norm)
-        without[place] = None if left is None else model.predict(left, targets).logits
+    candidates = _candidates(model, posterior, rows, answers, targets, others_squared_norm, limit)
+    logits_without: dict[int, list[float]] = {}
+    for position in torch.unique(candidates).tolist():
+        others = torch.arange(len(rows)) != position
+        without = _fold_in(model, rows[others], answers[others], posterior, others_squared_norm)
+        # Without answers a model without a prior gives an even chance, logit 0.
+        logits_without[position] = (
+            [0.0] * len(targets) if without is None else model.predict(without, targets).logits.tolist()
+        )
     logits = model.predict(posterior, targets).logits.tolist()
-    found = []
-    for number, places in enumerate(likeliest.tolist()):
-        each = [Influence(place, _logit(without[place], number)) for place in places]
-        change = [abs(logits[number] - one.logit_without) for one in each]
-        order = sorted(range(len(each)), key=lambda at: (-change[at], at))
-        found.append([each[at] for at in order[:limit]])
-    return found
+    influences = []
+    for number, positions in enumerate(candidates.tolist()):
+        of_target = [Influence(position, logits_without[position][number]) for position in positions]
+        changes = [abs(logits[number] - influence.logit_without) for influence in of_target]
+        order = sorted(range(len(of_target)), key=lambda index: (-changes[index], index))
+        influences.append([of_target[index] for index in order[:limit]])
+    return influences
 
 
-def _likeliest(
+def _candidates(
     model: Model,
     posterior: UserPosterior,
     rows: Tensor,
@@ -60,22 +63,17 @@ def _likeliest(
     others_squared_norm: float,
     limit: int,
 ) -> Tensor:
-    """Return the places of the answers to try for each target: int64 [targets, tried]."""
-    if len(rows) <= _RELEARNED:
+    """Return the positions of the answers to leave out for each target: int64 [targets, candidates]."""
+    if len(rows) <= _MOST_FOLD_INS:
         return torch.arange(len(rows)).expand(len(targets), -1)
-    tried = max(limit, _RELEARNED // max(1, len(targets)))
-    moved = model.influences(posterior, rows, answers, targets, others_squared_norm).abs()
-    return torch.topk(moved, tried, dim=1).indices
+    count = max(limit, _MOST_FOLD_INS // max(1, len(targets)))
+    influences = model.influences(posterior, rows, answers, targets, others_squared_norm).abs()
+    return torch.topk(influences, count, dim=1).indices
 
 
-def _without(
+def _fold_in(
     model: Model, rows: Tensor, answers: Tensor, start: UserPosterior, others_squared_norm: float
 ) -> UserPosterior | None:
     if len(rows) == 0:
         return model.cold_start()
     return model.fold_in(rows, answers, start, others_squared_norm)
-
-
-def _logit(logits: Tensor | None, number: int) -> float:
-    """Return a logit; 0, an even chance, from a model that knows nothing of somebody without answers."""
-    return 0.0 if logits is None else float(logits[number])

@@ -1,10 +1,10 @@
-"""What a training leaves behind to score with: who likes what, how surely, and why.
+"""The protocol of a trained model, and its values: posteriors, predictions, explanations.
 
     z ~ (mean, variance),   κ = 1 / √(1 + π·variance/8),   logit = κ·mean,   score = σ(logit)
 
-A model that keeps no uncertainty has variance 0 and κ = 1. Source of κ: MacKay (1992). Items are rows of the
-catalog as it is now; some of them no training may have seen. Does not know any model;
-`models.recommender.class_model.dot_product` and `models.recommender.mixed_effects.model` are the two.
+A model without uncertainty has variance 0 and κ = 1. Source of κ: MacKay (1992). Items are rows of the
+catalog as it is now; the training may not have seen all of them. `models.recommender.class_model.dot_product`
+and `models.recommender.mixed_effects.model` implement it.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ from models.recommender.scoring import Best
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)  # one is itself alone, so that what follows from it can be kept beside it
+@dataclass(frozen=True, eq=False)  # hashed by identity, so that what follows from it can be cached
 class UserPosterior:
-    """What is known of one user: embedding float32 [P], and how surely.
+    """One user's posterior: the embedding, its mean, float32 [P], and a factor of its covariance.
 
-    factor float32 [P, P], upper triangular: the covariance is factor · factorᵀ; None where none is kept.
+    factor float32 [P, P], upper triangular: the covariance is factor · factorᵀ; None without uncertainty.
     """
 
     embedding: Tensor
@@ -35,7 +35,7 @@ class UserPosterior:
 
 @dataclass(frozen=True)
 class UserPosteriors(Sequence[UserPosterior]):
-    """Many users' tastes as kept: embeddings float32 [users, P], factors [users, P(P + 1)/2] or None."""
+    """Users' posteriors as stored: embeddings float32 [users, P], factors [users, P(P + 1)/2] or None."""
 
     embeddings: Tensor
     factors: Tensor | None = None
@@ -57,7 +57,7 @@ class UserPosteriors(Sequence[UserPosterior]):
 
 
 def stacked(posteriors: Sequence[UserPosterior]) -> tuple[Tensor, Tensor | None]:
-    """Return tastes' embeddings float32 [users, P] and factors float32 [users, P, P], or None."""
+    """Return the posteriors' embeddings float32 [users, P] and factors float32 [users, P, P], or None."""
     if isinstance(posteriors, UserPosteriors):
         halves = posteriors.factors
         size = posteriors.embeddings.shape[1]
@@ -77,14 +77,14 @@ def damping(variance: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is known of logits z before they are damped: mean and variance, float64 [n]."""
+    """Means and variances of logits z before damping, float64 [n]."""
 
     mean: Tensor
     variance: Tensor
 
     @property
     def damping(self) -> Tensor:
-        """κ [n]: how far uncertainty draws a logit to zero."""
+        """κ [n], the factor by which uncertainty moves a logit towards zero."""
         return torch.from_numpy(damping(self.variance.numpy()))
 
     @property
@@ -93,7 +93,7 @@ class Prediction:
         return self.damping * self.mean
 
     def interval(self, level: float) -> tuple[Tensor, Tensor]:
-        """Return the logits [n] between which z lies with probability ``level``, with equal tails."""
+        """Return the bounds [n] of z's interval of probability ``level``, with equal tails."""
         reach = torch.special.ndtri(self.variance.new_tensor((1.0 + level) / 2.0)) * self.variance.sqrt()
         return self.mean - reach, self.mean + reach
 
@@ -132,12 +132,12 @@ class Model(Protocol):
 
     @property
     def uncertain(self) -> bool:
-        """Whether tastes have a factor, so that intervals and questions can be asked for."""
+        """Whether posteriors have a factor, so that there are intervals and information gains."""
         ...
 
     @property
     def coupled(self) -> bool:
-        """Whether relearning a user depends on ``others_squared_norm``."""
+        """Whether a user's fold-in depends on ``others_squared_norm``."""
         ...
 
     def cold_start(self) -> UserPosterior | None:
@@ -147,45 +147,45 @@ class Model(Protocol):
     def fold_in(
         self, rows: Tensor, answers: Tensor, start: UserPosterior | None, others_squared_norm: float
     ) -> UserPosterior:
-        """Learn one user's taste anew from all their answers [n] to the items at ``rows`` [n].
+        """Return one user's posterior given all their answers [n] to the items at ``rows`` [n].
 
-        ``start`` is the taste that they had, or None; ``others_squared_norm`` the sum of squares of all other
-        users' embeddings. The order of the answers changes no bit.
+        ``start`` is the user's previous posterior, or None; ``others_squared_norm`` the sum of squares of all
+        other users' embeddings. The order of the answers changes no bit.
         """
         ...
 
     def predict(self, posterior: UserPosterior, rows: Tensor) -> Prediction:
-        """Return what a taste says of the items at ``rows`` [n]."""
+        """Return the logits of a user for the items at ``rows`` [n]."""
         ...
 
     def predict_pairs(self, posteriors: Sequence[UserPosterior], users: Tensor, rows: Tensor) -> Prediction:
-        """Return what the tastes at ``users`` [n] say of the items at ``rows`` [n], pair by pair."""
+        """Return the logits of the users at ``users`` [n] for the items at ``rows`` [n], pair by pair."""
         ...
 
-    def best(self, posterior: UserPosterior, limit: int, excluded: Tensor, min_logit: float) -> Best:
+    def best(self, posterior: UserPosterior, limit: int, exclude: Tensor, min_logit: float) -> Best:
         """Return the up to ``limit`` items with the largest logits; equal ones in the order of their rows.
 
-        ``excluded`` holds rows left out. The result is that of sorting all logits of `predict`.
+        Without the rows in ``exclude``. The result is that of sorting all logits of `predict`.
         """
         ...
 
     def best_among(self, posterior: UserPosterior, rows: Tensor, limit: int, min_logit: float) -> Best:
-        """Return the best of the items at ``rows`` [n], which ascend: as `best` with all others excluded."""
+        """Return the best of the items at ``rows`` [n], which ascend: `best` with all other rows excluded."""
         ...
 
     def item_sides(self, rows: Tensor) -> Tensor:
-        """Return float32 [n, S] of the items at ``rows`` [n]: their products with a `user_side` order them.
+        """Return vectors float32 [n, S] of the items at ``rows`` [n]: products with a `user_side` rank them.
 
         About as their logits do, so the best are among the items with the largest products.
         """
         ...
 
     def user_side(self, posterior: UserPosterior) -> Tensor:
-        """Return the other side of these products, float32 [S]."""
+        """Return the user's vector for these products, float32 [S]."""
         ...
 
     def show(self, posterior: UserPosterior) -> Weights:
-        """Return a taste's embedding part by part."""
+        """Return a user's embedding on the scale of the items' vectors."""
         ...
 
     def explain(self, posterior: UserPosterior, rows: Tensor) -> Explanation:
@@ -200,10 +200,10 @@ class Model(Protocol):
         targets: Tensor,
         others_squared_norm: float,
     ) -> Tensor:
-        """Return about how far each answer [n] has moved E[z] of the target items: float64 [targets, n].
+        """Return the influence of each answer [n] on E[z] of the target items: float64 [targets, n].
 
-        To first order, from the taste that all the answers together gave. `models.recommender.influence`
-        computes the largest ones exactly.
+        A first-order estimate of what leaving the answer out would change. ``posterior`` is that of all the
+        answers. `models.recommender.influence` computes the largest ones exactly.
         """
         ...
 

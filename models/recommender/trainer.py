@@ -1,7 +1,4 @@
-"""What every trainer does, and the values that it reports and returns.
-
-Does not know any trainer; `models.recommender.class_model.gradient_descent` is one.
-"""
+"""The protocol of a trainer, and the values that it reports and returns."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +13,7 @@ from models.recommender.model import Model, UserPosteriors
 
 @dataclass(frozen=True)
 class Step:
-    """What is reported after one step; loss = data_loss + penalty, all measured before the step's update."""
+    """The report of one step; loss = data_loss + penalty, all measured before the step's update."""
 
     step: int
     loss: float
@@ -26,12 +23,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Learned:
-    """The result of a training, as it is kept.
+    """The result of a training, as it is stored.
 
-    tastes  of the users, by row
-    status  a sentence on how the training ended
-    items   float32 [items, I]: what was learned of each item, I = 0 where that is nothing
-    shared  what users have in common, and items, by name
+    posteriors  of the users, by row
+    status      a sentence on how the training ended
+    items       float32 [items, I]: learned parameters of each item, I = 0 without any
+    shared      parameters that all users and items share, by name
     """
 
     posteriors: UserPosteriors
@@ -47,7 +44,7 @@ class Learned:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many numbers are kept: of a user's embedding, of its factor (0 without one), of an item."""
+    """How many numbers are stored: of a user's embedding, of its factor (0 without one), of an item."""
 
     embedding: int
     factor: int
@@ -55,14 +52,14 @@ class Sizes:
 
 
 class Trainer(Protocol):
-    """Learns user embeddings from responses.
+    """Learns users' posteriors from responses.
 
     The same responses, options and seed give the same bits on the same machine.
     """
 
     @property
     def device(self) -> DeviceName:
-        """Where it learns; results are on the processor."""
+        """The device that it learns on; results are on the processor."""
         ...
 
     @property
@@ -71,21 +68,23 @@ class Trainer(Protocol):
         ...
 
     def sizes(self, dimensions: int) -> Sizes:
-        """Return how large what it learns is, over items with vectors of so many dimensions."""
+        """Return the sizes of its parameters, for items with vectors of so many ``dimensions``."""
         ...
 
     def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Learned:
-        """Learn all users' embeddings, calling ``report`` after each step; it may raise to stop the training.
+        """Learn from all responses, calling ``report`` after each step; it may raise to stop the training.
 
         Raises `BadResponsesError` when nothing can be learned, `DivergedError` when numbers overflow,
         `MissingDeviceError` when this machine does not have the device.
         """
         ...
 
-    def restore(self, shared: Mapping[str, Tensor], vectors: Tensor, items: Tensor, known: Tensor) -> Model:
-        """Return the model that a training of this trainer left, over the items of ``vectors`` [items, D].
+    def restore(
+        self, parameters: Mapping[str, Tensor], vectors: Tensor, items: Tensor, trained_items: Tensor
+    ) -> Model:
+        """Return the model of a training's `Learned`, over the items of ``vectors`` [items, D].
 
-        ``items`` float32 [items, I] holds what was learned of those that are ``known``, bool [items]; the
-        others no training saw. Without its items a training is restored from ``vectors`` and ``shared``.
+        ``parameters`` are its shared ones; ``items`` float32 [items, I] its items' where ``trained_items``,
+        bool [items]; without any its rows may be empty. All other items are predicted from their vectors.
         """
         ...

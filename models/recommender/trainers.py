@@ -1,4 +1,4 @@
-"""The trainers by name: what a request may ask for. Does not know how any of them learns."""
+"""The trainers by name, with their options."""
 
 from collections.abc import Mapping
 

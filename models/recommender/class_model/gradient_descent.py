@@ -2,7 +2,7 @@
 
 Embeddings start from N(0, 1), drawn as `torch.nn.Embedding` draws them after `torch.manual_seed(seed)`, and
 follow the gradient for a fixed number of epochs. With its defaults this is the training of the class
-notebook, section "Embedding layer", vectorised. Does not know users' or movies' ids.
+notebook, section "Embedding layer", vectorised.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ from models.recommender.devices import DEVICE, DeviceName, find_device
 from models.recommender.model import UserPosteriors
 from models.recommender.trainer import Learned, Sizes, Step
 
-_LARGEST = torch.finfo(torch.float32).max  # what is kept is float32
+_LARGEST = torch.finfo(torch.float32).max  # the result is float32
 
 
 class GradientDescentOptions(Options):
@@ -48,25 +48,21 @@ class GradientDescent:
 
     @property
     def device(self) -> DeviceName:
-        """As chosen."""
         return self.options.device
 
     @property
     def steps_total(self) -> int:
-        """One step an epoch."""
         return self.options.epochs
 
     def sizes(self, dimensions: int) -> Sizes:
-        """Return that there is a weight a dimension, and nothing of items."""
         return Sizes(embedding=dimensions, factor=0, item=0)
 
     def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Learned:
-        """Run all epochs; see `models.recommender.trainer.Trainer.fit`."""
         if responses.dimensions == 0:
             raise BadResponsesError("gradient_descent learns a weight a dimension, and the movies have none")
         start = _initial_embeddings(responses.users, responses.dimensions, seed)
         descent = self._descent(responses, start)
-        with np.errstate(all="ignore"):  # a loss that is not finite says what there is to say
+        with np.errstate(all="ignore"):  # the loss shows an overflow
             for epoch in range(1, self.options.epochs + 1):
                 data_loss, penalty = descent.step()
                 loss = data_loss + penalty
@@ -75,40 +71,39 @@ class GradientDescent:
                         f"the loss left the finite numbers at epoch {epoch}; lower learning_rate"
                     )
                 report(Step(epoch, loss, data_loss, penalty))
-        learned = descent.embeddings.float().cpu()
-        if not bool(torch.isfinite(learned).all()):
+        embeddings = descent.embeddings.float().cpu()
+        if not bool(torch.isfinite(embeddings).all()):
             raise DivergedError(
                 f"the embeddings left the finite numbers at epoch {self.options.epochs}; lower learning_rate"
             )
-        nothing = learned.new_empty(responses.items, 0)
-        return Learned(UserPosteriors(learned), f"ran all {self.options.epochs} epochs", nothing)
+        items = embeddings.new_empty(responses.items, 0)
+        return Learned(UserPosteriors(embeddings), f"ran all {self.options.epochs} epochs", items)
 
     def restore(
         self,
-        shared: Mapping[str, Tensor],  # noqa: ARG002 - nothing is learned but embeddings
+        parameters: Mapping[str, Tensor],  # noqa: ARG002 - embeddings are all that is learned
         vectors: Tensor,
         items: Tensor,  # noqa: ARG002 - likewise
-        known: Tensor,  # noqa: ARG002 - likewise
+        trained_items: Tensor,  # noqa: ARG002 - likewise
     ) -> DotProduct:
-        """Return the model over the items of ``vectors``; see `Trainer.restore`."""
-        coupled = self.options.penalty == "norm" and self.options.penalty_weight > 0
-        return DotProduct(vectors, self.fold_in, self._objective, coupled)
+        is_coupled = self.options.penalty == "norm" and self.options.penalty_weight > 0
+        return DotProduct(vectors, self.fold_in, self._objective, is_coupled)
 
     def fold_in(
         self, vectors: Tensor, answers: Tensor, start: Tensor | None, others_squared_norm: float
     ) -> Tensor:
-        """Minimise the objective over one user's embedding, everybody else held where they are.
+        """Minimise the objective over one user's embedding, all other users held fixed.
 
         vectors float32 [responses, dimensions] and answers [responses] are all of the user's; ``start`` is
-        the embedding that they had, or None; ``others_squared_norm`` is the sum of squares of all other
+        the user's previous embedding, or None; ``others_squared_norm`` is the sum of squares of all other
         users' embeddings. Returns float32 [dimensions].
 
-        The squared loss is not convex, so it is searched from where the user was and from zero, and the
-        lower end is taken: of equal ones, that found from where the user was. Zero is tried too when a search
-        from far out, where every slope is flat, did not end.
+        The squared loss is not convex, so it is minimised from the previous embedding and from zero, and the
+        lower minimum is taken; of equal ones, that from the previous embedding. Zero is tried too when a
+        search from far out, where every slope is flat, did not converge.
         """
         answers = answers.double()
-        # No response says anything about directions outside the span of the answered vectors, so the search
+        # The data loss does not depend on directions outside the span of the answered vectors, so the search
         # is in coordinates of that span: as many as responses, where these are fewer than dimensions.
         basis: Tensor = torch.linalg.qr(vectors.double().T).Q
         vectors = vectors.double() @ basis
@@ -117,16 +112,16 @@ class GradientDescent:
             return self._objective.for_one_user(point, vectors, answers, others_squared_norm)
 
         zero = torch.zeros(vectors.shape[1], dtype=torch.float64)
-        present = torch.zeros(basis.shape[0], dtype=torch.float64) if start is None else start.double()
-        inside = basis.T @ present
-        end = minimise(problem, inside)
-        if start is not None and (self.options.loss == "squared" or not end.converged):
-            end = min(end, minimise(problem, zero), key=lambda end: end.value)
-        # A penalty draws what lies outside to zero; without one it stays where it is.
-        learned = basis @ end.point
+        previous = torch.zeros(basis.shape[0], dtype=torch.float64) if start is None else start.double()
+        coordinates = basis.T @ previous
+        minimum = minimise(problem, coordinates)
+        if start is not None and (self.options.loss == "squared" or not minimum.converged):
+            minimum = min(minimum, minimise(problem, zero), key=lambda candidate: candidate.value)
+        # A penalty draws the part outside the span to zero; without one it stays as it was.
+        embedding = basis @ minimum.point
         if self.options.penalty_weight == 0:
-            learned += present - basis @ inside
-        return learned.float()
+            embedding += previous - basis @ coordinates
+        return embedding.float()
 
     def _descent(self, responses: Responses, start: Tensor) -> "_Descent":
         device = find_device(self.options.device)
@@ -136,20 +131,20 @@ class GradientDescent:
 
 
 class _Descent(Protocol):
-    """Embeddings on their way down."""
+    """Takes steps of gradient descent."""
 
     @property
     def embeddings(self) -> Tensor:
-        """The embeddings as they are, float64 [users, dimensions]."""
+        """The present embeddings, float64 [users, dimensions]."""
         ...
 
     def step(self) -> tuple[float, float]:
-        """Take a step down; return data loss and penalty before it."""
+        """Take a step; return data loss and penalty before it."""
         ...
 
 
 class SparseDescent:
-    """Embeddings on their way down, whatever the number of responses."""
+    """Descends by sparse products, whatever the number of responses."""
 
     def __init__(
         self, objective: Objective, responses: Responses, start: Tensor, options: GradientDescentOptions
@@ -162,14 +157,13 @@ class SparseDescent:
         self._adam = torch.optim.Adam([self.embeddings], lr=self._rate) if adam else None
 
     def step(self) -> tuple[float, float]:
-        """Take a step down; return data loss and penalty before it."""
-        here = self._objective.value_and_gradient(self.embeddings.float(), self._responses)
+        evaluation = self._objective.value_and_gradient(self.embeddings.float(), self._responses)
         if self._adam is None:
-            self.embeddings.add_(here.gradient, alpha=-self._rate)
+            self.embeddings.add_(evaluation.gradient, alpha=-self._rate)
         else:
-            self.embeddings.grad = here.gradient.double()
+            self.embeddings.grad = evaluation.gradient.double()
             self._adam.step()
-        return here.data_loss, here.penalty
+        return evaluation.data_loss, evaluation.penalty
 
 
 def _initial_embeddings(users: int, dimensions: int, seed: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The class model's objective: how badly embeddings explain responses, and which way is better.
+"""The class model's objective: a loss of responses plus a penalty of embeddings, with its derivatives.
 
 With logits z_um = e_u · x_m and σ the sigmoid, the objective is Σ loss(z_um, r_um) + weight · penalty(E).
 
@@ -7,10 +7,9 @@ With logits z_um = e_u · x_m and σ the sigmoid, the objective is Σ loss(z_um,
     penalty  norm          ‖E‖_F, one norm over all users, not squared
              squared_norm  ‖E‖_F²
 
-Everything is written twice: `Objective.value_and_gradient` is the fast path with the gradient worked out
-by hand, `Objective.reference` is the formula as one reads it, for autograd to differentiate. Tests hold them
-together. Source of the squared loss and the norm: the class notebook, section "Embedding layer".
-Does not know how a minimum is searched.
+The objective is written twice: `Objective.value_and_gradient` is the fast path with the gradient derived by
+hand, `Objective.reference` is the plain formula, for autograd to differentiate. Tests hold them together.
+Source of the squared loss and the norm: the class notebook, section "Embedding layer".
 """
 
 from dataclasses import dataclass
@@ -60,7 +59,7 @@ class Objective:
         norm = torch.linalg.vector_norm(embeddings)
         if self.penalty == "norm":
             penalty = self.penalty_weight * norm
-            if norm > 0:  # at zero autograd takes 0 of the many subgradients; so does this
+            if norm > 0:  # at zero autograd takes the subgradient 0; so does this
                 gradient.add_(embeddings, alpha=self.penalty_weight / float(norm))
         else:
             penalty = self.penalty_weight * norm**2
@@ -82,7 +81,7 @@ class Objective:
     def for_one_user(
         self, embedding: Tensor, vectors: Tensor, answers: Tensor, others_squared_norm: float
     ) -> Curvature:
-        """Evaluate the part that depends on one user's embedding, all other users held where they are.
+        """Evaluate the part that depends on one user's embedding, all other users held fixed.
 
         embedding [dimensions], vectors [responses, dimensions], answers [responses]; all float64. Under the
         un-squared norm the others enter by their squared norm C: penalty = weight · √(C + ‖e‖²).
@@ -92,15 +91,15 @@ class Objective:
         gradient = vectors.T @ slopes
         hessian = vectors.T @ (self._curvatures(logits, answers)[:, None] * vectors)
         identity = torch.eye(embedding.shape[0], dtype=embedding.dtype)
-        squared = float(embedding @ embedding) + others_squared_norm
+        squared_norm = float(embedding @ embedding) + others_squared_norm
         if self.penalty == "norm":
-            norm = (squared + _KINK) ** 0.5
+            norm = (squared_norm + _KINK) ** 0.5
             penalty = norm
             gradient = gradient + self.penalty_weight / norm * embedding
             outer = torch.outer(embedding, embedding) / norm**2
             hessian = hessian + self.penalty_weight / norm * (identity - outer)
         else:
-            penalty = squared
+            penalty = squared_norm
             gradient = gradient + 2.0 * self.penalty_weight * embedding
             hessian = hessian + 2.0 * self.penalty_weight * identity
         return Curvature(float(losses.sum()) + self.penalty_weight * penalty, gradient, hessian)

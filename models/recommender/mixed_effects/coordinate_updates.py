@@ -104,8 +104,6 @@ class LocalUpdates:
             yield block, self._responses.values[block.responses]
 
     def update_users(self, parameters: GlobalParameters) -> Totals:
-        """Update all users once, and keep the sums that the items need."""
-
         def sums_of_blocks() -> Iterator[UserSums]:
             for number, (block, answers) in enumerate(self._blocks()):
                 self._sites[number], sums = update_users(block, answers, self._sites[number], parameters)
@@ -116,7 +114,6 @@ class LocalUpdates:
         return sums.totals
 
     def update_items(self, items: Items, prior: Prior) -> tuple[Items, float]:
-        """Return all items with new posteriors, and the sum of their covariances' log determinants."""
         ranges = item_ranges(len(items.means))
         posteriors = [
             update_items(items.part(rows), prior.part(rows), self._sums.part(rows)) for rows in ranges
@@ -124,7 +121,6 @@ class LocalUpdates:
         return join_items(items, posteriors)
 
     def fold_in_users(self, parameters: GlobalParameters) -> UserPosteriors:
-        """Return every user's posterior with the items held fixed, by the users' rows."""
         posteriors = (
             fold_in_users(block, answers, sites, parameters)
             for (block, answers), sites in zip(self._blocks(), self._sites, strict=True)
@@ -192,7 +188,7 @@ def update_users(
     block: Block, answers: Tensor, previous: Sites, parameters: GlobalParameters
 ) -> tuple[Sites, UserSums]:
     """Update a block's users once, from the sites of the previous update."""
-    items, prior, named = parameters.items, parameters.prior, parameters.items.named
+    items, prior, named_size = parameters.items, parameters.prior, parameters.items.named_size
     dtype = users_.sum_dtype(block.batches)
     workspace = users_.Workspace(block.batches, items.padded_float64.shape[1], dtype)
     item_covariances = items.moments.covariances.to(dtype)
@@ -218,10 +214,10 @@ def update_users(
         means[batch.users] = posterior.means
         covariance_sum += posterior.covariances.sum(0)
         log_determinants += float(posterior.log_determinants.sum())
-        second_moments[batch.users] = posterior.second_moments(named)
+        second_moments[batch.users] = posterior.second_moments(named_size)
         logits[rows] = batch.unpadded(posterior.logits)
         squares[rows] = batch.unpadded(posterior.squares)
-        cross_moments[rows] = batch.unpadded(posterior.cross_moments(named))
+        cross_moments[rows] = batch.unpadded(posterior.cross_moments(named_size))
     # E[z²] gets the part of the items' covariances
     squares = torch.sparse.sampled_addmm(
         block.user_item.with_values(squares), second_moments.to(dtype), item_covariances.T

@@ -54,10 +54,10 @@ def fold_in(items: Items, answers: Tensor, population: Prior, start: Prediction 
 
 def _basis(items: Items, root: Tensor) -> Tensor:
     """Return R [P, r]: Σ's root [P, P], or the part of it that the answers inform."""
-    learned = root[items.named :].T
-    if len(items.means) + learned.shape[1] >= len(root):
+    learned_rows = root[items.named_size :].T
+    if len(items.means) + learned_rows.shape[1] >= len(root):
         return root
-    span, _ = torch.linalg.qr(torch.cat([root.T @ items.features.T, learned], dim=1))
+    span, _ = torch.linalg.qr(torch.cat([root.T @ items.features.T, learned_rows], dim=1))
     basis: Tensor = root @ span
     return basis
 
@@ -75,7 +75,7 @@ class _Design:
 
     means E[φ̃] [r + 1, n], its parts features [r, n] and biases [n]; covariances of [b, q] [n, K²];
     sides [K, r + 1], which maps [s, 1] to E[1, e_q], its parts learned [K, r] and constant [K]; answers [n];
-    ones the identity [r + 1, r + 1], its part identity [r, r]; sums [r + 1, r + 1], which each update
+    eye, the identity [r + 1, r + 1], its part identity [r, r]; sums [r + 1, r + 1], which each update
     overwrites, its parts precision [r, r] and edge [r]. Names with _t are transposed. All views are made
     once: making one takes as long as a small product.
     """
@@ -92,7 +92,7 @@ class _Design:
     learned_t: Tensor
     constant: Tensor
     answers: Tensor
-    ones: Tensor
+    eye: Tensor
     identity: Tensor
     sums: Tensor
     precision: Tensor
@@ -105,8 +105,8 @@ class _Design:
         change = torch.zeros(len(mean) + 1, size + 1, dtype=basis.dtype)  # [e, 1] = change @ [s, 1]
         change[:-1, :-1], change[:-1, -1], change[-1, -1] = basis, mean, 1
         means = change.T @ items.moments.means.T
-        sides, ones = change[items.named :].roll(1, 0), torch.eye(size + 1, dtype=basis.dtype)
-        learned, features, sums = sides[:, :-1], means[:-1], torch.empty_like(ones)
+        sides, eye = change[items.named_size :].roll(1, 0), torch.eye(size + 1, dtype=basis.dtype)
+        learned_sides, features, sums = sides[:, :-1], means[:-1], torch.empty_like(eye)
         return cls(
             means=means,
             means_t=means.T,
@@ -116,12 +116,12 @@ class _Design:
             covariances=items.moments.covariances,
             sides=sides,
             sides_t=sides.T,
-            learned=learned,
-            learned_t=learned.T,
+            learned=learned_sides,
+            learned_t=learned_sides.T,
             constant=sides[:, -1],
             answers=answers,
-            ones=ones,
-            identity=ones[:-1, :-1],
+            eye=eye,
+            identity=eye[:-1, :-1],
             sums=sums,
             precision=sums[:-1, :-1],
             edge=sums[:-1, -1],
@@ -131,7 +131,7 @@ class _Design:
         """Return the posterior for weights and pseudo-targets [2n], those at its logits, and the bound."""
         weights, pseudo_targets = point.view(2, -1).unbind()
         weights = weights.clamp(min=0)
-        torch.addmm(self.ones, self.means * weights, self.means_t, out=self.sums)
+        torch.addmm(self.eye, self.means * weights, self.means_t, out=self.sums)
         weighted_covariance = (weights @ self.covariances).view(len(self.sides), -1)
         self.sums.addmm_(self.sides_t @ weighted_covariance, self.sides)
         factor, _ = torch.linalg.cholesky_ex(self.precision)
@@ -145,11 +145,11 @@ class _Design:
 
     def logits(self, mean: Tensor, half: Tensor) -> Prediction:
         """Return mean and variance of the answers' logits [n] when s has this mean [r] and half [r, r]."""
-        projected = half @ self.features
+        projections = half @ self.features
         side = torch.addmv(self.constant, self.learned, mean)
         side_half = half @ self.learned_t
         side_moments = torch.addmm(torch.outer(side, side), side_half.T, side_half)
-        variance = (projected * projected).sum(0).addmv_(self.covariances, side_moments.view(-1))
+        variance = (projections * projections).sum(0).addmv_(self.covariances, side_moments.view(-1))
         return Prediction(torch.addmv(self.biases, self.features_t, mean), variance)
 
     def expectations(self, logits: Prediction) -> tuple[Tensor, Tensor]:

@@ -33,7 +33,7 @@ class Items:
     covariances: Tensor
 
     @property
-    def named(self) -> int:
+    def named_size(self) -> int:
         """A, the length of [1, x]."""
         return self.constants.shape[-1]
 
@@ -109,8 +109,8 @@ def item_sums(
     weights, pseudo_targets = expectations.weights.double(), expectations.pseudo_targets.double()
     first_moments = second_moments[:, : cross_moments.shape[1]]  # E[1·g]
     slopes = block.item_user.with_values(pseudo_targets[block.order]) @ first_moments
-    ones = block.item_response.with_values(weights.new_ones(len(weights)))
-    slopes -= (ones @ cross_moments.mul_(weights[:, None])).roll(1, 1)
+    incidence = block.item_response.with_values(weights.new_ones(len(weights)))
+    slopes -= (incidence @ cross_moments.mul_(weights[:, None])).roll(1, 1)
     return ItemSums(block.item_user.with_values(weights[block.order]) @ second_moments, slopes)
 
 

@@ -1,8 +1,4 @@
-"""Means and variances of logits, E[z] and var z, from the posteriors of users and items; and fold-in.
-
-Relearning a user is the users' coordinate update to convergence with the items held fixed, and equals what
-the training ended with.
-"""
+"""Means and variances of logits, E[z] and var z, from the posteriors of users and items; and fold-in."""
 
 from dataclasses import dataclass
 
@@ -18,42 +14,43 @@ from models.recommender.model import Prediction
 
 @dataclass(frozen=True)
 class Predictor:
-    """What a training knows beside its users: the items, N(μ, Σ) of users, T and B [K, A] of items."""
+    """A training's parameters but for its users': the items, N(μ, Σ) of users, T and B [K, A] of items."""
 
     scale: Standardisation
     items: Items
     population: Prior
-    spread: Tensor
+    item_covariance: Tensor
     effects: Tensor
 
     def cold_start(self) -> Normal:
-        """Return what is known of somebody who has answered nothing: the population's taste."""
+        """Return the posterior of a user without answers, the prior."""
         return Normal(self.population.mean, self.population.covariance)
 
-    def unseen(self, vectors: Tensor) -> Items:
-        """Return what is known of items that no training saw, from their vectors [n, dimensions]."""
+    def prior_items(self, vectors: Tensor) -> Items:
+        """Return items that the training did not see, from their vectors [n, dimensions], by the prior."""
         constants = self.scale.constants(vectors)
-        return Items(constants, constants @ self.effects.T, self.spread.expand(len(constants), -1, -1))
+        covariances = self.item_covariance.expand(len(constants), -1, -1)
+        return Items(constants, constants @ self.effects.T, covariances)
 
     def fold_in(self, rows: Tensor, answers: Tensor, start: Normal | None = None) -> Normal:
-        """Learn one user's taste from all their answers [n], to the items at ``rows`` [n].
+        """Return one user's posterior given all their answers [n] to the items at ``rows`` [n].
 
-        The taste that they had makes the search shorter; its end is the same.
+        The user's previous posterior as a start shortens the search; the result is the same.
         """
-        order = torch.argsort(rows, stable=True)  # whatever order the answers came in
+        order = torch.argsort(rows, stable=True)  # so that the order of the answers does not matter
         items = self.items.gather(rows[order])
-        near = None if start is None else self.predict(start, items)
-        return fold_in(items, answers[order], self.population, near)
+        logits = None if start is None else self.predict(start, items)
+        return fold_in(items, answers[order], self.population, logits)
 
-    def predict(self, taste: Normal, items: Items) -> Prediction:
-        """Return E[z] and var z of the taste for these items [n]."""
-        features, named, mean = items.features, items.named, taste.mean
-        learned = mean[named:]
-        variances = items.covariances
-        inner = variances[:, 1:, 1:].flatten(1)
-        both = taste.covariance[named:, named:] + torch.outer(learned, learned)
-        variance = variances[:, 0, 0] + 2 * variances[:, 0, 1:] @ learned + inner @ both.flatten()
-        variance = variance + ((features @ taste.covariance) * features).sum(-1)
+    def predict(self, user: Normal, items: Items) -> Prediction:
+        """Return E[z] and var z of the user for these items [n]."""
+        features, named_size, mean = items.features, items.named_size, user.mean
+        learned_mean = mean[named_size:]
+        covariances = items.covariances
+        second_moment = user.covariance[named_size:, named_size:] + torch.outer(learned_mean, learned_mean)
+        variance = covariances[:, 0, 0] + 2 * covariances[:, 0, 1:] @ learned_mean
+        variance = variance + covariances[:, 1:, 1:].flatten(1) @ second_moment.flatten()
+        variance = variance + ((features @ user.covariance) * features).sum(-1)
         return Prediction(items.means[:, 0] + features @ mean, variance)
 
 

@@ -1,7 +1,4 @@
-"""Vectors at one scale: each dimension with mean 0 and standard deviation 1 over the items.
-
-Does not know what the dimensions mean.
-"""
+"""Standardised vectors: each dimension with mean 0 and standard deviation 1 over the items."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -14,7 +11,7 @@ _FARTHEST = 1e4  # standard deviations
 
 @dataclass(frozen=True)
 class Standardisation:
-    """x inside = (x − shift) / scale; both float64 [dimensions]."""
+    """Standardised x is (x − shift) / scale; both float64 [dimensions]."""
 
     shift: Tensor
     scale: Tensor
@@ -30,15 +27,15 @@ class Standardisation:
         return cls(shift, torch.where(varies, deviation, 1.0))
 
     def bounded(self, vectors: Tensor) -> Tensor:
-        """Return vectors float64 [items, dimensions], drawn in where they lie beyond all sense.
+        """Return vectors float64 [items, dimensions], clamped to 10,000 standard deviations from the mean.
 
-        No number of n items lies farther than √n standard deviations from their mean; one of an item that
-        came later may, and would leave float64 with nothing but itself.
+        No number of n items lies farther than √n standard deviations from their mean; one of a later item
+        may, and all other terms would be lost in its rounding.
         """
         reach = _FARTHEST * self.scale
         return torch.minimum(torch.maximum(vectors.double(), self.shift - reach), self.shift + reach)
 
     def constants(self, vectors: Tensor) -> Tensor:
-        """Return [1, x] inside: float64 [items, 1 + dimensions]."""
-        inside = (self.bounded(vectors) - self.shift) / self.scale
-        return torch.cat([inside.new_ones(inside.shape[0], 1), inside], dim=1)
+        """Return [1, x] with x standardised: float64 [items, 1 + dimensions]."""
+        standardised = (self.bounded(vectors) - self.shift) / self.scale
+        return torch.cat([standardised.new_ones(standardised.shape[0], 1), standardised], dim=1)

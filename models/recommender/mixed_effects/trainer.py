@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.options import Options
 from models.recommender.data import Responses
-from models.recommender.devices import DEVICE, DeviceName, brought_back, find_device
+from models.recommender.devices import DEVICE, DeviceName, find_device, to_processor
 from models.recommender.mixed_effects import model as model_
 from models.recommender.mixed_effects.coordinate_updates import (
     CoordinateUpdates,
@@ -61,7 +61,7 @@ class _State:
     effects: Tensor  # B [K, A]
 
     @property
-    def shared(self) -> GlobalParameters:
+    def global_parameters(self) -> GlobalParameters:
         """What the users' update holds fixed."""
         return GlobalParameters(self.items, self.users_prior)
 
@@ -74,12 +74,10 @@ class MixedEffects:
 
     @property
     def device(self) -> DeviceName:
-        """As chosen."""
         return self.options.device
 
     @property
     def steps_total(self) -> int:
-        """As many as may be needed; most trainings stop sooner."""
         return self.options.max_steps
 
     def sizes(self, dimensions: int) -> Sizes:
@@ -88,15 +86,13 @@ class MixedEffects:
         return Sizes(size, size * (size + 1) // 2, sides + sides * (sides + 1) // 2 + 1)
 
     def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Learned:
-        """Learn from all responses; see `learn`, and `models.recommender.trainer.Trainer.fit`."""
         counts = torch.bincount(responses.item_rows, minlength=responses.items)
         return result_of(self.learn(responses, seed, report), counts)
 
     def restore(
-        self, shared: Mapping[str, Tensor], vectors: Tensor, items: Tensor, known: Tensor
+        self, parameters: Mapping[str, Tensor], vectors: Tensor, items: Tensor, trained_items: Tensor
     ) -> MixedEffectsModel:
-        """Return the model over the items of ``vectors``; see `Trainer.restore`."""
-        return model_.restored(shared, vectors, items, known)
+        return model_.restored(parameters, vectors, items, trained_items)
 
     def learn(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Fit:
         """Learn from all responses; ``report`` gets each step's loss, −bound = data loss + penalty.
@@ -107,7 +103,7 @@ class MixedEffects:
         if device.type == "cpu":
             return self._learn(responses, seed, report)
         with device:  # new tensors are made there
-            return brought_back(self._learn(responses.to(device), seed, report))
+            return to_processor(self._learn(responses.to(device), seed, report))
 
     def _learn(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Fit:
         updates = LocalUpdates(responses, self.sizes(responses.dimensions).embedding)
@@ -121,7 +117,7 @@ class MixedEffects:
         state = self._initial_state(scale.constants(vectors), seed)
         previous_bound, status = -torch.inf, f"stopped after max_steps = {self.options.max_steps} steps"
         for number in range(1, self.options.max_steps + 1):
-            totals = updates.update_users(state.shared)
+            totals = updates.update_users(state.global_parameters)
             step = _step(number, totals, state)
             report(step)
             change = (-step.loss - previous_bound) / max(1.0, abs(step.loss))
@@ -135,19 +131,19 @@ class MixedEffects:
         predictor = Predictor(
             scale, state.items, state.users_prior, state.items_prior.covariance, state.effects
         )
-        return Fit(predictor, updates.fold_in_users(state.shared), status)
+        return Fit(predictor, updates.fold_in_users(state.global_parameters), status)
 
     def _initial_state(self, constants: Tensor, seed: int) -> _State:
-        learned, (count, named) = self.options.learned_dimensions, constants.shape
+        (count, named_size), learned_size = constants.shape, self.options.learned_dimensions
         generator = torch.Generator("cpu").manual_seed(seed)  # the same numbers on every device
-        means = torch.zeros(count, 1 + learned, dtype=torch.float64)
+        means = torch.zeros(count, 1 + learned_size, dtype=torch.float64)
         means[:, 1:] = torch.randn(
-            count, learned, generator=generator, dtype=torch.float64, device=generator.device
+            count, learned_size, generator=generator, dtype=torch.float64, device=generator.device
         )
-        covariance = _INITIAL_VARIANCE * torch.eye(1 + learned, dtype=torch.float64)
-        prior_covariance = torch.eye(1 + learned, dtype=torch.float64)
+        covariance = _INITIAL_VARIANCE * torch.eye(1 + learned_size, dtype=torch.float64)
+        prior_covariance = torch.eye(1 + learned_size, dtype=torch.float64)
         prior_covariance[0, 0] = _INITIAL_VARIANCE
-        size = named + learned
+        size = named_size + learned_size
         return _State(
             items=Items(constants, means, covariance.expand(count, -1, -1)),
             log_determinants=count * float(torch.logdet(covariance)),
@@ -156,7 +152,7 @@ class MixedEffects:
                 _INITIAL_VARIANCE * torch.eye(size, dtype=torch.float64),
             ),
             items_prior=Prior(torch.zeros_like(means), prior_covariance),
-            effects=torch.zeros(1 + learned, named, dtype=torch.float64),
+            effects=torch.zeros(1 + learned_size, named_size, dtype=torch.float64),
         )
 
 

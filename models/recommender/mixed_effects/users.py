@@ -55,21 +55,21 @@ class Posterior:
         """E[z] [n, length]."""
         return self.products[..., self.means.shape[1]]
 
-    def second_moments(self, named: int) -> Tensor:
+    def second_moments(self, named_size: int) -> Tensor:
         """Return E[ggᵀ] [n, K²] of g = [1, e_q], the factor of an item's covariance of [b, q]."""
-        return self.moments[:, named:, named:].roll((1, 1), (1, 2)).flatten(1)
+        return self.moments[:, named_size:, named_size:].roll((1, 1), (1, 2)).flatten(1)
 
-    def cross_moments(self, named: int) -> Tensor:
+    def cross_moments(self, named_size: int) -> Tensor:
         """Return E[z·[e_q, 1]] [n, length, K], which the items' update needs."""
-        return self.products[..., named : self.means.shape[1] + 1]
+        return self.products[..., named_size : self.means.shape[1] + 1]
 
 
 class Workspace:
     """Memory for a batch's padded rows, used again: allocating it would take as long as computing in it."""
 
     def __init__(self, batches: Iterable[Batch], width: int, dtype: torch.dtype) -> None:
-        most = max(len(batch.item_rows) for batch in batches)
-        self._arrays = torch.empty(3, most, width, dtype=dtype)
+        rows = max(len(batch.item_rows) for batch in batches)
+        self._arrays = torch.empty(3, rows, width, dtype=dtype)
 
     def arrays(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Return three uninitialised arrays [n, length, W] for a batch."""
@@ -120,7 +120,7 @@ def fold_in(
         weighted_covariances = batch.user_item.with_values(batch.unpadded(weights)) @ covariances
         posterior = _update(arrays, weighted_covariances, prior, weights, pseudo_targets)
         squares = batch.user_item.with_values(batch.unpadded(posterior.squares))
-        second_moments = posterior.second_moments(items.named)
+        second_moments = posterior.second_moments(items.named_size)
         squares = torch.sparse.sampled_addmm(squares, second_moments, covariances.T).values()
         logits = batch.unpadded(posterior.logits)
         expected = expectations(answers, logits, squares - logits**2)
@@ -165,9 +165,9 @@ def _update(
     factors = torch.linalg.cholesky(sums[:, :size, :size] + prior.precision)
     covariances = torch.cholesky_inverse(factors)
     means = (covariances @ (slopes + prior.precision @ prior.mean)[..., None])[..., 0]
-    extended = pad(means, (0, features.shape[2] - size))  # ẽ = [e, 1]
-    extended[:, size] = 1.0
-    moments = extended[:, :, None] * extended[:, None, :]
+    means_and_one = pad(means, (0, features.shape[2] - size))  # E[ẽ], ẽ = [e, 1]
+    means_and_one[:, size] = 1.0
+    moments = means_and_one[:, :, None] * means_and_one[:, None, :]
     moments[:, :size, :size] += covariances
     torch.bmm(features, moments.to(features.dtype), out=products)
     squares = torch.mul(products, features, out=workspace).sum(-1)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.recommender.class_model.gradient_descent import GradientDescentOptions
-from models.recommender.devices import MissingDeviceError, brought_back, find_device
+from models.recommender.devices import MissingDeviceError, find_device, to_processor
 from models.recommender.mixed_effects.trainer import MixedEffectsOptions
 from models.recommender.trainers import make_trainer
 from tests.models.recommender.problems import class_responses
@@ -42,6 +42,6 @@ def test_a_matrix_goes_to_a_device_with_all_of_its_numbers() -> None:
 
 def test_tensors_come_back_from_whatever_depth() -> None:
     responses = class_responses()
-    back = brought_back(responses)
+    back = to_processor(responses)
     assert torch.equal(back.values, responses.values)
-    assert brought_back("a word") == "a word"
+    assert to_processor("a word") == "a word"

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from models.recommender.data import BadResponsesError, Responses
 from models.recommender.evaluation import Metrics, Rankings, evaluate, evaluate_rankings, reliability
-from models.recommender.holdout import kept
+from models.recommender.holdout import select
 from tests.models.recommender.problems import generator, random_responses
 
 # Steps of 1/64 are exact in binary, so that transforming them exactly creates and breaks no ties.
@@ -332,7 +332,7 @@ def test_users_without_a_held_out_like_are_left_out() -> None:
 
 def test_where_no_user_is_left_there_is_no_number() -> None:
     held_out = held_out_of({0: 0.0}, {1: 0.25})
-    nothing = kept(held_out, torch.zeros(2, dtype=torch.bool))
+    nothing = select(held_out, torch.zeros(2, dtype=torch.bool))
     for responses in (held_out, nothing):
         assert evaluate_rankings(torch.tensor([[0], [1]]), responses) == Rankings(0, None, None)
 

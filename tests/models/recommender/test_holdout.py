@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from models.recommender.data import Responses
-from models.recommender.holdout import Holdout, held_out, kept
+from models.recommender.holdout import Holdout, held_out, select
 from tests.models.recommender.problems import generator, random_responses
 
 COUNTS = st.lists(st.integers(0, 30), min_size=1, max_size=8).filter(any)
@@ -179,7 +179,7 @@ def test_the_order_in_which_responses_came_in_does_not_matter(by: str) -> None:
 def test_what_is_kept_and_what_is_held_out_is_all_there_is(holdout: Holdout, seed: int) -> None:
     responses = random_responses(seed)
     mask = held_out(responses, some_times(responses, seed), holdout, seed)
-    whole, both = dense(responses), [dense(kept(responses, ~mask)), dense(kept(responses, mask))]
+    whole, both = dense(responses), [dense(select(responses, ~mask)), dense(select(responses, mask))]
     assert torch.equal(both[0].nan_to_num() + both[1].nan_to_num(), whole.nan_to_num())
     assert torch.equal(both[0].isnan() & both[1].isnan(), whole.isnan())
     assert bool((both[0].isnan() | both[1].isnan()).all())
@@ -197,7 +197,7 @@ def dense(responses: Responses) -> Tensor:
 def test_what_is_kept_is_what_would_have_been_built_from_it() -> None:
     responses = random_responses(3, users=20, items=15)
     mask = torch.rand(responses.values.shape, generator=generator(4)) < 0.2
-    few = kept(responses, mask)
+    few = select(responses, mask)
     built = Responses.from_triples(
         responses.item_vectors,
         responses.user_rows[mask],
@@ -212,7 +212,7 @@ def test_what_is_kept_is_what_would_have_been_built_from_it() -> None:
 
 def test_nothing_kept_is_a_matrix_of_the_same_size_without_responses() -> None:
     responses = counted(2, 0, 3)
-    nothing = kept(responses, torch.zeros(5, dtype=torch.bool))
+    nothing = select(responses, torch.zeros(5, dtype=torch.bool))
     assert (nothing.users, nothing.items) == (3, 3)
     assert nothing.offsets.tolist() == [0, 0, 0, 0]
     assert nothing.item_rows.numel() == nothing.values.numel() == nothing.user_rows.numel() == 0

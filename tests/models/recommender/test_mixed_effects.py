@@ -102,7 +102,7 @@ def bound_of_one(mean: Tensor, root: Tensor, items: Items, answers: Tensor, popu
     density = torch.exp(-(steps**2) / 2)
     density = density / density.sum()
     covariance = root @ root.T
-    size, named = mean.shape[0], items.named
+    size, named = mean.shape[0], items.named_size
     total = torch.zeros((), dtype=torch.float64)
     for number, answer in enumerate(answers.double()):
         # z = w · g with w = [b, φ] and g = [1, e]: E[z²] = ⟨E[wwᵀ], E[ggᵀ]⟩
@@ -295,7 +295,7 @@ def test_items_that_no_training_saw_are_scored_by_their_vectors_less_surely() ->
     vectors, appeals = torch.linspace(-1, 1, 40)[:, None], torch.randn(40, generator=generator(18))
     liked = (torch.rand(50, 40, generator=generator(17)) < torch.sigmoid(3 * vectors[:, 0] + appeals)).float()
     predictor = fit(dense_responses(vectors, liked)).predictor
-    new = predictor.predict(predictor.cold_start(), predictor.unseen(torch.tensor([[-0.9], [0.9]])))
+    new = predictor.predict(predictor.cold_start(), predictor.prior_items(torch.tensor([[-0.9], [0.9]])))
     seen = predictor.predict(predictor.cold_start(), predictor.items.gather(torch.tensor([2, 37])))
     assert float(new.mean[0]) < 0 < float(new.mean[1])
     assert bool((new.variance > seen.variance).all())

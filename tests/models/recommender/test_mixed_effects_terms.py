@@ -91,5 +91,5 @@ def test_no_pairs_are_none_and_a_user_without_a_taste_is_refused() -> None:
     items, posterior = _drawn(0, 1.0)
     nothing = torch.tensor([], dtype=torch.int64)
     assert len(ItemTerms.of(items).predict_pairs([posterior], nothing, nothing).mean) == 0
-    with pytest.raises(IndexError, match="1 tastes"):
+    with pytest.raises(IndexError, match="1 posteriors"):
         ItemTerms.of(items).predict_pairs([posterior], torch.tensor([1]), torch.tensor([0]))

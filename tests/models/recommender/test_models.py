@@ -164,7 +164,7 @@ def test_the_most_influential_answers_are_exact_and_the_strongest_first(
     one: Trained, monkeypatch: pytest.MonkeyPatch, *, few: bool
 ) -> None:
     if not few:
-        monkeypatch.setattr("models.recommender.influence._RELEARNED", 10)
+        monkeypatch.setattr("models.recommender.influence._MOST_FOLD_INS", 10)
     rows, answers = rows_of(one.responses, 1)
     targets, others = torch.tensor([0, 7]), one.others(1)
     taste = one.model.fold_in(rows, answers, one.learned.posteriors[1], others)
@@ -173,9 +173,9 @@ def test_the_most_influential_answers_are_exact_and_the_strongest_first(
     for target, logit, influences in zip(targets.tolist(), logits, found, strict=True):
         exact = left_out(one, taste, 1, target)
         strongest = sorted(range(len(rows)), key=lambda at: -abs(logit - exact[at]))[:4]
-        places = [influence.place for influence in influences]
+        places = [influence.position for influence in influences]
         for influence in influences:
-            assert influence.logit_without == pytest.approx(exact[influence.place], abs=1e-5)
+            assert influence.logit_without == pytest.approx(exact[influence.position], abs=1e-5)
         if few:
             assert places == strongest
         elif one is not TRAINED["squared"]:  # whose first order says little where it curves down

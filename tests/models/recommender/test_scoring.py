@@ -170,5 +170,5 @@ def test_a_bound_of_those_above_a_floor_loses_none_below_it(
 
 def test_bounds_that_say_nothing_of_what_is_to_be_reached_are_an_error() -> None:
     every = np.array([-1.0, -2.0])
-    with pytest.raises(ValueError, match="whatever size"):
+    with pytest.raises(ValueError, match="no floor"):
         best_of([Bound(every.copy(), 0.0, 0.0)], lambda rows: every[rows], 1, NOTHING.numpy(), -inf)
