@@ -22,7 +22,7 @@ WORKDIR /src
 COPY constraints.txt ./
 RUN pip install -c constraints.txt --no-deps --index-url "$TORCH_INDEX" torch
 
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY migrations migrations
 COPY models models

@@ -121,6 +121,7 @@ def test_what_the_build_is_sent_is_what_it_installs() -> None:
         "models/recommender/model.py",
         "migrations/env.py",
         "README.md",
+        "LICENSE",
     ):
         assert is_sent(sent, RULES), sent
     for kept in (".git/config", ".venv/bin/python", "likely.db", "app/likely.db", "app/x.db-wal", ".env"):
