@@ -47,10 +47,10 @@ test: browser postgresql lint ## everything that must pass: lint, then the tests
 	@OMP_WAIT_POLICY=PASSIVE TEST_DATABASE=postgresql .venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 browser: $(READY_DEV) ## see that a Chromium is here to test the console in; on Debian root gets one
-	@.venv/bin/python -m tests.support.chromium
+	@.venv/bin/python -m testbed.chromium
 
 postgresql: $(READY_DEV) ## see that PostgreSQL's programs are here, or TEST_DATABASE_URL names a server
-	@.venv/bin/python -m tests.support.databases
+	@.venv/bin/python -m testbed.databases
 
 lint: $(READY_DEV) ## format, lint, types and the import contract, checked only
 	@.venv/bin/ruff format --check .

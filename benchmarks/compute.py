@@ -19,7 +19,8 @@ import httpx2
 from rich.console import Console
 
 from benchmarks.report import Report, milliseconds
-from benchmarks.running import (
+from testbed.live import Service, serving, wait_until_warm
+from testbed.running import (
     check,
     check_scores,
     median,
@@ -28,7 +29,6 @@ from benchmarks.running import (
     times_of,
     train_class,
 )
-from tests.support.live import Service, serving, wait_until_warm
 
 PROCESSES, BUDGET = 2, 2.0
 CLIENTS = 8

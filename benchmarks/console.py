@@ -16,10 +16,10 @@ from rich.console import Console
 
 from app.cli.demo import CATALOG
 from benchmarks.report import Report, milliseconds
-from benchmarks.running import median
-from tests.browser.catalogs import EVERYTHING, load_class_trained, load_large, train
-from tests.support.chromium import launch
-from tests.support.live import Service, serving
+from testbed.catalogs import EVERYTHING, load_class_trained, load_large, train
+from testbed.chromium import launch
+from testbed.live import Service, serving
+from testbed.running import median
 
 VISITS, CLICKS = 20, 60
 STEPS = 1000

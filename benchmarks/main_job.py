@@ -17,7 +17,7 @@ import httpx2
 from rich.console import Console
 from rich.table import Table
 
-from tests.support.live import Service, serving
+from testbed.live import Service, serving
 
 _LONG = {
     "trainer": "gradient_descent",

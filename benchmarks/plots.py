@@ -24,7 +24,8 @@ from rich.console import Console
 
 from app.cli.demo import CATALOG
 from benchmarks.report import Report
-from benchmarks.running import (
+from testbed.live import Service, children_of, command_of, serving
+from testbed.running import (
     check,
     check_scores,
     median,
@@ -33,7 +34,6 @@ from benchmarks.running import (
     times_of,
     train_class,
 )
-from tests.support.live import Service, children_of, command_of, serving
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue

@@ -18,10 +18,10 @@ from app.database.database import Database
 from app.main import create_app
 from app.settings import Settings
 from app.training.worker import Worker
+from testbed.databases import POSTGRESQL, migrated_url, url_for
 from tests.support.checkout import ROOT
 from tests.support.classroom import CLASS, train
 from tests.support.command_line import Run, make_run
-from tests.support.databases import POSTGRESQL, migrated_url, url_for
 from tests.support.refusals import Refusing
 
 gc.disable()  # until all is imported and collected: looks for garbage would take a sixth of that
@@ -45,12 +45,12 @@ _KEEPING = {"settings", "likely", "unmigrated"}
 # Requests that are answered, or refused, before anything is asked of a database, and what takes long besides.
 _ELSEWHERE = re.compile(
     r"tests/(browser|compute|plots|models|web/console)/"
-    r"|test_(cors|headers|openapi|schemathesis|rate_limits|connections|overload|readme|makefile|class_tour|logs|cluster|accuracy|speed)"
+    r"|test_(cors|headers|openapi|schemathesis|rate_limits|connections|overload|readme|makefile|class_tour|logs|cluster)|benchmarks/"
 )
 
 # Files of few tests that take long: they begin first, so that no core waits for the other at the end.
 _LONG = re.compile(
-    r"browser/|test_(faults|harnesses_of_limits|storage_harnesses|image|makefile|readme|operations|accuracy|durability)"
+    r"browser/|test_(faults|harnesses_of_limits|storage_harnesses|image|makefile|readme|operations|durability)|benchmarks/test_accuracy"
 )
 
 

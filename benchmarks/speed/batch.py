@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.running import check
 from benchmarks.speed.client import Client
 from benchmarks.speed.lines import Goal, Line
 from benchmarks.speed.served import CATALOG, Truth, serving_with_empty_route, train_movielens
 from benchmarks.speed.stopwatch import InTurn, percentiles, said, seconds_of
+from testbed.running import check
 
 PAIRS = 10_000
 WORK = f"`POST …/scores`, {PAIRS:,} pairs a request"

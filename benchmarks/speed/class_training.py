@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 
 from app.cli.demo import MOVIES, RESPONSES, SEED
-from benchmarks.running import check
 from benchmarks.speed.lines import Goal, Line
 from benchmarks.speed.notebook import EmbeddingNetwork, pairs, train
 from benchmarks.speed.stopwatch import InTurn, said, seconds_of
 from models.recommender.class_model.gradient_descent import GradientDescent, GradientDescentOptions
 from models.recommender.data import Responses
+from testbed.running import check
 
 _EPOCHS, _TIMES, _SAME = 1000, 5, 1e-5
 _GOAL = Goal("at least", 40, "times faster")

@@ -40,12 +40,12 @@ from app.settings import Settings
 from app.training.dataset import read_snapshot
 from app.training.outlines import read_outline
 from app.training.ray.cluster import connected
-from benchmarks.running import check
 from benchmarks.speed import catalogs
 from benchmarks.speed.lines import Goal, Line
 from models.recommender.mixed_effects.coordinate_updates import GlobalParameters, Totals
 from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions, result_of
 from models.recommender.trainer import Learned, Step
+from testbed.running import check
 
 _COUNT, _STEPS = 8_000_000, 4
 _ROOT = Path(__file__).parents[2]

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from app.database.database import Database
 from app.operations.copying import Copied, copy_database
-from benchmarks.running import check
 from benchmarks.speed.cluster import store
 from benchmarks.speed.lines import Goal, Line, missing
 from benchmarks.speed.stopwatch import seconds_of
-from tests.support.databases import find_programs, start_server
+from testbed.databases import find_programs, start_server
+from testbed.running import check
 
 RESPONSES = 1_000_000
 GOAL = Goal("at most", 60, "seconds")

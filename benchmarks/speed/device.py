@@ -15,7 +15,6 @@ from torch import Tensor
 
 from app.cli.demo import SEED
 from benchmarks.folder import Folder
-from benchmarks.running import check
 from benchmarks.speed import catalogs
 from benchmarks.speed.class_training import class_responses
 from benchmarks.speed.lines import Goal, Line, missing
@@ -23,6 +22,7 @@ from benchmarks.speed.stopwatch import InTurn, said, seconds_of
 from models.recommender.data import Responses
 from models.recommender.trainer import Learned, Trainer
 from models.recommender.trainers import make_trainer
+from testbed.running import check
 
 _PROCESSOR = "the processor"
 _APART = Goal("at most", 1e-4, "of a logit apart, at most")

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.documents import replaced, table
 from benchmarks.speed.lines import Line
+from testbed.documents import replaced, table
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 
 from benchmarks.folder import Folder
-from benchmarks.running import check
 from benchmarks.speed.lines import Goal, Line
 from benchmarks.speed.notebook import EmbeddingNetwork, pairs, train
 from benchmarks.speed.stopwatch import InTurn, said, seconds_of
 from models.recommender.class_model.gradient_descent import GradientDescent, GradientDescentOptions
 from models.recommender.data import Responses
+from testbed.running import check
 
 _SEED, _SAMPLE, _EPOCHS, _TIMES = 1, 2000, 200, 5
 _SAME = 1e-5  # of a loss

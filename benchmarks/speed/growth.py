@@ -25,12 +25,12 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from benchmarks.running import check
 from benchmarks.speed import catalogs
 from benchmarks.speed.lines import Goal, Line
 from models.recommender.data import Responses
 from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
 from models.recommender.trainer import Learned, Step
+from testbed.running import check
 
 _TIMES = {500_000: 3, 2_000_000: 3, 8_000_000: 1, 20_000_000: 1}  # how often each is learned
 _STEPS, _TO_THE_END = 4, 200

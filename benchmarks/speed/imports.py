@@ -24,10 +24,10 @@ import pysqlite3.dbapi2
 
 from app.catalogs.imports.import_formats import CONTENT_TYPES, Format
 from app.database.database import Database
-from benchmarks.running import check
 from benchmarks.speed.client import Client
 from benchmarks.speed.lines import Goal, Line
-from tests.support.live import descendants_of, serving
+from testbed.live import descendants_of, serving
+from testbed.running import check
 
 RESPONSES = 1_000_000
 _USERS, _MOVIES = 6_000, 10_000

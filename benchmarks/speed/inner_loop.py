@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from benchmarks.folder import Folder
-from benchmarks.running import check
 from benchmarks.speed.lines import Goal, Line
 from benchmarks.speed.stopwatch import InTurn, said, seconds_of
 from models.recommender.mixed_effects import users
@@ -25,6 +24,7 @@ from models.recommender.mixed_effects.items import Items
 from models.recommender.mixed_effects.predictor import Predictor
 from models.recommender.mixed_effects.priors import Prior
 from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
+from testbed.running import check
 
 WORK = "multiply-adds a second in mixed_effects' inner loop, ml-latest-small"
 AGAINST = "a bare torch batched matmul of the same shapes"

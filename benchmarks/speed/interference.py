@@ -16,12 +16,12 @@ from pathlib import Path
 
 import httpx2
 
-from benchmarks.running import check, percentile
 from benchmarks.speed.lines import Goal, Line, middle
 from benchmarks.speed.scores import check_scores, score_paths
 from benchmarks.speed.served import CATALOG, QUIET, Truth, running, train_movielens
 from benchmarks.speed.stopwatch import percentiles
-from tests.support.live import Service
+from testbed.live import Service
+from testbed.running import check, percentile
 
 WORK = "`GET …/scores` of 5 named movies, 99 % of them, while a training and an import run"
 AGAINST = "the same at rest"

@@ -15,10 +15,10 @@ import torch
 from benchmarks.accuracy.environments import Scored, ask, python
 from benchmarks.accuracy.splits import Question, split
 from benchmarks.folder import Folder
-from benchmarks.running import check
 from benchmarks.speed.lines import Goal, Line, missing
 from benchmarks.speed.stopwatch import InTurn, said
 from models.recommender.evaluation import evaluate
+from testbed.running import check
 
 
 class PeerError(RuntimeError):

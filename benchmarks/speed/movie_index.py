@@ -19,7 +19,6 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from benchmarks.running import check
 from benchmarks.speed.lines import Goal, Line, missing
 from benchmarks.speed.stopwatch import seconds_of
 from models.recommender.class_model.dot_product import DotProduct
@@ -28,6 +27,7 @@ from models.recommender.model import UserPosterior
 from models.recommender.scoring import Best
 from models.recommender.shortlist import LIMIT, Recall, Shortlist, each_alone
 from models.recommender.shortlist import measure as measure_recall
+from testbed.running import check
 
 MOVIES, DIMENSIONS = 3_000_000, 64
 BRUTE_FORCE = "every movie, as the service looks at them"

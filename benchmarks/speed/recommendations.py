@@ -15,14 +15,14 @@ from pathlib import Path
 
 from httpx2 import TransportError
 
-from benchmarks.running import check
 from benchmarks.speed import empty_route
 from benchmarks.speed.lines import Goal, Line, middle, missing
 from benchmarks.speed.load import MISSING, Load, LoadError, can_load, load
 from benchmarks.speed.peers.recommender import Recommender
 from benchmarks.speed.served import CATALOG, Truth, running, serving_with_empty_route, train_movielens
 from models.recommender.mixed_effects.model import MixedEffectsModel
-from tests.support.live import Service
+from testbed.live import Service
+from testbed.running import check
 
 WORK = "`GET …/recommendations?limit=10` over {} movies, 16 connections"
 EMPTY = "an empty route of the same application"

@@ -23,14 +23,14 @@ from app.database.database import Database
 from app.database.tables import Movie, Response, User
 from app.scoring.fold_in import Answers, find_serving, read_answers
 from app.scoring.model_cache import TrainedModel, TrainedModels
-from benchmarks.running import check
 from benchmarks.speed.client import Client
 from benchmarks.speed.lines import Goal, Line
 from benchmarks.speed.served import CATALOG
 from benchmarks.speed.stopwatch import percentiles, said, seconds_of
 from models.recommender.model import Model, UserPosterior
 from models.recommender.scoring import scores
-from tests.support.live import serving
+from testbed.live import serving
+from testbed.running import check
 
 _FEWEST, _MOST = 180, 220  # responses of the users who answer
 _REPETITIONS = 7

@@ -10,12 +10,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.running import check
 from benchmarks.speed import empty_route
 from benchmarks.speed.lines import Goal, Line, middle, missing
 from benchmarks.speed.load import MISSING, can_load, load
 from benchmarks.speed.served import CATALOG, Truth, serving_with_empty_route, train_movielens
-from tests.support.live import Service
+from testbed.live import Service
+from testbed.running import check
 
 WORK = "`GET …/scores` of 5 named movies, 16 connections"
 AGAINST = "an empty route of the same application"

@@ -22,7 +22,7 @@ from app.database.tables import Response, User
 from app.scoring.fold_in import find_serving, read_posterior
 from app.scoring.model_cache import TrainedModel, TrainedModels
 from models.recommender.model import UserPosterior
-from tests.support.live import Service, free_port, stop
+from testbed.live import Service, free_port, stop
 
 CATALOG = "movielens"
 QUIET = {"LIKELY_LOG_LEVEL": "warning", "LIKELY_COMPUTE_PROCESSES": "0", "LIKELY_DRAWING_PROCESSES": "0"}

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.running import check
 from benchmarks.speed.lines import Goal, Line, middle
 from benchmarks.speed.scores import check_scores, score_paths
 from benchmarks.speed.served import CATALOG, Truth, running, train_movielens
+from testbed.running import check
 
 WORK = "`likely serve`, start to ready, ml-latest-small trained"
 AGAINST = "a process that only imports torch"

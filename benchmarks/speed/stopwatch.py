@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.running import percentile
+from testbed.running import percentile
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from benchmarks.running import check
 from benchmarks.speed.lines import Goal, Line, missing
 from benchmarks.speed.stopwatch import seconds_of
 from models.recommender import scoring
 from models.recommender.scoring import Best
+from testbed.running import check
 
 MOVIES, DIMENSIONS, LIMIT = 1_000_000, 64, 10
 WORK = f"top {LIMIT} of {MOVIES:,} movies × {DIMENSIONS} dimensions, exact, one thread"

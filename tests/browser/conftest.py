@@ -12,11 +12,11 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.catalogs import EVERYTHING, load_class_trained
+from testbed.catalogs import EVERYTHING, load_class_trained
+from testbed.chromium import NoChromiumError, launch
+from testbed.live import Service, serving
 from tests.browser.watch import Watch
 from tests.support.checkout import ROOT
-from tests.support.chromium import NoChromiumError, launch
-from tests.support.live import Service, serving
 
 SCREENSHOTS = ROOT / "build/screenshots"
 _FAILED = pytest.StashKey[bool]()

@@ -11,11 +11,11 @@ from pathlib import Path
 from playwright.sync_api import Browser, ViewportSize, expect, sync_playwright
 
 from app.cli.demo import SEED
-from tests.browser.catalogs import EVERYTHING, load_class_trained
+from testbed.catalogs import EVERYTHING, load_class_trained
+from testbed.chromium import launch
+from testbed.live import Service, serving
 from tests.browser.views import Console
 from tests.support.checkout import ROOT
-from tests.support.chromium import launch
-from tests.support.live import Service, serving
 
 IMAGES = ROOT / "docs/images"
 LARGEST = 100 * 1024  # bytes

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from testbed.live import Service
 from tests.browser.views import Console, number_in, numbers
 from tests.browser.watch import Watch
-from tests.support.live import Service
 
 
 def test_a_gradient_is_shown_with_its_graph(

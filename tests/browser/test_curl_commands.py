@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from testbed.live import Service
 from tests.browser.views import Console, number_in
-from tests.support.live import Service
 
 
 def commands(console: Console, place: str) -> list[str]:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.catalogs import load_class_trained
+from testbed.catalogs import load_class_trained
+from testbed.live import Service
 from tests.browser.views import Console
 from tests.browser.watch import Watch
-from tests.support.live import Service
 
 
 def test_a_catalog_that_is_not_there_is_said_in_the_services_words(

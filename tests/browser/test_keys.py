@@ -8,11 +8,11 @@ from playwright.sync_api import Page, expect
 
 from app.database.database import Database
 from app.web.auth.api_keys import Scope, create_key
-from tests.browser.catalogs import EVERYTHING, load_class_trained
+from testbed.catalogs import EVERYTHING, load_class_trained
+from testbed.databases import url_for
+from testbed.live import Service, serving
 from tests.browser.views import Console, number_in
 from tests.browser.watch import Watch
-from tests.support.databases import url_for
-from tests.support.live import Service, serving
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from testbed.live import Service
 from tests.browser.views import Console
-from tests.support.live import Service
 
 
 def test_somebody_sees_it_learn(

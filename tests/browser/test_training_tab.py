@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.catalogs import train
+from testbed.catalogs import train
+from testbed.live import Service
 from tests.browser.views import Console
 from tests.browser.watch import Watch
-from tests.support.live import Service
 
 _PIXELS = """async (shown, source) => {
   const image = source === null ? shown : new Image();

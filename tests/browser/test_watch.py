@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import Browser
 
+from testbed.live import Service
 from tests.browser.watch import Watch
-from tests.support.live import Service
 
 
 @pytest.mark.parametrize(

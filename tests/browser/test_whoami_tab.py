@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.catalogs import load_large, train
+from testbed.catalogs import load_large, train
+from testbed.live import Service
 from tests.browser.views import Console
-from tests.support.live import Service
 
 COUNTS = ("movies", "users", "responses", "serving")
 

@@ -14,8 +14,8 @@ from app.scoring.model_cache import TrainedModels
 from app.scoring.responses import delete_response
 from app.training.trainings import create_training
 from app.web.auth.tokens import make_token, read_token
+from testbed.databases import url_for
 from tests.support.command_line import Run
-from tests.support.databases import url_for
 
 DESCENT = ("--trainer", "gradient_descent")
 

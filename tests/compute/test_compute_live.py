@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.live import Service, command_of, serving
+from testbed.live import Service, command_of, serving
 
 LONG = b'{"inputs": [1], "weights": [0], "epochs": 100000}'
 NETWORK = b'{"layers": [1, 50, 1], "inputs": [[1]], "targets": [1], "epochs": 100000, "stream": true}'

@@ -16,7 +16,7 @@ from app.compute.programs import TensorProblem
 from app.errors import BadInput, OverBudget, Overloaded, SwitchedOff
 from app.settings import Settings
 from models.notebook.neuron import NeuronProblem
-from tests.support.live import compute_processes_of, threads_of
+from testbed.live import compute_processes_of, threads_of
 from tests.support.pools import tell_in
 
 ENDLESS = NeuronTask(problem=NeuronProblem(inputs=[1.0], weights=[0.0], epochs=100_000))

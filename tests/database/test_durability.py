@@ -20,8 +20,8 @@ from sqlalchemy import text
 
 from app.cli.demo import load_class
 from app.database.database import Database
-from tests.support.databases import url_for
-from tests.support.live import Service, command_of, serving, stop
+from testbed.databases import url_for
+from testbed.live import Service, command_of, serving, stop
 
 TRAININGS = "/v1/catalogs/class/trainings"
 

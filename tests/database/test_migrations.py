@@ -13,7 +13,7 @@ from app.cli.demo import load_class
 from app.database.database import MIGRATIONS, Database, newest_revision
 from app.database.tables import Base, Catalog
 from app.training.trainings import create_training
-from tests.support.databases import url_for
+from testbed.databases import url_for
 
 
 @pytest.fixture

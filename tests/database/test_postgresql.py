@@ -12,8 +12,8 @@ from app.database.database import Database
 from app.database.notifications import Changes, announce
 from app.database.tables import Catalog
 from app.errors import DatabaseUnusableError, Unavailable
+from testbed.databases import url_for
 from tests.support.command_line import Run
-from tests.support.databases import url_for
 
 pytestmark = pytest.mark.postgresql
 

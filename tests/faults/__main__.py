@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.documents import replaced, table
+from testbed.documents import replaced, table
 from tests.faults.figures import Figure
 from tests.faults.harnesses import HARNESSES, run
 

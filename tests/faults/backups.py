@@ -25,8 +25,8 @@ from app.database.sqlite import read_file
 from app.operations.backups import back_up, restore
 from app.operations.verification import verify_file
 from app.settings import Settings
+from testbed.live import Service, serving
 from tests.faults.figures import Figure
-from tests.support.live import Service, serving
 from tests.support.stored import store_two_catalogs
 
 _BACKUPS = 100

@@ -24,12 +24,12 @@ from app.catalogs.movies import put_movie
 from app.database.database import Database
 from app.scoring.model_cache import TrainedModels
 from app.scoring.responses import put_response
-from benchmarks.running import percentile
+from testbed.live import free_port
+from testbed.running import percentile
 from tests.faults.client import Client, Lost, Reply
 from tests.faults.figures import Figure
 from tests.faults.processes import Processes, Whole, processes, wait_until_ready
 from tests.faults.states import check_sound, opened
-from tests.support.live import free_port
 
 CLIENTS, WEB = 64, 4
 SECONDS = 300.0

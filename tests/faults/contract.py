@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 from app.cli.demo import load_class
 from app.database.database import Database
 from app.web.auth.api_keys import Scope, create_key
-from benchmarks.running import train_class
+from testbed.live import Service, serving
+from testbed.running import train_class
 from tests.faults.figures import Figure
-from tests.support.live import Service, serving
 from tests.support.schemas import SAY_TOO_LITTLE
 
 EXAMPLES = 500

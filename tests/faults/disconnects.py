@@ -21,11 +21,11 @@ from app.database.database import Database
 from app.settings import Settings
 from app.training.trainings import create_training
 from app.training.worker import Worker
-from benchmarks.running import check, store_class
+from testbed.live import Service, children_of, serving, wait_until_warm
+from testbed.running import check, store_class
 from tests.faults.figures import Figure
 from tests.faults.hostile import LINGER
 from tests.faults.hostile_requests import Target, head, whole
-from tests.support.live import Service, children_of, serving, wait_until_warm
 from tests.support.raw import connect
 
 _TIMES = 2000

@@ -28,9 +28,9 @@ import httpx2
 from app.database.sqlite import find_driver
 from app.operations.verification import verify_file
 from app.settings import Settings
+from testbed.live import Service, serving
 from tests.faults.figures import Figure
 from tests.faults.ledger import Ledger
-from tests.support.live import Service, serving
 from tests.support.stored import store_two_catalogs
 
 _FAULTS = 300

@@ -30,12 +30,12 @@ from app.training.supervisor import Supervisor
 from app.training.trainings import cancel_training, create_training
 from app.training.worker import Worker
 from app.web.auth import api_keys
+from testbed.live import free_port
 from tests.faults.client import Client, Lost, Reply
 from tests.faults.commits import MIGRATION, Armed
 from tests.faults.figures import Figure
 from tests.faults.processes import Processes, kill, processes, wait_until_ready
 from tests.faults.states import State, copied, different, opened, read_state
-from tests.support.live import free_port
 
 CLASS = "/v1/catalogs/class"
 KEY = {"Idempotency-Key": "the-same"}

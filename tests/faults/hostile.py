@@ -21,10 +21,10 @@ from tempfile import TemporaryDirectory
 
 import httpx2
 
-from benchmarks.running import store_class, train_class
+from testbed.live import Service, serving, wait_until_warm
+from testbed.running import store_class, train_class
 from tests.faults.figures import Figure
 from tests.faults.hostile_requests import REQUESTS, Sending, Target, head, whole
-from tests.support.live import Service, serving, wait_until_warm
 from tests.support.raw import Answer, connect, read_answer
 from tests.web.test_bad_requests import BODIES
 

@@ -21,14 +21,14 @@ from sqlalchemy.pool import NullPool
 
 from app.database.database import Database
 from app.database.tables import Movie, Response, User
-from benchmarks.running import percentile
+from testbed.databases import start_server
+from testbed.live import free_port
+from testbed.running import percentile
 from tests.faults.client import Client, Lost
 from tests.faults.clients import make_catalog
 from tests.faults.figures import Figure
 from tests.faults.guests import LONGEST, Guest, Importing, Promoting
 from tests.faults.processes import READY_WITHIN, Processes, Whole, kill, processes
-from tests.support.databases import start_server
-from tests.support.live import free_port
 
 HOSTS, CLIENTS = 3, 24
 SECONDS = 300.0

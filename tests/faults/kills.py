@@ -36,11 +36,11 @@ from app.database.tables import (
 )
 from app.scoring.model_cache import TrainedModels
 from app.scoring.responses import put_response
+from testbed.live import free_port
 from tests.faults.client import Client, Lost, Reply
 from tests.faults.figures import Figure
 from tests.faults.processes import Processes, Whole, kill, processes, wait_until_ready
 from tests.faults.states import check_sound, opened
-from tests.support.live import free_port
 
 KILLS = 1000
 SECONDS = 7200.0

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from app.database.sqlite import read_file
 from app.database.tables import Movie, Response, User
-from tests.support.live import Service
+from testbed.live import Service
 
 _RESPONSES = "/v1/catalogs/class/users/{user}/responses/{movie}"
 _IMPORT = "/v1/catalogs/class/responses:import"

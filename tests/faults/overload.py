@@ -20,10 +20,10 @@ from tempfile import TemporaryDirectory
 
 import httpx2
 
-from benchmarks.running import check
+from testbed.live import Service, serving
+from testbed.running import check
 from tests.faults.figures import Figure
 from tests.faults.hostile_requests import Target, head, whole
-from tests.support.live import Service, serving
 
 _SECONDS, _PEAK_SECONDS = 120.0, 15.0
 _CLIENTS = 16

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from app.database.database import Database
 from app.training import leases
+from testbed.live import children_of
 from tests.faults.client import Client, Lost
 from tests.faults.commits import Armed, arm
 from tests.faults.importers import dying_importers
-from tests.support.live import children_of
 
 READY_WITHIN = 60.0
 

@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 import httpx2
 
 from app.settings import Settings
+from testbed.live import Service, command_of, descendants_of, serving
 from tests.faults.figures import Figure
-from tests.support.live import Service, command_of, descendants_of, serving
 from tests.support.stored import store_two_catalogs
 
 _MINUTES = 30.0

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.chromium import NAMED, NONE_FOUND
+from testbed.chromium import NAMED, NONE_FOUND
 
 
 def ask(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run what `make test` runs first, on a machine that has only the programs in a folder."""
     bare = {name: value for name, value in os.environ.items() if name not in {NAMED, "PATH"}}
     return subprocess.run(
-        [sys.executable, "-m", "tests.support.chromium"],
+        [sys.executable, "-m", "testbed.chromium"],
         env={**bare, "PATH": str(folder), "PLAYWRIGHT_BROWSERS_PATH": str(folder / "none"), **environment},
         capture_output=True,
         text=True,

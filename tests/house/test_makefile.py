@@ -29,7 +29,7 @@ case "$1 $2" in
 "-c "*) exec "{sys.executable}" "$@" ;;
 "-m venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python && echo made >> log
     printf '#!/bin/sh\\necho "likely $*" >> log\\n' > .venv/bin/likely && chmod +x .venv/bin/likely ;;
-"-m tests.support.chromium") echo "$*" >> log; test ! -e no-browser ;;
+"-m testbed.chromium") echo "$*" >> log; test ! -e no-browser ;;
 "-m pip") echo "$*" | sed 's/.* install/install/' >> log; test ! -e no-network ;;
 esac
 """
@@ -156,10 +156,10 @@ def test_without_a_browser_make_test_ends_before_anything_is_tested(checkout: Ch
     python = checkout.interpreter(STAND_IN)
     (checkout.folder / "no-browser").touch()
     assert checkout.make("test", f"PYTHON={python}").returncode != 0
-    assert checkout.log()[-1] == "-m tests.support.chromium"
+    assert checkout.log()[-1] == "-m testbed.chromium"
     tested = checkout.make("-n", "test").stdout
-    assert tested.index("tests.support.chromium") < tested.index("ruff") < tested.index("pytest")
-    assert tested.index("tests.support.databases") < tested.index("ruff"), "nor without PostgreSQL"
+    assert tested.index("testbed.chromium") < tested.index("ruff") < tested.index("pytest")
+    assert tested.index("testbed.databases") < tested.index("ruff"), "nor without PostgreSQL"
 
 
 def test_the_torch_index_serves_torch_and_nothing_else(checkout: Checkout) -> None:

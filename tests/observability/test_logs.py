@@ -23,8 +23,8 @@ from app.main import create_app
 from app.observability.logs import configure_logs
 from app.settings import Settings
 from app.web.auth.tokens import make_token
+from testbed.live import serving
 from tests.support.classroom import CLASS
-from tests.support.live import serving
 from tests.web.test_bad_requests import OPERATIONS, body_of
 
 MARK = "mark7f3a"

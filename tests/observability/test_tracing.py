@@ -22,8 +22,8 @@ from app.observability.traced_database import TracedDatabase
 from app.observability.tracing import Tracing, TracingUnusableError, is_wanted
 from app.settings import Settings
 from app.training.worker import Worker
+from testbed.live import serving
 from tests.support.classroom import CLASS
-from tests.support.live import serving
 
 ALLOWED = {
     "http.request.method",

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from app.database.sqlite import find_driver
+from testbed.live import serving
 from tests.support.command_line import Run
-from tests.support.live import serving
 from tests.support.stored import change
 
 pytestmark = pytest.mark.sqlite

@@ -10,8 +10,8 @@ from app.database.tables import Base, Movie
 from app.errors import Conflict
 from app.operations.copying import copy_database, count_rows
 from app.settings import Settings
+from testbed.databases import url_for
 from tests.support.command_line import Run
-from tests.support.databases import url_for
 from tests.support.stored import counts, store_two_catalogs
 
 

@@ -13,7 +13,7 @@ import vl_convert
 from app.errors import OverBudget
 from app.plots.drawing import DrawingPool, DrawTask, make_drawing_pool
 from app.plots.figures import LossCurve
-from tests.support.live import children_of, command_of
+from testbed.live import children_of, command_of
 from tests.support.pools import tell_in
 
 CURVE = LossCurve.of("A curve", "of losses", "step", [1, 2, 3], {"loss": [3.0, 2.0, 1.0]})

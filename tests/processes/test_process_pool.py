@@ -11,8 +11,8 @@ import pytest
 
 from app.errors import OverBudget, Overloaded, SwitchedOff
 from app.processes.pool import ProcessPool, Program
+from testbed.live import children_of, command_of
 from tests.support.doubling import Doubling
-from tests.support.live import children_of, command_of
 from tests.support.pools import tell_in
 
 Pool = ProcessPool[Doubling]

@@ -12,8 +12,8 @@ from app.database.database import Database
 from app.main import create_app
 from app.settings import Settings
 from app.training.worker import Worker
+from testbed.databases import url_for
 from tests.support.classroom import answer, train
-from tests.support.databases import url_for
 from tests.support.refusals import check_problem
 
 FILMS = "/v1/catalogs/films"

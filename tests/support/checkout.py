@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx2
 
+from testbed.live import free_port, stop
 from tests.support import console
-from tests.support.live import free_port, stop
 
 ROOT = Path(__file__).parents[2]
 _SET_UP_WITHIN = 600.0

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.settings import Settings
+from testbed.databases import url_for
+from testbed.live import serving
 from tests.support import console
 from tests.support.checkout import ROOT
 from tests.support.console import Command
-from tests.support.databases import url_for
-from tests.support.live import serving
 
 TOUR = ROOT / "docs" / "class-tour.md"
 

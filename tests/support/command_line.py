@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from app.cli.main import main
-from tests.support.databases import url_for
+from testbed.databases import url_for
 
 
 @dataclass(frozen=True)

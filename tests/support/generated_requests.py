@@ -25,8 +25,8 @@ from typing import Any
 import httpx2
 
 from app.settings import Settings
+from testbed.live import Service, serving, wait_until_warm
 from tests.models.notebook.generated_programs import hostile
-from tests.support.live import Service, serving, wait_until_warm
 
 TENSOR, TEXT, GRADIENT = "/v1/compute/tensor", "/v1/compute/tensor.txt", "/v1/compute/gradient"
 NEURON, MLP = "/v1/compute/neuron", "/v1/compute/mlp"

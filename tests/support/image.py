@@ -25,8 +25,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
+from testbed.live import free_port
 from tests.support.checkout import ROOT
-from tests.support.live import free_port
 
 _FOLDERS = ("/opt/likely", "/src", "/data")  # the places that the image has and this machine has not
 _BARE_PATH = f"{Path(sys.executable).resolve().parent}:/usr/local/bin:/usr/bin:/bin"

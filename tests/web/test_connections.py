@@ -12,7 +12,7 @@ import pytest
 
 from app.cli.main import server_options
 from app.settings import Settings
-from tests.support.live import Service, serving
+from testbed.live import Service, serving
 from tests.support.raw import Answer, ask, connect, read_answer
 
 PATIENCE = 0.5

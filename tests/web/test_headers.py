@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from app.main import create_app
 from app.settings import Settings
-from tests.support.databases import url_for
+from testbed.databases import url_for
 from tests.support.refusals import check_problem
 
 ANSWERS = {

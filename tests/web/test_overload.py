@@ -11,7 +11,7 @@ from app.observability.metrics import Measurements
 from app.settings import Settings
 from app.web.limits import Places
 from app.web.server import Entrance
-from tests.support.live import Service, serving
+from testbed.live import Service, serving
 from tests.support.raw import Answer, ask, connect, read_answer
 
 GET = b"GET /v1/catalogs HTTP/1.1\r\nHost: localhost\r\n"

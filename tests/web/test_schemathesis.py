@@ -29,7 +29,7 @@ from app.training.trainings import create_training
 from app.training.worker import Worker
 from app.web.auth.api_keys import Scope, create_key
 from models.notebook.mlp.problem import MlpProblem
-from tests.support.databases import url_for
+from testbed.databases import url_for
 from tests.support.schemas import SAY_TOO_LITTLE, WHOLE_NUMBERS
 
 # Checks that an operation cannot pass, because its schema cannot say what is right.

@@ -16,9 +16,9 @@ from app.cli.demo import load_class
 from app.database.database import Database
 from app.main import create_app
 from app.settings import Settings
+from testbed.live import children_of, command_of
 from tests.faults.commits import Armed
 from tests.faults.importers import dying_importers
-from tests.support.live import children_of, command_of
 from tests.support.refusals import check_problem
 
 IMPORT = "/v1/catalogs/class/responses:import"

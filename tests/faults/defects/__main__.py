@@ -36,6 +36,7 @@ _COPIED = (
     "models",
     "migrations",
     "tests",
+    "testbed",
     "benchmarks",
     "docs",
     "README.md",

@@ -17,9 +17,9 @@ from app.settings import Settings
 from app.web.auth.api_keys import OpenToAllError, Scope, create_key
 from app.web.auth.routes import READ, WRITE, KeyedRoute
 from app.web.auth.tokens import make_token
+from testbed.databases import url_for
+from testbed.live import serving
 from tests.faults.credentials import needed
-from tests.support.databases import url_for
-from tests.support.live import serving
 from tests.support.refusals import check_problem
 
 OPEN = {

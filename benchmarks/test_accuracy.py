@@ -14,12 +14,12 @@ from benchmarks.accuracy.platt import Scaling
 from benchmarks.accuracy.results import ColdStart, Figure, FoldIn, Results, Row, Split
 from benchmarks.accuracy.splits import FOLDS, KNOWN, cold_start, for_scaling, split
 from benchmarks.accuracy.task import Floats, Rows, Task
-from benchmarks.documents import replaced
 from benchmarks.folder import Folder
 from models.recommender.data import Responses
 from models.recommender.evaluation import evaluate, reliability
+from testbed.documents import replaced
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "accuracy.md"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "accuracy.md"
 
 
 def _scored(seed: int = 0) -> tuple[Rows, Floats, Floats]:

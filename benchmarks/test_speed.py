@@ -17,8 +17,12 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.cli.demo import CATALOG
+from app.database.database import Database
 from app.database.prepared_statements import Prepared, PreparedReads
+from app.main import create_app
 from app.scoring import fast_path
+from app.settings import Settings
 from app.training.worker import Worker
 from benchmarks.machine import LOAD
 from benchmarks.speed import __main__ as run
@@ -29,8 +33,8 @@ from benchmarks.speed.growth import Growth, slopes
 from benchmarks.speed.imports import Peaks
 from benchmarks.speed.lines import Goal, Line, middle, missing
 from benchmarks.speed.load import Load
-from tests.support.classroom import train
-from tests.support.live import descendants_of
+from testbed.live import descendants_of
+from testbed.running import store_class
 
 FASTER = Goal("at least", 40, "times faster")
 HERE = {"processor": "2 cores", "Python": "3.11.7", "torch": "1", LOAD: "a load of 1.9"}
@@ -268,10 +272,12 @@ def test_the_client_goes_on_with_the_next_answer_after_one_that_it_could_not_tak
 
 
 def test_the_forgetful_application_reads_each_user_anew(
-    client: TestClient, worker: Worker, class_catalog: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = f"/v1/catalogs/{class_catalog}"
-    train(client, worker, path)
+    store_class(str(tmp_path))
+    settings = Settings(database_url=f"sqlite:///{tmp_path}/likely.db")
+    database = Database(settings.database_url)
+    path = f"/v1/catalogs/{CATALOG}"
     monkeypatch.setattr(fast_path, "_REMEMBERED_BYTES", 1)  # set back at the test's end
     monkeypatch.setattr(empty_route, "create_app", FastAPI)
     empty_route.create_forgetful_app()
@@ -282,8 +288,13 @@ def test_the_forgetful_application_reads_each_user_anew(
         asked.append(prepared)
         return read(self, prepared, parameters)
 
-    client.get(f"{path}/users/0/scores")
-    monkeypatch.setattr(PreparedReads, "row", counted)
-    for _ in range(3):
-        assert client.get(f"{path}/users/0/scores?movie=m0").is_success
+    with TestClient(create_app(settings), base_url="http://localhost") as client:
+        body = {"trainer": "gradient_descent", "options": {"epochs": 30}}
+        assert client.post(f"{path}/trainings", json=body).is_success
+        assert Worker(database, settings, name="test").run_next()
+        client.get(f"{path}/users/0/scores")
+        monkeypatch.setattr(PreparedReads, "row", counted)
+        for _ in range(3):
+            assert client.get(f"{path}/users/0/scores?movie=m0").is_success
+    database.close()
     assert len(asked) == 6

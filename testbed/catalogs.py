@@ -1,7 +1,7 @@
 """What the console shows in tests: a service's settings, catalogs made over HTTP. Knows no page."""
 
 from app.cli.demo import DIMENSIONS, MOVIES, RESPONSES, SEED
-from tests.support.live import Service
+from testbed.live import Service
 
 # What the console asks for that other tests' services do without; a busy machine computes and draws slowly.
 EVERYTHING = {

@@ -9,7 +9,7 @@ from math import ceil
 
 from app.cli.demo import CATALOG, SEED, load_class
 from app.database.database import Database
-from tests.support.live import Service
+from testbed.live import Service
 
 _SCORES = f"/v1/catalogs/{CATALOG}/users/0/scores?movie=m0&movie=m1&movie=m2"
 PUBLISHED = {"m0": 0.70, "m1": 0.52, "m2": 0.47}  # of user 0, in the class notebook

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx2
 
-from tests.support.databases import url_for
+from testbed.databases import url_for
 
 STARTED_WITHIN = 60.0
 

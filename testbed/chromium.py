@@ -1,6 +1,6 @@
 """The Chromium that shows the console to the tests: found, installed where that is easy, or asked for.
 
-    python -m tests.support.chromium    # what `make test` runs first
+    python -m testbed.chromium    # what `make test` runs first
 
 Does not know what is looked at in it.
 """
