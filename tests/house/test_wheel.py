@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from testbed.live import Service, free_port, stop
 from tests.support.checkout import ROOT
-from tests.support.live import Service, free_port, stop
 
 PACKAGES = ("app/", "migrations/", "models/")
 
