@@ -52,10 +52,10 @@ class CatalogSummary:
 
 def find_catalog(connection: Connection, catalog: str) -> CatalogRow:
     """Return the named catalog; raises `NotFound`."""
-    found = _NAMED.run(connection, {"catalog": catalog})
-    if not found:
+    rows = _NAMED.run(connection, {"catalog": catalog})
+    if not rows:
         raise NotFound(f"there is no catalog {catalog!r}; PUT /v1/catalogs/{in_path(catalog)} makes one")
-    key, name, dimensions, movies_version, serving = found[0]
+    key, name, dimensions, movies_version, serving = rows[0]
     if isinstance(dimensions, str):  # PostgreSQL's driver reads JSON itself
         dimensions = json.loads(dimensions)
     return CatalogRow(key, name, dimensions, movies_version, serving)

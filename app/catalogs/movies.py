@@ -43,31 +43,33 @@ def put_movie(
     Raises `NotFound` for the catalog, `BadInput` for a vector of the wrong length and `Conflict` for a
     vector whose dimensions are not the catalog's.
     """
-    found = find_catalog(connection, catalog)
-    stored = vectors.to_bytes(in_order(found, vector))
+    catalog_row = find_catalog(connection, catalog)
+    vector_bytes = vectors.to_bytes(in_order(catalog_row, vector))
     present = connection.execute(
-        select(Movie.id, Movie.vector).where(Movie.catalog_id == found.id, Movie.movie == movie)
+        select(Movie.id, Movie.vector).where(Movie.catalog_id == catalog_row.id, Movie.movie == movie)
     ).one_or_none()
     if present is None:
         connection.execute(
-            insert(Movie).values(catalog_id=found.id, movie=movie, title=title or movie, vector=stored)
+            insert(Movie).values(
+                catalog_id=catalog_row.id, movie=movie, title=title or movie, vector=vector_bytes
+            )
         )
     else:
         connection.execute(
-            update(Movie).where(Movie.id == present.id).values(title=title or movie, vector=stored)
+            update(Movie).where(Movie.id == present.id).values(title=title or movie, vector=vector_bytes)
         )
-        if present.vector != stored:
-            move_answerers(connection, found.id, [present.id])
-    move_movies(connection, found.id)
+        if present.vector != vector_bytes:
+            move_answerers(connection, catalog_row.id, [present.id])
+    move_movies(connection, catalog_row.id)
     return present is None
 
 
 def read_movie(connection: Connection, catalog: str, movie: str) -> MovieRow:
     """Return the movie; raises `NotFound`."""
-    found = find_catalog(connection, catalog)
+    catalog_row = find_catalog(connection, catalog)
     row = connection.execute(
         select(Movie.movie, Movie.title, Movie.vector).where(
-            Movie.catalog_id == found.id, Movie.movie == movie
+            Movie.catalog_id == catalog_row.id, Movie.movie == movie
         )
     ).one_or_none()
     if row is None:
@@ -82,11 +84,11 @@ def list_movies(
 
     Only those whose id or title has ``search`` in it; A to Z are as good as a to z.
     """
-    found = find_catalog(connection, catalog)
+    catalog_row = find_catalog(connection, catalog)
     rows = connection.execute(
         select(Movie.movie, Movie.title, Movie.vector)
         .where(
-            Movie.catalog_id == found.id,
+            Movie.catalog_id == catalog_row.id,
             Movie.movie > (after or ""),
             having(search, Movie.movie, Movie.title),
         )
@@ -103,19 +105,19 @@ def delete_movie(connection: Connection, catalog: str, movie: str) -> None:
 
     Raises `NotFound`.
     """
-    found = find_catalog(connection, catalog)
-    movie_id = find_movie(connection, found, movie)
-    move_answerers(connection, found.id, [movie_id])
+    catalog_row = find_catalog(connection, catalog)
+    movie_id = find_movie(connection, catalog_row, movie)
+    move_answerers(connection, catalog_row.id, [movie_id])
     connection.execute(delete(Movie).where(Movie.id == movie_id))
-    move_movies(connection, found.id)
+    move_movies(connection, catalog_row.id)
 
 
 def find_movie(connection: Connection, catalog: CatalogRow, movie: str) -> int:
     """Return the movie's key; raises `NotFound`."""
-    found = _KEY.run(connection, {"catalog": catalog.id, "movie": movie})
-    if not found:
+    rows = _KEY.run(connection, {"catalog": catalog.id, "movie": movie})
+    if not rows:
         raise unknown_movie(catalog.catalog, movie)
-    movie_id: int = found[0][0]
+    movie_id: int = rows[0][0]
     return movie_id
 
 
@@ -134,33 +136,33 @@ def in_order(catalog: CatalogRow, vector: Sequence[float] | Mapping[str, float])
         check_dimensions(catalog, list(vector), pointer="/vector")
         return [vector[name] for name in names]
     if len(vector) != len(names):
-        listed = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")  # noqa: PLR2004 - enough to read
+        columns = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")  # noqa: PLR2004 - enough to read
         raise BadInput(
             f"the vector has {len(vector)} numbers; catalog {catalog.catalog!r} has "
-            f"{len(names)} dimensions: {listed or '(none)'}",
+            f"{len(names)} dimensions: {columns or '(none)'}",
             [Place(f"{len(names)} numbers expected, {len(vector)} given", pointer="/vector")],
         )
     return list(vector)
 
 
 def check_dimensions(
-    catalog: CatalogRow, given: Sequence[str], *, pointer: str | None = None, line: int | None = None
+    catalog: CatalogRow, columns: Sequence[str], *, pointer: str | None = None, line: int | None = None
 ) -> None:
     """Raise `Conflict` when the dimensions given are not the catalog's, in whatever order.
 
     ``pointer`` or ``line`` says where they were given.
     """
-    wanted, offered = set(catalog.dimensions), set(given)  # there may be thousands
-    missing = [name for name in catalog.dimensions if name not in offered]
-    unknown = [name for name in given if name not in wanted]
+    required, present = set(catalog.dimensions), set(columns)  # there may be thousands
+    missing = [name for name in catalog.dimensions if name not in present]
+    unknown = [name for name in columns if name not in required]
     if missing or unknown:
-        said = [f"{name!r} is missing" for name in missing] + [
+        problems = [f"{name!r} is missing" for name in missing] + [
             f"{name!r} is no dimension of the catalog" for name in unknown
         ]
         raise Conflict(
             f"catalog {catalog.catalog!r} has the dimensions {', '.join(catalog.dimensions) or '(none)'}; "
             "give a number for each of these and no others, or PUT another catalog for these movies",
-            [Place(words, pointer=pointer, line=line) for words in said[:100]],
+            [Place(words, pointer=pointer, line=line) for words in problems[:100]],
         )
 
 
@@ -173,6 +175,6 @@ def move_movies(connection: Connection, catalog_id: int) -> None:
 
 def move_answerers(connection: Connection, catalog_id: int, movie_ids: Sequence[int]) -> None:
     """Move the version of all users who answered one of these movies."""
-    answered = select(Response.user_id).where(Response.movie_id.in_(movie_ids))
-    connection.execute(update(User).where(User.id.in_(answered)).values(version=User.version + 1))
+    answerers = select(Response.user_id).where(Response.movie_id.in_(movie_ids))
+    connection.execute(update(User).where(User.id.in_(answerers)).values(version=User.version + 1))
     mark_stale(connection, catalog_id)

@@ -43,8 +43,8 @@ def list_catalogs(
 ) -> Page[CatalogSummary]:
     """List the catalogs in the order of their ids."""
     with database.reading() as connection:
-        found = catalogs.list_catalogs(connection, limit, after, search)
-        return page(found, limit, lambda item: item.catalog)
+        rows = catalogs.list_catalogs(connection, limit, after, search)
+        return page(rows, limit, lambda item: item.catalog)
 
 
 @router.get("/{catalog}", dependencies=[READ])
@@ -102,8 +102,8 @@ def list_movies(
 ) -> Page[MovieRow]:
     """List the movies in the order of their ids."""
     with database.reading() as connection:
-        found = movies.list_movies(connection, catalog, limit, after, search)
-        return page(found, limit, lambda item: item.movie)
+        rows = movies.list_movies(connection, catalog, limit, after, search)
+        return page(rows, limit, lambda item: item.movie)
 
 
 @movies_router.get("/{movie}", dependencies=[READ])
@@ -129,8 +129,8 @@ def list_users(
 ) -> Page[UserRow]:
     """List the users in the order of their ids, with the number of their responses."""
     with database.reading() as connection:
-        found = users.list_users(connection, catalog, limit, after, search)
-        return page(found, limit, lambda item: item.user)
+        rows = users.list_users(connection, catalog, limit, after, search)
+        return page(rows, limit, lambda item: item.user)
 
 
 @users_router.delete("/{user}", dependencies=[WRITE], status_code=204)

@@ -24,11 +24,11 @@ def list_users(
 
     Only those whose id has ``search`` in it; A to Z are as good as a to z.
     """
-    found = find_catalog(connection, catalog)
+    catalog_row = find_catalog(connection, catalog)
     responses = select(func.count()).where(Response.user_id == User.id).correlate(User).scalar_subquery()
     rows = connection.execute(
         select(User.user, responses)
-        .where(User.catalog_id == found.id, User.user > (after or ""), having(search, User.user))
+        .where(User.catalog_id == catalog_row.id, User.user > (after or ""), having(search, User.user))
         .order_by(User.user)
         .limit(limit)
     )
@@ -40,7 +40,7 @@ def delete_user(connection: Connection, catalog: str, user: str) -> None:
 
     A training that is running publishes nothing of them. Raises `NotFound`.
     """
-    found = find_catalog(connection, catalog)
-    deleted = connection.execute(delete(User).where(User.catalog_id == found.id, User.user == user))
-    if deleted.rowcount == 0:
+    catalog_row = find_catalog(connection, catalog)
+    deletion = connection.execute(delete(User).where(User.catalog_id == catalog_row.id, User.user == user))
+    if deletion.rowcount == 0:
         raise NotFound(f"there is no user {user!r} in catalog {catalog!r}")

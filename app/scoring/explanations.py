@@ -88,25 +88,25 @@ class Person:
 
 
 def check_include(
-    trained: TrainedModel, movies: int, include: Collection[Include], place: Callable[[str], Place]
+    serving: TrainedModel, movies: int, include: Collection[Include], place: Callable[[str], Place]
 ) -> None:
     """Raise when something cannot be included with scores of so many movies; ``place`` says where it stands.
 
     `Conflict` for intervals of a model that knows none, `BadInput` for influences on too many movies.
     """
-    if "interval" in include and not trained.model.uncertain:
+    if "interval" in include and not serving.model.uncertain:
         raise Conflict(
-            f"training {trained.id} is of {trained.trainer}, which does not know how sure it is; "
+            f"training {serving.id} is of {serving.trainer}, which does not know how sure it is; "
             "scores of a mixed_effects training have intervals",
             [place("no intervals with the training that serves")],
         )
     if "influences" in include and movies > _MOVIES_WITH_INFLUENCES:
-        said = f"influences are shown for up to {_MOVIES_WITH_INFLUENCES} movies at once, not {movies}"
-        raise BadInput(f"{said}: name fewer movies, or give a smaller limit", [place(said)])
+        message = f"influences are shown for up to {_MOVIES_WITH_INFLUENCES} movies at once, not {movies}"
+        raise BadInput(f"{message}: name fewer movies, or give a smaller limit", [place(message)])
 
 
 def details(
-    trained: TrainedModel,
+    serving: TrainedModel,
     dimensions: Sequence[str],
     person: Person,
     rows: Tensor,
@@ -114,38 +114,38 @@ def details(
 ) -> list[Details]:
     """Return what is to be included with the scores of the movies at ``rows`` [n]; see `check_include`."""
     count = len(rows)
-    intervals = _intervals(trained, person.posterior, rows) if "interval" in include else [None] * count
+    intervals = _intervals(serving, person.posterior, rows) if "interval" in include else [None] * count
     sums = (
-        _explanations(trained, dimensions, person.posterior, rows)
+        _explanations(serving, dimensions, person.posterior, rows)
         if "explanation" in include
         else [None] * count
     )
-    moved = _influences(trained, person, rows) if "influences" in include else [None] * count
-    return [Details(*each) for each in zip(intervals, sums, moved, strict=True)]
+    influences = _influences(serving, person, rows) if "influences" in include else [None] * count
+    return [Details(*parts) for parts in zip(intervals, sums, influences, strict=True)]
 
 
-def _intervals(trained: TrainedModel, posterior: UserPosterior, rows: Tensor) -> list[Interval]:
+def _intervals(serving: TrainedModel, posterior: UserPosterior, rows: Tensor) -> list[Interval]:
     lower, upper = (
-        scoring.scores(bound).tolist() for bound in trained.model.predict(posterior, rows).interval(LEVEL)
+        scoring.scores(bound).tolist() for bound in serving.model.predict(posterior, rows).interval(LEVEL)
     )
     return [Interval(LEVEL, *bounds) for bounds in zip(lower, upper, strict=True)]
 
 
 def _explanations(
-    trained: TrainedModel, dimensions: Sequence[str], posterior: UserPosterior, rows: Tensor
+    serving: TrainedModel, dimensions: Sequence[str], posterior: UserPosterior, rows: Tensor
 ) -> list[Explanation]:
-    found = trained.model.explain(posterior, rows)
-    damping = found.damping
-    weights = found.weights.tolist()
-    contributions = damping[:, None] * found.weights * found.values + 0.0  # no -0.0
-    values = [to_numbers(row) for row in found.values.float().numpy()]
+    explanation = serving.model.explain(posterior, rows)
+    damping = explanation.damping
+    weights = explanation.weights.tolist()
+    contributions = damping[:, None] * explanation.weights * explanation.values + 0.0  # no -0.0
+    values = [to_numbers(row) for row in explanation.values.float().numpy()]
     numbers = zip(
         damping.tolist(),
-        (damping * found.item_biases).tolist(),
-        (damping * found.user_bias).tolist(),
+        (damping * explanation.item_biases).tolist(),
+        (damping * explanation.user_bias).tolist(),
         values,
         contributions.tolist(),
-        (damping * found.learned).tolist(),
+        (damping * explanation.learned).tolist(),
         strict=True,
     )
     return [
@@ -153,36 +153,36 @@ def _explanations(
             kappa,
             appeal,
             offset,
-            [Contribution(*each) for each in zip(dimensions, weights, values, products, strict=True)],
-            learned,
+            [Contribution(*term) for term in zip(dimensions, weights, values, products, strict=True)],
+            contributions_learned,
         )
-        for kappa, appeal, offset, values, products, learned in numbers
+        for kappa, appeal, offset, values, products, contributions_learned in numbers
     ]
 
 
-def _influences(trained: TrainedModel, person: Person, rows: Tensor) -> list[list[Influence]]:
-    given = person.answers
-    if len(given.rows) == 0:
+def _influences(serving: TrainedModel, person: Person, rows: Tensor) -> list[list[Influence]]:
+    own_answers = person.answers
+    if len(own_answers.rows) == 0:
         return [[] for _ in rows]
-    found = most_influential(
-        trained.model,
+    changes = most_influential(
+        serving.model,
         person.posterior,
-        given.rows,
-        given.answers,
+        own_answers.rows,
+        own_answers.answers,
         rows,
         person.others_squared_norm,
         _INFLUENCES,
     )
-    scores = scoring.scores(trained.model.predict(person.posterior, rows).logits).tolist()
-    answers, answered = given.answers.tolist(), given.rows.tolist()
-    movies = trained.movies
+    scores = scoring.scores(serving.model.predict(person.posterior, rows).logits).tolist()
+    answers, rows_answered = own_answers.answers.tolist(), own_answers.rows.tolist()
+    movies = serving.movies
 
     def shown(score: float, place: int, logit_without: float) -> Influence:
-        row = answered[place]
+        row = rows_answered[place]
         without = float(scoring.scores(torch.tensor(logit_without, dtype=torch.float64)))
         return Influence(movies.movies[row], movies.titles[row], answers[place], without, score - without)
 
     return [
-        [shown(score, one.position, one.logit_without) for one in each]
-        for score, each in zip(scores, found, strict=True)
+        [shown(score, change.position, change.logit_without) for change in largest]
+        for score, largest in zip(scores, changes, strict=True)
     ]

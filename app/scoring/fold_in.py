@@ -60,10 +60,10 @@ class Answers:
     @classmethod
     def of(cls, by_row: Mapping[int, float]) -> "Answers":
         """Bring answers by the row of their movie into order."""
-        ordered = sorted(by_row.items())
+        pairs = sorted(by_row.items())
         return cls(
-            torch.from_numpy(np.array([row for row, _ in ordered], dtype=np.int64)),
-            torch.from_numpy(np.array([answer for _, answer in ordered], dtype=np.float32)),
+            torch.from_numpy(np.array([row for row, _ in pairs], dtype=np.int64)),
+            torch.from_numpy(np.array([answer for _, answer in pairs], dtype=np.float32)),
         )
 
 
@@ -79,55 +79,55 @@ class FoldedIn:
     posterior: UserPosterior | None
 
 
-def fold_in(connection: Connection, trained: TrainedModel, user: int) -> FoldedIn:
+def fold_in(connection: Connection, serving: TrainedModel, user: int) -> FoldedIn:
     """Learn the taste of the user with this key from all their responses; stores nothing."""
-    version, embedding, factor = _KNOWN.run(connection, {"training": trained.id, "user": user})[0]
+    version, embedding, factor = _KNOWN.run(connection, {"training": serving.id, "user": user})[0]
     start = None if embedding is None else to_posterior(embedding, factor)
-    others = others_squared_norm(connection, trained, user)
-    return FoldedIn(user, version, _learn(connection, trained, user, start, others))
+    others_norm = others_squared_norm(connection, serving, user)
+    return FoldedIn(user, version, _learn(connection, serving, user, start, others_norm))
 
 
 def fold_in_alongside(
     connection: Connection,
-    trained: TrainedModel,
+    serving: TrainedModel,
     user: int,
     start: UserPosterior | None,
     others_squared_norm: float,
 ) -> FoldedIn:
     """Learn one user's taste beside others whose squared norms sum up to the given number."""
     version = _VERSION.run(connection, {"user": user})[0][0]
-    return FoldedIn(user, version, _learn(connection, trained, user, start, others_squared_norm))
+    return FoldedIn(user, version, _learn(connection, serving, user, start, others_squared_norm))
 
 
 def _learn(
     connection: Connection,
-    trained: TrainedModel,
+    serving: TrainedModel,
     user: int,
     start: UserPosterior | None,
     others_squared_norm: float,
 ) -> UserPosterior | None:
-    given = read_answers(connection, trained, user)
-    if len(given.rows) == 0:
+    answers = read_answers(connection, serving, user)
+    if len(answers.rows) == 0:
         return None
-    return trained.model.fold_in(given.rows, given.answers, start, others_squared_norm)
+    return serving.model.fold_in(answers.rows, answers.answers, start, others_squared_norm)
 
 
-def read_answers(connection: Connection, trained: TrainedModel, user: int) -> Answers:
+def read_answers(connection: Connection, serving: TrainedModel, user: int) -> Answers:
     """Return the user's answers."""
-    rows_by_key = trained.movies.rows_by_key
-    found = _ANSWERS.run(connection, {"user": user})
-    return Answers.of({rows_by_key[movie_id]: response for movie_id, response in found})
+    rows_by_key = serving.movies.rows_by_key
+    rows = _ANSWERS.run(connection, {"user": user})
+    return Answers.of({rows_by_key[movie_id]: response for movie_id, response in rows})
 
 
-def others_squared_norm(connection: Connection, trained: TrainedModel, user: int | None) -> float:
+def others_squared_norm(connection: Connection, serving: TrainedModel, user: int | None) -> float:
     """Return the sum of squares of everybody else's embeddings, 0 where the model does not ask for it."""
-    if not trained.model.coupled:
+    if not serving.model.coupled:
         return 0.0
-    everybody: float = _ALL_SQUARED_NORMS.run(connection, {"training": trained.id})[0][0]
-    own: float = 0.0
+    total: float = _ALL_SQUARED_NORMS.run(connection, {"training": serving.id})[0][0]
+    user_norm: float = 0.0
     if user is not None:
-        own = _OWN_SQUARED_NORM.run(connection, {"training": trained.id, "user": user})[0][0]
-    return max(0.0, everybody - own)
+        user_norm = _OWN_SQUARED_NORM.run(connection, {"training": serving.id, "user": user})[0][0]
+    return max(0.0, total - user_norm)
 
 
 def fold_in_stale(
@@ -142,18 +142,18 @@ def fold_in_stale(
     stale = _find_stale(connection, catalog.id, catalog.serving, limit)
     if not stale:
         return None
-    trained = models.of(connection, catalog, catalog.serving)
-    return catalog.serving, [fold_in(connection, trained, user) for user in stale]
+    model = models.of(connection, catalog, catalog.serving)
+    return catalog.serving, [fold_in(connection, model, user) for user in stale]
 
 
 def _find_stale(connection: Connection, catalog_id: int, serving: int, limit: int) -> Sequence[int]:
-    answered = select(Response.user_id).where(Response.user_id == User.id).exists()
+    has_answers = select(Response.user_id).where(Response.user_id == User.id).exists()
     return connection.scalars(
         select(User.id)
         .outerjoin(UserEmbedding, (UserEmbedding.user_id == User.id) & (UserEmbedding.training_id == serving))
         .where(
             User.catalog_id == catalog_id,
-            or_(and_(UserEmbedding.version.is_(None), answered), UserEmbedding.version != User.version),
+            or_(and_(UserEmbedding.version.is_(None), has_answers), UserEmbedding.version != User.version),
         )
         .limit(limit)
     ).all()
@@ -161,19 +161,19 @@ def _find_stale(connection: Connection, catalog_id: int, serving: int, limit: in
 
 def keep_if_current(connection: Connection, training: int, folded_in: Sequence[FoldedIn]) -> None:
     """Keep relearned embeddings, but those of users who answered again or were deleted meanwhile."""
-    for one in folded_in:
-        if _VERSION.run(connection, {"user": one.user}) == [(one.version,)]:
-            keep(connection, training, [one])
+    for fold in folded_in:
+        if _VERSION.run(connection, {"user": fold.user}) == [(fold.version,)]:
+            keep(connection, training, [fold])
 
 
 def keep(connection: Connection, training: int, folded_in: Iterable[FoldedIn]) -> None:
     """Store embeddings in the caller's transaction; a user without responses keeps none."""
-    left = iter(folded_in)
-    while some := list(islice(left, _ROWS_AT_ONCE)):
-        rows = [_row(training, one, one.posterior) for one in some if one.posterior is not None]
-        for one in some:
-            if one.posterior is None:
-                _NO_EMBEDDING.run(connection, {"training": training, "user": one.user})
+    remaining = iter(folded_in)
+    while batch := list(islice(remaining, _ROWS_AT_ONCE)):
+        rows = [_row(training, fold, fold.posterior) for fold in batch if fold.posterior is not None]
+        for fold in batch:
+            if fold.posterior is None:
+                _NO_EMBEDDING.run(connection, {"training": training, "user": fold.user})
         if rows:
             _KEEP.run_each(connection, rows)
 
@@ -197,19 +197,19 @@ def to_posteriors(embeddings: Sequence[bytes], factors: Sequence[bytes | None]) 
     if len(set(map(len, embeddings))) != 1:
         return None
     numbers = torch.from_numpy(vectors.stack(embeddings, len(embeddings[0]) // 4))
-    kept = [factor for factor in factors if factor is not None]
-    if not kept:
+    present = [factor for factor in factors if factor is not None]
+    if not present:
         return UserPosteriors(numbers)
-    if len(kept) < len(factors) or len(set(map(len, kept))) != 1:
+    if len(present) < len(factors) or len(set(map(len, present))) != 1:
         return None
-    return UserPosteriors(numbers, torch.from_numpy(vectors.stack(kept, len(kept[0]) // 4)))
+    return UserPosteriors(numbers, torch.from_numpy(vectors.stack(present, len(present[0]) // 4)))
 
 
-def _row(training: int, one: FoldedIn, posterior: UserPosterior) -> dict[str, object]:
+def _row(training: int, fold: FoldedIn, posterior: UserPosterior) -> dict[str, object]:
     return {
         "training_id": training,
-        "user_id": one.user,
-        "version": one.version,
+        "user_id": fold.user,
+        "version": fold.version,
         "embedding": vectors.to_bytes(posterior.embedding.numpy()),
         "factor": None if posterior.factor is None else vectors.to_bytes(packed(posterior.factor).numpy()),
         "squared_norm": squared_norm(posterior.embedding),
@@ -247,34 +247,34 @@ def find_serving(connection: Connection, models: TrainedModels, catalog: Catalog
 
 
 def read_posteriors(
-    connection: Connection, catalog: CatalogRow, trained: TrainedModel, users: Sequence[str]
+    connection: Connection, catalog: CatalogRow, serving: TrainedModel, users: Sequence[str]
 ) -> dict[str, CurrentPosterior]:
     """Return the tastes of the named users by their ids, without those of whom nothing is known."""
-    found: dict[str, CurrentPosterior] = {}
+    posteriors: dict[str, CurrentPosterior] = {}
     for start in range(0, len(users), 1000):  # SQLite bounds the parameters of a statement
-        for row in _rows(connection, catalog, trained.id, users[start : start + 1000]):
-            stored, learned_version, user = row.embedding, row.learned_version, row.user
-            if stored is not None and learned_version == row.version:
-                posterior: UserPosterior | None = to_posterior(stored, row.factor)
+        for row in _rows(connection, catalog, serving.id, users[start : start + 1000]):
+            embedding, learned_version, user = row.embedding, row.learned_version, row.user
+            if embedding is not None and learned_version == row.version:
+                posterior: UserPosterior | None = to_posterior(embedding, row.factor)
             else:
-                posterior = fold_in(connection, trained, row.id).posterior
+                posterior = fold_in(connection, serving, row.id).posterior
             if posterior is not None:
-                found[user] = CurrentPosterior(row.id, user, row.version, row.responses, posterior)
-    stranger = trained.model.cold_start()
+                posteriors[user] = CurrentPosterior(row.id, user, row.version, row.responses, posterior)
+    stranger = serving.model.cold_start()
     if stranger is not None:
         for user in users:
-            found.setdefault(user, CurrentPosterior(None, user, 0, 0, stranger))
-    return found
+            posteriors.setdefault(user, CurrentPosterior(None, user, 0, 0, stranger))
+    return posteriors
 
 
 def read_posterior(
-    connection: Connection, catalog: CatalogRow, trained: TrainedModel, user: str
+    connection: Connection, catalog: CatalogRow, serving: TrainedModel, user: str
 ) -> CurrentPosterior:
     """Return one user's taste; raises `NotFound` when nothing is known of them."""
-    found = read_posteriors(connection, catalog, trained, [user])
-    if user not in found:
+    posteriors = read_posteriors(connection, catalog, serving, [user])
+    if user not in posteriors:
         raise unknown_user(catalog.catalog, user)
-    return found[user]
+    return posteriors[user]
 
 
 def unknown_user(catalog: str, user: str) -> NotFound:

@@ -40,27 +40,27 @@ class Memory:
 
     def check_catalog(self, catalog: str, movies: int, numbers: int) -> None:
         """Raise `TooLarge` when so many movies with so many numbers each, vector and learned, do not fit."""
-        needed = movies * (_MOVIE + _NUMBER * numbers)
-        if needed > self.catalog_bytes:
+        size = movies * (_MOVIE + _NUMBER * numbers)
+        if size > self.catalog_bytes:
             raise TooLarge(
                 f"catalog {catalog!r} has {movies:,} movies with {numbers:,} numbers each, which take "
-                f"{needed:,} bytes of memory; LIKELY_CATALOG_MEMORY_BYTES allows {self.catalog_bytes:,}"
+                f"{size:,} bytes of memory; LIKELY_CATALOG_MEMORY_BYTES allows {self.catalog_bytes:,}"
             )
 
     def check_training(self, movies: int, dimensions: int, users: int, responses: int, sizes: Sizes) -> None:
         """Raise `TooLarge` when a training would take more; ``sizes`` says what it keeps of each."""
-        needed = (
+        size = (
             movies * (_MOVIE + _NUMBER * (dimensions + sizes.item))
             + users * (_USER + _TASTE_NUMBER * (sizes.embedding + sizes.factor))
             + responses * _RESPONSE
         )
         if sizes.factor:
             square = sizes.embedding**2
-            needed += _BATCH_NUMBER * max(square, min(users * square, _BATCH_NUMBERS))
-        if needed > self.training_bytes:
+            size += _BATCH_NUMBER * max(square, min(users * square, _BATCH_NUMBERS))
+        if size > self.training_bytes:
             raise TooLarge(
                 f"a training on {responses:,} responses of {users:,} users to {movies:,} movies takes about "
-                f"{needed:,} bytes of memory; LIKELY_TRAINING_MEMORY_BYTES allows {self.training_bytes:,}"
+                f"{size:,} bytes of memory; LIKELY_TRAINING_MEMORY_BYTES allows {self.training_bytes:,}"
             )
 
     def check_scores(self, scores: int, right: str) -> None:

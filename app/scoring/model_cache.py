@@ -43,29 +43,29 @@ class Newest(Generic[Thing]):
 
     def of(self, key: int, version: int, make: Callable[[], Thing]) -> Thing:
         """Return the thing at this version; a version older than the newest is made and not kept."""
-        found = self.find(key, version)
-        if found is not None:
-            return found
+        entry = self.find(key, version)
+        if entry is not None:
+            return entry
         with self._making:  # whoever waited here finds it made
-            found = self.find(key, version)
-            if found is None:
-                found = make()
-                self._keep(key, version, found)
-        return found
+            entry = self.find(key, version)
+            if entry is None:
+                entry = make()
+                self._keep(key, version, entry)
+        return entry
 
     def find(self, key: int, version: int) -> Thing | None:
         """Return the thing if it is kept at this version."""
         with self._looking:
-            kept = self._kept.get(key)
-            if kept is None or kept[0] != version:
+            entry = self._kept.get(key)
+            if entry is None or entry[0] != version:
                 return None
             self._kept.move_to_end(key)
-            return kept[1]
+            return entry[1]
 
-    def _keep(self, key: int, version: int, made: Thing) -> None:
+    def _keep(self, key: int, version: int, entry: Thing) -> None:
         with self._looking:
             if key not in self._kept or self._kept[key][0] < version:
-                self._kept[key] = (version, made)
+                self._kept[key] = (version, entry)
                 self._kept.move_to_end(key)
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
@@ -120,14 +120,14 @@ def _read_movies(connection: Connection, catalog: CatalogRow, memory: Memory) ->
             titles.append(row.title)
             yield row.vector
 
-    stacked = vectors.stack(read(), len(catalog.dimensions))
+    matrix = vectors.stack(read(), len(catalog.dimensions))
     return MovieMatrix(
         version=catalog.movies_version,
         movies=movies,
         titles=titles,
         rows={movie: row for row, movie in enumerate(movies)},
         rows_by_key={key: row for row, key in enumerate(keys)},
-        vectors=torch.from_numpy(stacked.reshape(len(movies), len(catalog.dimensions))),
+        vectors=torch.from_numpy(matrix.reshape(len(movies), len(catalog.dimensions))),
     )
 
 
@@ -145,14 +145,14 @@ class TrainedModel:
     model: Model
     index: MovieIndex | None = None
 
-    def best(self, posterior: UserPosterior, limit: int, excluded: Tensor, min_logit: float) -> Best:
+    def best(self, posterior: UserPosterior, limit: int, exclude: Tensor, min_logit: float) -> Best:
         """Return the best as `Model.best` does, or nearly so by the index, where it is ready and will do."""
         if self.index is None:
-            return self.model.best(posterior, limit, excluded, min_logit)
-        found = self.index.best(posterior, limit, excluded, min_logit)
-        if found is None:
-            found = self.model.best(posterior, limit, excluded, min_logit)
-        return each_alone(self.model, posterior, found)
+            return self.model.best(posterior, limit, exclude, min_logit)
+        shortlist = self.index.best(posterior, limit, exclude, min_logit)
+        if shortlist is None:
+            shortlist = self.model.best(posterior, limit, exclude, min_logit)
+        return each_alone(self.model, posterior, shortlist)
 
 
 class TrainedModels:
@@ -188,19 +188,19 @@ class TrainedModels:
 
 
 def restore(
-    trainer: Trainer, movies: MovieMatrix, shared: Mapping[str, Tensor], keys: Sequence[int], items: Tensor
+    trainer: Trainer, movies: MovieMatrix, state: Mapping[str, Tensor], keys: Sequence[int], items: Tensor
 ) -> Model:
     """Return the model over these movies; ``items`` float32 [n, I] was learned of those with ``keys`` [n].
 
     What was learned of movies that are gone is left out; the model makes do with the vectors of new ones.
     """
     places = [(movies.rows_by_key[key], place) for place, key in enumerate(keys) if key in movies.rows_by_key]
-    aligned = torch.zeros(len(movies.movies), items.shape[1])
-    known = torch.zeros(len(movies.movies), dtype=torch.bool)
+    item_states = torch.zeros(len(movies.movies), items.shape[1])
+    has_state = torch.zeros(len(movies.movies), dtype=torch.bool)
     if places:
         rows, present = torch.tensor(places).unbind(1)
-        aligned[rows], known[rows] = items[present], True
-    return trainer.restore(shared, movies.vectors, aligned, known)
+        item_states[rows], has_state[rows] = items[present], True
+    return trainer.restore(state, movies.vectors, item_states, has_state)
 
 
 def keep_model(
@@ -223,8 +223,8 @@ def keep_model(
 
 def _learned_width(connection: Connection, training: int) -> int:
     """Return how many numbers were learned of a movie, read from one of them."""
-    one = select(func.length(MovieEmbedding.embedding)).where(MovieEmbedding.training_id == training)
-    return (connection.scalar(one.limit(1)) or 0) // 4
+    width = select(func.length(MovieEmbedding.embedding)).where(MovieEmbedding.training_id == training)
+    return (connection.scalar(width.limit(1)) or 0) // 4
 
 
 def _read(connection: Connection, movies: MovieMatrix, training: int, indexes: MovieIndexes) -> TrainedModel:
@@ -235,9 +235,9 @@ def _read(connection: Connection, movies: MovieMatrix, training: int, indexes: M
     ).one()
     keys, items = _read_items(connection, training)
     # A training of a database that was migrated has no state; it is one that needs none.
-    shared = safetensors.torch.load(row.state) if row.state is not None else {}
+    state = safetensors.torch.load(row.state) if row.state is not None else {}
     trainer = make_trainer(row.trainer, row.options)
-    model = restore(trainer, movies, shared, keys, items)
+    model = restore(trainer, movies, state, keys, items)
     index = indexes.begin(training, model, len(movies.movies), row.metrics or {})
     return TrainedModel(training, row.trainer, movies, model, index)
 

@@ -39,11 +39,11 @@ class MovieIndex:
         self._steps: Iterator[int] = iter(())
         self.ready = threading.Event()
 
-    def best(self, posterior: UserPosterior, limit: int, excluded: Tensor, min_logit: float) -> Best | None:
+    def best(self, posterior: UserPosterior, limit: int, exclude: Tensor, min_logit: float) -> Best | None:
         """Return what `Shortlist.best` returns; None too while the index is being made."""
         if self._made is None or not self.ready.is_set():
             return None
-        return self._made.best(posterior, limit, excluded, min_logit, self._candidates)
+        return self._made.best(posterior, limit, exclude, min_logit, self._candidates)
 
     def step(self) -> bool:
         """Do a part of the work, and return whether there is more."""
@@ -72,13 +72,13 @@ class MovieIndexes:
         """Return an index that is being made, if the movies are many and the metrics say that one is good."""
         if self._more_than is None or movies <= self._more_than:
             return None
-        measured = metrics.get("index")
-        if measured is None or not shortlist.installed():
+        figures = metrics.get("index")
+        if figures is None or not shortlist.installed():
             reason = _NO_MEASURE if shortlist.installed() else _NO_FAISS
             log.warning("recommendations look at every movie", training=training, reason=reason)
             return None
         model.item_sides(torch.zeros(1, dtype=torch.int64))  # what a model makes of its items at first, once
-        index = MovieIndex(training, model, movies, measured["candidates"])
+        index = MovieIndex(training, model, movies, figures["candidates"])
         threading.Thread(
             target=self._finish, args=(weakref.ref(index),), name="movie index", daemon=True
         ).start()
@@ -89,13 +89,13 @@ class MovieIndexes:
         with self._making:
             more = True
             while more:
-                held = index()
+                owner = index()
                 try:
-                    more = held is not None and held.step()
+                    more = owner is not None and owner.step()
                 except (MemoryError, RuntimeError) as error:  # FAISS raises the latter
                     log.warning("no index could be made", error=type(error).__name__)
                     return
-                del held
+                del owner
 
 
 def measure_index(
@@ -111,24 +111,24 @@ def measure_index(
     if not shortlist.installed():
         log.warning("no index is measured", movies=len(vectors), reason=_NO_FAISS)
         return {}
-    known = torch.ones(len(vectors), dtype=torch.bool)
+    has_state = torch.ones(len(vectors), dtype=torch.bool)
     try:
-        model = trainer.restore(learned.shared, vectors, learned.items, known)
-        found = _measured(model, len(vectors), learned.posteriors, check)
+        model = trainer.restore(learned.shared, vectors, learned.items, has_state)
+        recall = _measured(model, len(vectors), learned.posteriors, check)
     except (MemoryError, RuntimeError) as error:  # a training that is good without an index does not fail
         log.warning("no index could be made", error=type(error).__name__)
         return {}
-    if found is None:
+    if recall is None:
         log.warning("no index is good enough", movies=len(vectors))
         return {}
-    measured = {"candidates": found.candidates, "recall_at_10": found.recall, "users": found.users}
-    return {"index": {"movies": len(vectors), **measured}}
+    figures = {"candidates": recall.candidates, "recall_at_10": recall.recall, "users": recall.users}
+    return {"index": {"movies": len(vectors), **figures}}
 
 
 def _measured(
     model: Model, movies: int, posteriors: Sequence[UserPosterior], check: Callable[[], None]
 ) -> Recall | None:
-    made = Shortlist(model, movies)
-    for _ in made.codes():
+    candidates = Shortlist(model, movies)
+    for _ in candidates.codes():
         check()
-    return shortlist.measure(made, model, posteriors, check)
+    return shortlist.measure(candidates, model, posteriors, check)

@@ -43,65 +43,69 @@ class Asked:
 
 
 def preview_scores(
-    connection: Connection, models: TrainedModels, catalog: str, responses: Mapping[str, float], asked: Asked
+    connection: Connection,
+    models: TrainedModels,
+    catalog: str,
+    responses: Mapping[str, float],
+    request: Asked,
 ) -> Preview:
     """Score movies for somebody who would give these responses; the best ones leave out what they answer.
 
     Raises `NotFound` for catalog or movies, `Conflict` when nothing is trained yet or the model knows nothing
     of somebody without responses, and what `app.scoring.explanations.check_include` raises.
     """
-    found = find_catalog(connection, catalog)
-    trained = find_serving(connection, models, found)
-    if "next_question" in asked.include:
-        check_uncertain(trained)
-    _check_movies(catalog, trained, responses, asked.movies or ())
-    answers = Answers.of({trained.movies.rows[movie]: value for movie, value in responses.items()})
-    person = _learn(connection, trained, answers)
-    answered = [*answers.rows.tolist(), *named_rows(trained.movies, asked.exclude)]
-    if asked.movies is None:
-        left_out = torch.tensor(answered, dtype=torch.int64)
-        best = trained.best(person.posterior, asked.limit or _BEST, left_out, -torch.inf)
+    catalog_row = find_catalog(connection, catalog)
+    serving = find_serving(connection, models, catalog_row)
+    if "next_question" in request.include:
+        check_uncertain(serving)
+    _check_movies(catalog, serving, responses, request.movies or ())
+    answers = Answers.of({serving.movies.rows[movie]: value for movie, value in responses.items()})
+    person = _learn(connection, serving, answers)
+    excluded_rows = [*answers.rows.tolist(), *named_rows(serving.movies, request.exclude)]
+    if request.movies is None:
+        left_out = torch.tensor(excluded_rows, dtype=torch.int64)
+        best = serving.best(person.posterior, request.limit or _BEST, left_out, -torch.inf)
         rows, logits = best.rows, best.logits
     else:
-        rows = torch.tensor([trained.movies.rows[movie] for movie in asked.movies], dtype=torch.int64)
-        logits = trained.model.predict(person.posterior, rows).logits
+        rows = torch.tensor([serving.movies.rows[movie] for movie in request.movies], dtype=torch.int64)
+        logits = serving.model.predict(person.posterior, rows).logits
     question = None
-    if "next_question" in asked.include:
-        question = choose_question(trained, person.posterior, answered)
-    include = [one for one in get_args(Include) if one in asked.include]
-    check_include(trained, len(rows), include, lambda said: Place(said, pointer="/include"))
-    scores = listed(trained, found.dimensions, person, rows, logits, include)
+    if "next_question" in request.include:
+        question = choose_question(serving, person.posterior, excluded_rows)
+    include = [name for name in get_args(Include) if name in request.include]
+    check_include(serving, len(rows), include, lambda message: Place(message, pointer="/include"))
+    scores = listed(serving, catalog_row.dimensions, person, rows, logits, include)
     basis: Basis = "learned" if responses else "population"
-    return Preview(trained.id, len(responses), basis, scores, question)
+    return Preview(serving.id, len(responses), basis, scores, question)
 
 
-def _learn(connection: Connection, trained: TrainedModel, answers: Answers) -> Person:
-    others = others_squared_norm(connection, trained, None)
+def _learn(connection: Connection, serving: TrainedModel, answers: Answers) -> Person:
+    others_norm = others_squared_norm(connection, serving, None)
     if len(answers.rows):
-        posterior = trained.model.fold_in(answers.rows, answers.answers, None, others)
-        return Person(posterior, answers, others)
-    stranger = trained.model.cold_start()
+        posterior = serving.model.fold_in(answers.rows, answers.answers, None, others_norm)
+        return Person(posterior, answers, others_norm)
+    stranger = serving.model.cold_start()
     if stranger is None:
         raise Conflict(
-            f"training {trained.id} is of {trained.trainer}, and knows nothing of who answered nothing",
+            f"training {serving.id} is of {serving.trainer}, and knows nothing of who answered nothing",
             [Place("give a response at least", pointer="/responses")],
         )
     return Person(stranger)
 
 
 def _check_movies(
-    catalog: str, trained: TrainedModel, responses: Mapping[str, float], movies: Sequence[str]
+    catalog: str, serving: TrainedModel, responses: Mapping[str, float], movies: Sequence[str]
 ) -> None:
-    known = trained.movies.rows
+    row_of = serving.movies.rows
     places = [
         Place(unknown_movie(catalog, movie).detail, pointer=pointer("responses", movie))
         for movie in responses
-        if movie not in known
+        if movie not in row_of
     ]
     places += [
         Place(unknown_movie(catalog, movie).detail, pointer=pointer("movies", index))
         for index, movie in enumerate(movies)
-        if movie not in known
+        if movie not in row_of
     ]
     if places:
         raise NotFound(places[0].detail, places[:100])

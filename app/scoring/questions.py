@@ -51,38 +51,40 @@ def find_next_question(
     Raises `NotFound` for the catalog or when nothing is left to ask, `Conflict` when nothing is trained yet
     or the training does not know how sure it is.
     """
-    found = find_catalog(connection, catalog)
-    trained = find_serving(connection, models, found)
-    check_uncertain(trained)
-    known = read_posterior(connection, found, trained, user)
-    answers = NO_ANSWERS if known.user_id is None else read_answers(connection, trained, known.user_id)
-    left_out = [*answers.rows.tolist(), *named_rows(trained.movies, exclude)]
-    question = choose_question(trained, known.posterior, left_out)
+    catalog_row = find_catalog(connection, catalog)
+    serving = find_serving(connection, models, catalog_row)
+    check_uncertain(serving)
+    user_state = read_posterior(connection, catalog_row, serving, user)
+    answers = (
+        NO_ANSWERS if user_state.user_id is None else read_answers(connection, serving, user_state.user_id)
+    )
+    left_out = [*answers.rows.tolist(), *named_rows(serving.movies, exclude)]
+    question = choose_question(serving, user_state.posterior, left_out)
     if question is None:
         raise NotFound(f"there is no movie left in catalog {catalog!r} to ask user {user!r} about")
-    return NextQuestion(user, trained.id, known.responses, known.basis, question)
+    return NextQuestion(user, serving.id, user_state.responses, user_state.basis, question)
 
 
-def check_uncertain(trained: TrainedModel) -> None:
+def check_uncertain(serving: TrainedModel) -> None:
     """Raise `Conflict` when the model does not know how sure it is."""
-    if not trained.model.uncertain:
+    if not serving.model.uncertain:
         raise Conflict(
-            f"training {trained.id} is of {trained.trainer}, which does not know what it does not know; "
+            f"training {serving.id} is of {serving.trainer}, which does not know what it does not know; "
             "a mixed_effects training chooses questions"
         )
 
 
 def choose_question(
-    trained: TrainedModel, posterior: UserPosterior, left_out: Iterable[int]
+    serving: TrainedModel, posterior: UserPosterior, left_out: Iterable[int]
 ) -> Question | None:
     """Return the question that teaches most, of all movies but those at these rows; None without any."""
-    gains = trained.model.expected_information_gain(posterior)
+    gains = serving.model.expected_information_gain(posterior)
     gains[list(left_out)] = -1.0
     if len(gains) == 0 or float(gains.max()) < 0.0:
         return None
     row = int(gains.argmax())
-    logits = trained.model.predict(posterior, gains.argmax()[None]).logits
-    movies = trained.movies
+    logits = serving.model.predict(posterior, gains.argmax()[None]).logits
+    movies = serving.movies
     return Question(
         movies.movies[row],
         movies.titles[row],

@@ -71,49 +71,49 @@ def put_response(
 
     A user is made by their first response. Raises `NotFound` for the catalog or the movie.
     """
-    found = find_catalog(connection, catalog)
-    movie_id = find_movie(connection, found, movie)
-    user_id = _find_user(connection, found, user) or _add_user(connection, found, user)
+    catalog_row = find_catalog(connection, catalog)
+    movie_id = find_movie(connection, catalog_row, movie)
+    user_id = _find_user(connection, catalog_row, user) or _add_user(connection, catalog_row, user)
     present = _PRESENT.run(connection, {"at_user": user_id, "at_movie": movie_id})
-    before, stored = present[0] if present else (None, None)
+    before, timestamp_before = present[0] if present else (None, None)
     if not present:
         row = {"user_id": user_id, "movie_id": movie_id, "response": response, "given": timestamp}
         _NEW_RESPONSE.run(connection, row)
-    elif before != response or timestamp not in {None, stored}:
+    elif before != response or timestamp not in {None, timestamp_before}:
         row = {"at_user": user_id, "at_movie": movie_id, "answer": response, "given": timestamp}
         _OTHER_RESPONSE.run(connection, row)
-    changed = before != response
-    version = _move_user(connection, models, found, user_id, changed=changed)
-    return StoredResponse(user, movie, response, found.serving, version), not present
+    is_new_answer = before != response
+    version = _move_user(connection, models, catalog_row, user_id, changed=is_new_answer)
+    return StoredResponse(user, movie, response, catalog_row.serving, version), not present
 
 
 def delete_response(
     connection: Connection, models: TrainedModels, catalog: str, user: str, movie: str
 ) -> None:
     """Delete a response and relearn the user; raises `NotFound` when there is nothing to delete."""
-    found = find_catalog(connection, catalog)
-    movie_id = find_movie(connection, found, movie)
-    user_id = _find_user(connection, found, user)
-    deleted = connection.execute(
+    catalog_row = find_catalog(connection, catalog)
+    movie_id = find_movie(connection, catalog_row, movie)
+    user_id = _find_user(connection, catalog_row, user)
+    deletion = connection.execute(
         delete(Response).where(Response.user_id == user_id, Response.movie_id == movie_id)
     )
-    if user_id is None or deleted.rowcount == 0:
+    if user_id is None or deletion.rowcount == 0:
         raise NotFound(f"user {user!r} has no response to movie {movie!r} in catalog {catalog!r}")
-    _move_user(connection, models, found, user_id, changed=True)
+    _move_user(connection, models, catalog_row, user_id, changed=True)
 
 
 def list_user_responses(
     connection: Connection, catalog: str, user: str, limit: int, after: str | None
 ) -> list[ResponseRow]:
     """Return up to ``limit`` responses of a user in the order of the movies; raises `NotFound`."""
-    found = find_catalog(connection, catalog)
-    if _find_user(connection, found, user) is None:
+    catalog_row = find_catalog(connection, catalog)
+    if _find_user(connection, catalog_row, user) is None:
         raise NotFound(f"there is no user {user!r} in catalog {catalog!r}; their first response makes one")
     rows = connection.execute(
         select(User.user, Movie.movie, Response.response, Response.timestamp)
         .join(User, User.id == Response.user_id)
         .join(Movie, Movie.id == Response.movie_id)
-        .where(User.catalog_id == found.id, User.user == user, Movie.movie > (after or ""))
+        .where(User.catalog_id == catalog_row.id, User.user == user, Movie.movie > (after or ""))
         .order_by(Movie.movie)
         .limit(limit)
     )
@@ -125,7 +125,7 @@ def list_responses(connection: Connection, catalog: str, limit: int, after: str 
 
     ``after`` is ``user/movie`` of the last one seen.
     """
-    found = find_catalog(connection, catalog)
+    catalog_row = find_catalog(connection, catalog)
     user, _, movie = (after or "/").partition("/")
     if after is not None and (not (user and movie) or "/" in movie):
         raise BadInput("after= is the `next` of the page before", [Place("user/movie", parameter="after")])
@@ -133,7 +133,7 @@ def list_responses(connection: Connection, catalog: str, limit: int, after: str 
         select(User.user, Movie.movie, Response.response, Response.timestamp)
         .join(User, User.id == Response.user_id)
         .join(Movie, Movie.id == Response.movie_id)
-        .where(User.catalog_id == found.id, tuple_(User.user, Movie.movie) > tuple_(user, movie))
+        .where(User.catalog_id == catalog_row.id, tuple_(User.user, Movie.movie) > tuple_(user, movie))
         .order_by(User.user, Movie.movie)
         .limit(limit)
     )
@@ -141,8 +141,8 @@ def list_responses(connection: Connection, catalog: str, limit: int, after: str 
 
 
 def _find_user(connection: Connection, catalog: CatalogRow, user: str) -> int | None:
-    found = _USER.run(connection, {"catalog": catalog.id, "user": user})
-    return found[0][0] if found else None
+    rows = _USER.run(connection, {"catalog": catalog.id, "user": user})
+    return rows[0][0] if rows else None
 
 
 def _add_user(connection: Connection, catalog: CatalogRow, user: str) -> int:
@@ -157,6 +157,6 @@ def _move_user(
     if not changed:
         return version
     if catalog.serving is not None:
-        trained = models.of(connection, catalog, catalog.serving)
-        keep(connection, trained.id, [fold_in(connection, trained, user_id)])
+        serving = models.of(connection, catalog, catalog.serving)
+        keep(connection, serving.id, [fold_in(connection, serving, user_id)])
     return version

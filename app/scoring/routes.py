@@ -153,9 +153,9 @@ def score_pairs(database: FromDatabase, models: Models, catalog: CatalogId, body
 @router.post("/scores:preview", dependencies=[READ], response_model_exclude_none=True)
 def preview_scores(database: FromDatabase, models: Models, catalog: CatalogId, body: PreviewBody) -> Preview:
     """Score movies for somebody unknown by the responses that they would give; nothing is stored."""
-    asked = Asked(body.movies, body.limit, body.exclude, body.include)
+    request = Asked(body.movies, body.limit, body.exclude, body.include)
     with database.reading() as connection:
-        return previews.preview_scores(connection, models, catalog, body.responses, asked)
+        return previews.preview_scores(connection, models, catalog, body.responses, request)
 
 
 @users_router.get("/{user}/embedding", dependencies=[READ])
@@ -244,8 +244,8 @@ def list_user_responses(
 ) -> Page[ResponseRow]:
     """List a user's responses in the order of the movies' ids."""
     with database.reading() as connection:
-        found = responses.list_user_responses(connection, catalog, user, limit, after)
-        return page(found, limit, lambda item: item.movie)
+        rows = responses.list_user_responses(connection, catalog, user, limit, after)
+        return page(rows, limit, lambda item: item.movie)
 
 
 @responses_router.get("/responses", dependencies=[READ])
@@ -254,8 +254,8 @@ def list_responses(
 ) -> Page[ResponseRow]:
     """List all responses in the order of the users' ids, then the movies'."""
     with database.reading() as connection:
-        found = responses.list_responses(connection, catalog, limit, after)
-        return page(found, limit, lambda item: f"{item.user}/{item.movie}")
+        rows = responses.list_responses(connection, catalog, limit, after)
+        return page(rows, limit, lambda item: f"{item.user}/{item.movie}")
 
 
 _IDS, _BODY, _STORED = TypeAdapter(list[Id]), TypeAdapter(ResponseBody), TypeAdapter(StoredResponse)

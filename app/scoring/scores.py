@@ -92,15 +92,15 @@ def score_movies(
     Raises `NotFound` for catalog, user or movie, `Conflict` when nothing is trained yet, `TooLarge` for more
     movies than memory allows, and what `app.scoring.explanations.check_include` raises.
     """
-    found = find_catalog(connection, catalog)
-    trained = find_serving(connection, models, found)
-    known = read_posterior(connection, found, trained, user)
-    rows = rows_of(trained.movies, catalog, movies)
+    catalog_row = find_catalog(connection, catalog)
+    serving = find_serving(connection, models, catalog_row)
+    user_state = read_posterior(connection, catalog_row, serving, user)
+    rows = rows_of(serving.movies, catalog, movies)
     models.memory.check_scores(
         len(rows), f"name movies, or GET /v1/catalogs/{catalog}/users/{user}/recommendations for the best"
     )
-    logits = trained.model.predict(known.posterior, rows).logits
-    return _user_scores(connection, found, trained, known, rows, logits, include)
+    logits = serving.model.predict(user_state.posterior, rows).logits
+    return _user_scores(connection, catalog_row, serving, user_state, rows, logits, include)
 
 
 def recommend(
@@ -119,41 +119,43 @@ def recommend(
     Raises `NotFound` for catalog or user, `Conflict` when nothing is trained yet, and what
     `app.scoring.explanations.check_include` raises.
     """
-    found = find_catalog(connection, catalog)
-    trained = find_serving(connection, models, found)
-    known = read_posterior(connection, found, trained, user)
-    left_out = [*_answered(connection, trained, known), *named_rows(trained.movies, exclude)]
-    best = trained.best(known.posterior, limit, torch.tensor(left_out, dtype=torch.int64), _logit(min_score))
-    return _user_scores(connection, found, trained, known, best.rows, best.logits, include)
+    catalog_row = find_catalog(connection, catalog)
+    serving = find_serving(connection, models, catalog_row)
+    user_state = read_posterior(connection, catalog_row, serving, user)
+    left_out = [*_answered(connection, serving, user_state), *named_rows(serving.movies, exclude)]
+    best = serving.best(
+        user_state.posterior, limit, torch.tensor(left_out, dtype=torch.int64), _logit(min_score)
+    )
+    return _user_scores(connection, catalog_row, serving, user_state, best.rows, best.logits, include)
 
 
 def score_pairs(
     connection: Connection, models: TrainedModels, catalog: str, pairs: Sequence[tuple[str, str]]
 ) -> PairScores:
     """Return one score a (user, movie) pair; raises `NotFound` that names each unknown one."""
-    found = find_catalog(connection, catalog)
-    trained = find_serving(connection, models, found)
+    catalog_row = find_catalog(connection, catalog)
+    serving = find_serving(connection, models, catalog_row)
     users = list(dict.fromkeys(user for user, _ in pairs))
-    check_posteriors(models, trained, len(users))
-    known = read_posteriors(connection, found, trained, users)
-    _check_pairs(catalog, pairs, known, trained.movies)
+    check_posteriors(models, serving, len(users))
+    states = read_posteriors(connection, catalog_row, serving, users)
+    _check_pairs(catalog, pairs, states, serving.movies)
     if not pairs:
-        return PairScores(trained.id, [])
-    posteriors = {id(one.posterior): one.posterior for one in known.values()}  # strangers share theirs
+        return PairScores(serving.id, [])
+    posteriors = {id(state.posterior): state.posterior for state in states.values()}  # strangers share theirs
     positions = {key: index for index, key in enumerate(posteriors)}
-    predicted = trained.model.predict_pairs(
+    prediction = serving.model.predict_pairs(
         list(posteriors.values()),
-        torch.tensor([positions[id(known[user].posterior)] for user, _ in pairs]),
-        torch.tensor([trained.movies.rows[movie] for _, movie in pairs]),
+        torch.tensor([positions[id(states[user].posterior)] for user, _ in pairs]),
+        torch.tensor([serving.movies.rows[movie] for _, movie in pairs]),
     )
-    return PairScores(trained.id, scoring.scores(predicted.logits).tolist())
+    return PairScores(serving.id, scoring.scores(prediction.logits).tolist())
 
 
-def check_posteriors(models: TrainedModels, trained: TrainedModel, users: int) -> None:
+def check_posteriors(models: TrainedModels, serving: TrainedModel, users: int) -> None:
     """Raise `TooLarge` when the tastes of so many users do not fit into memory."""
-    stranger = trained.model.cold_start()
-    size = trained.movies.vectors.shape[1] if stranger is None else len(stranger.embedding)
-    models.memory.check_posteriors(users, size, uncertain=trained.model.uncertain)
+    stranger = serving.model.cold_start()
+    size = serving.movies.vectors.shape[1] if stranger is None else len(stranger.embedding)
+    models.memory.check_posteriors(users, size, uncertain=serving.model.uncertain)
 
 
 def read_embedding(connection: Connection, models: TrainedModels, catalog: str, user: str) -> Embedding:
@@ -161,34 +163,44 @@ def read_embedding(connection: Connection, models: TrainedModels, catalog: str, 
 
     Raises `NotFound` when they have no responses, and `Conflict` when nothing is trained yet.
     """
-    found = find_catalog(connection, catalog)
-    trained = find_serving(connection, models, found)
-    known = read_posterior(connection, found, trained, user)
-    if known.responses == 0:
+    catalog_row = find_catalog(connection, catalog)
+    serving = find_serving(connection, models, catalog_row)
+    user_state = read_posterior(connection, catalog_row, serving, user)
+    if user_state.responses == 0:
         raise unknown_user(catalog, user)
-    shown = trained.model.show(known.posterior)
-    weights, learned = (vectors.to_numbers(part.float().numpy()) for part in (shown.weights, shown.learned))
-    by_name = dict(zip(found.dimensions, weights, strict=True))
-    return Embedding(user, trained.id, by_name, shown.user_bias, learned, known.responses, known.version)
+    numbers = serving.model.show(user_state.posterior)
+    weights, learned_numbers = (
+        vectors.to_numbers(part.float().numpy()) for part in (numbers.weights, numbers.learned)
+    )
+    by_name = dict(zip(catalog_row.dimensions, weights, strict=True))
+    return Embedding(
+        user,
+        serving.id,
+        by_name,
+        numbers.user_bias,
+        learned_numbers,
+        user_state.responses,
+        user_state.version,
+    )
 
 
-def rows_of(movies: MovieMatrix, catalog: str, named: Sequence[str]) -> Tensor:
+def rows_of(movies: MovieMatrix, catalog: str, ids: Sequence[str]) -> Tensor:
     """Return the rows int64 [n] of the named movies, of all when none is named; raises `NotFound`."""
-    if not named:
+    if not ids:
         return torch.arange(len(movies.movies))
-    for movie in named:
+    for movie in ids:
         if movie not in movies.rows:
             raise unknown_movie(catalog, movie)
-    return torch.tensor([movies.rows[movie] for movie in named], dtype=torch.int64)
+    return torch.tensor([movies.rows[movie] for movie in ids], dtype=torch.int64)
 
 
-def named_rows(movies: MovieMatrix, named: Sequence[str]) -> list[int]:
+def named_rows(movies: MovieMatrix, ids: Sequence[str]) -> list[int]:
     """Return the rows of those of the named movies that there are."""
-    return [movies.rows[movie] for movie in named if movie in movies.rows]
+    return [movies.rows[movie] for movie in ids if movie in movies.rows]
 
 
 def listed(
-    trained: TrainedModel,
+    serving: TrainedModel,
     dimensions: Sequence[str],
     person: Person,
     rows: Tensor,
@@ -196,52 +208,54 @@ def listed(
     include: Collection[Include],
 ) -> list[Score]:
     """Return the scores of the movies at ``rows`` [n] with their ``logits`` [n] in words."""
-    movies = trained.movies
+    movies = serving.movies
     numbers = zip(rows.tolist(), scoring.scores(logits).tolist(), logits.tolist(), strict=True)
     scores = [(movies.movies[row], movies.titles[row], score, logit) for row, score, logit in numbers]
     if not include:
-        return [Score(*one) for one in scores]
-    included = details(trained, dimensions, person, rows, include)
+        return [Score(*fields) for fields in scores]
+    parts = details(serving, dimensions, person, rows, include)
     return [
-        Score(*one, each.interval, each.explanation, each.influences)
-        for one, each in zip(scores, included, strict=True)
+        Score(*fields, part.interval, part.explanation, part.influences)
+        for fields, part in zip(scores, parts, strict=True)
     ]
 
 
 def _user_scores(
     connection: Connection,
     catalog: CatalogRow,
-    trained: TrainedModel,
-    known: CurrentPosterior,
+    serving: TrainedModel,
+    user_state: CurrentPosterior,
     rows: Tensor,
     logits: Tensor,
     include: Collection[Include],
 ) -> UserScores:
-    check_include(trained, len(rows), include, lambda said: Place(said, parameter="include"))
-    person = Person(known.posterior)
-    if "influences" in include and known.user_id is not None:
-        answers = read_answers(connection, trained, known.user_id)
-        person = Person(known.posterior, answers, others_squared_norm(connection, trained, known.user_id))
-    scores = listed(trained, catalog.dimensions, person, rows, logits, include)
-    return UserScores(known.user, trained.id, known.responses, known.basis, scores)
+    check_include(serving, len(rows), include, lambda message: Place(message, parameter="include"))
+    person = Person(user_state.posterior)
+    if "influences" in include and user_state.user_id is not None:
+        answers = read_answers(connection, serving, user_state.user_id)
+        person = Person(
+            user_state.posterior, answers, others_squared_norm(connection, serving, user_state.user_id)
+        )
+    scores = listed(serving, catalog.dimensions, person, rows, logits, include)
+    return UserScores(user_state.user, serving.id, user_state.responses, user_state.basis, scores)
 
 
-def _answered(connection: Connection, trained: TrainedModel, known: CurrentPosterior) -> list[int]:
-    if known.user_id is None:
+def _answered(connection: Connection, serving: TrainedModel, user_state: CurrentPosterior) -> list[int]:
+    if user_state.user_id is None:
         return []
-    answered = connection.scalars(select(Response.movie_id).where(Response.user_id == known.user_id))
-    return [trained.movies.rows_by_key[key] for key in answered]
+    answers = connection.scalars(select(Response.movie_id).where(Response.user_id == user_state.user_id))
+    return [serving.movies.rows_by_key[key] for key in answers]
 
 
 def _check_pairs(
     catalog: str,
     pairs: Sequence[tuple[str, str]],
-    known: dict[str, CurrentPosterior],
+    states: dict[str, CurrentPosterior],
     matrix: MovieMatrix,
 ) -> None:
     places: list[Place] = []
     for index, (user, movie) in enumerate(pairs):
-        if user not in known:
+        if user not in states:
             places.append(Place(unknown_user(catalog, user).detail, pointer=f"/pairs/{index}/0"))
         if movie not in matrix.rows:
             places.append(Place(unknown_movie(catalog, movie).detail, pointer=f"/pairs/{index}/1"))

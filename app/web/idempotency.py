@@ -41,8 +41,8 @@ class Digest:
         self._owner: str = scope["api_key"].key
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         for part in (scope["method"], scope["path"], scope["query_string"], media_type):
-            encoded = part if isinstance(part, bytes) else str(part).encode()
-            self._sum.update(len(encoded).to_bytes(8, "little") + encoded)
+            data = part if isinstance(part, bytes) else str(part).encode()
+            self._sum.update(len(data).to_bytes(8, "little") + data)
 
     def add(self, chunk: bytes) -> None:
         """Take the next bytes of the body."""

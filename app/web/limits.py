@@ -39,8 +39,8 @@ _SLOWEST = 16 * 2**10  # bytes a second
 class Places:
     """So many at once; one more is refused instead of waiting."""
 
-    def __init__(self, most: int, things: str) -> None:
-        self.places, self._things = most, things
+    def __init__(self, limit: int, things: str) -> None:
+        self.places, self._things = limit, things
         self.busy = self.waiting = 0
 
     def take(self) -> None:
@@ -57,9 +57,9 @@ class Places:
 class Turns:
     """So many at once; the others wait in the order in which they came, and take no thread while they do."""
 
-    def __init__(self, most: int, seconds: float) -> None:
-        self._free, self._seconds = asyncio.Semaphore(most), seconds
-        self.places = most
+    def __init__(self, limit: int, seconds: float) -> None:
+        self._free, self._seconds = asyncio.Semaphore(limit), seconds
+        self.places = limit
         self.busy = self.waiting = 0
 
     @asynccontextmanager
@@ -199,47 +199,47 @@ class BodyLimits:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        declared = headers.get("content-length", "")
-        if not declared and "transfer-encoding" not in headers:
+        content_length = headers.get("content-length", "")
+        if not content_length and "transfer-encoding" not in headers:
             await self._app(scope, receive, send)  # no body
             return
         is_import = scope["method"] == "POST" and scope["path"].endswith(_IMPORTS)
         limit = self._settings.max_import_bytes if is_import else self._limit(scope)
         is_json = not is_import and "json" in headers.get("content-type", "").lower()
         parts: list[bytes] = []
-        received, waited, whole = 0, 0.0, False
+        size, wait_seconds, complete = 0, 0.0, False
 
         async def receive_limited() -> Message:
-            nonlocal received, waited, whole
-            if whole:
+            nonlocal size, wait_seconds, complete
+            if complete:
                 return await receive()
-            if declared.isdecimal() and int(declared[:20]) > limit:
+            if content_length.isdecimal() and int(content_length[:20]) > limit:
                 raise _too_large(limit)
             began = time.perf_counter()
-            message = await self._wait_for(receive, received / _SLOWEST - waited)
-            waited += time.perf_counter() - began
+            message = await self._wait_for(receive, size / _SLOWEST - wait_seconds)
+            wait_seconds += time.perf_counter() - began
             part = message.get("body", b"")
-            received += len(part)
-            whole = not message.get("more_body", False)
-            if received > limit:
+            size += len(part)
+            complete = not message.get("more_body", False)
+            if size > limit:
                 raise _too_large(limit)
             if is_json:
                 parts.append(part)
-                if whole and nests_deeper(b"".join(parts), self._settings.max_json_depth):
+                if complete and nests_deeper(b"".join(parts), self._settings.max_json_depth):
                     raise HTTPException(HTTPStatus.BAD_REQUEST) from RecursionError()
             return message
 
         try:
             await self._app(scope, receive_limited, send)
         finally:
-            if received > _LARGE:
+            if size > _LARGE:
                 give_back_soon()  # reading it took many times its size
 
-    async def _wait_for(self, receive: Receive, earned: float) -> Message:
-        """Return the next part of a body; ``earned`` are the seconds that the parts before it allow for."""
+    async def _wait_for(self, receive: Receive, extra_seconds: float) -> Message:
+        """Return the next part of a body; ``extra_seconds`` is what the parts before it earned."""
         seconds = self._settings.receive_seconds
         try:
-            async with asyncio.timeout(seconds + earned):
+            async with asyncio.timeout(seconds + extra_seconds):
                 return await receive()
         except TimeoutError as error:
             detail = f"the body did not come in {seconds:g} seconds, and a second for each 16 KiB of it"

@@ -68,13 +68,13 @@ class Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, measured = time.perf_counter(), False
-        scope[BEGAN] = started
+        start, is_measured = time.perf_counter(), False
+        scope[BEGAN] = start
 
         def measure(status: int) -> None:
-            nonlocal measured
-            measured = True
-            route, method, seconds = route_of(scope), method_of(scope), time.perf_counter() - started
+            nonlocal is_measured
+            is_measured = True
+            route, method, seconds = route_of(scope), method_of(scope), time.perf_counter() - start
             kind = _SCORES.get(getattr(scope.get("route"), "name", ""))
             count, times = self._labelled(method, route, status, kind if status == HTTPStatus.OK else None)
             count.inc()
@@ -90,7 +90,7 @@ class Measured:
         try:
             await self._app(scope, receive, send_measured)
         except Exception:
-            if not measured:
+            if not is_measured:
                 measure(HTTPStatus.INTERNAL_SERVER_ERROR)
             raise
 
@@ -173,11 +173,11 @@ class AnswerHeads:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = {name for name, _ in message["headers"]}
-                added = [header for header in self._headers if header[0] not in given]
-                if _CACHE not in given and _ETAG not in given:
-                    added.append((_CACHE, b"no-store"))
-                message["headers"] = [*message["headers"], *added]
+                names = {name for name, _ in message["headers"]}
+                headers = [header for header in self._headers if header[0] not in names]
+                if _CACHE not in names and _ETAG not in names:
+                    headers.append((_CACHE, b"no-store"))
+                message["headers"] = [*message["headers"], *headers]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
@@ -224,17 +224,17 @@ class Bugs:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; what goes wrong is raised on, for the log."""
-        begun = False
+        has_begun = False
 
         async def send_noted(message: Message) -> None:
-            nonlocal begun
-            begun = True
+            nonlocal has_begun
+            has_begun = True
             await send(message)
 
         try:
             await self._app(scope, receive, send_noted)
         except Exception:
-            if scope["type"] == "http" and not begun:
+            if scope["type"] == "http" and not has_begun:
                 await _answer_bug(Request(scope))(scope, receive, send)
             raise
 

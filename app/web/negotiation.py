@@ -15,16 +15,16 @@ from fastapi import Header, Response
 from app.errors import NotAcceptable
 
 
-def choose(accept: str | None, offered: Sequence[str]) -> str:
+def choose(accept: str | None, types: Sequence[str]) -> str:
     """Return the offered media type that the header prefers, the first offered among equals.
 
     What is no range is as if it were not there. Raises `NotAcceptable`. Source: RFC 9110, section 12.5.1; the
     most specific range that matches counts.
     """
     ranges = [_parse(part) for part in (accept or "").split(",") if "/" in part] or [("*/*", 1.0)]
-    best = max(offered, key=lambda media: _quality(media, ranges))
+    best = max(types, key=lambda media: _quality(media, ranges))
     if _quality(best, ranges) <= 0:
-        raise NotAcceptable(f"this comes as {', '.join(offered)}; ask for one of these with Accept")
+        raise NotAcceptable(f"this comes as {', '.join(types)}; ask for one of these with Accept")
     return best
 
 
@@ -39,10 +39,10 @@ def _parse(part: str) -> tuple[str, float]:
 
 def _quality(media: str, ranges: Sequence[tuple[str, float]]) -> float:
     kind = media.partition("/")[0]
-    for wanted in (media, f"{kind}/*", "*/*"):
-        found = [quality for name, quality in ranges if name == wanted]
-        if found:
-            return max(found)
+    for pattern in (media, f"{kind}/*", "*/*"):
+        qualities = [quality for name, quality in ranges if name == pattern]
+        if qualities:
+            return max(qualities)
     return 0.0
 
 
@@ -63,11 +63,11 @@ def etag(*decisive: object) -> str:
 
     The version of the service counts as well, as another one may show the same things differently.
     """
-    whole = hashlib.sha256(_VERSION)
-    for one in decisive:
-        part = one if isinstance(one, bytes) else json.dumps(one).encode()
-        whole.update(len(part).to_bytes(8, "big") + part)
-    return f'"{whole.hexdigest()[:32]}"'
+    digest = hashlib.sha256(_VERSION)
+    for value in decisive:
+        part = value if isinstance(value, bytes) else json.dumps(value).encode()
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return f'"{digest.hexdigest()[:32]}"'
 
 
 def headers_of(tag: str) -> dict[str, str]:
@@ -77,7 +77,7 @@ def headers_of(tag: str) -> dict[str, str]:
 
 def unchanged(headers: Mapping[str, str], if_none_match: str | None) -> Response | None:
     """Return a 304 when the client has the answer of these headers; None when it is to be sent."""
-    given = [one.strip().removeprefix("W/") for one in (if_none_match or "").split(",")]
-    if "ETag" in headers and (headers["ETag"] in given or given == ["*"]):
+    tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    if "ETag" in headers and (headers["ETag"] in tags or tags == ["*"]):
         return Response(status_code=_STATUS, headers=headers)
     return None

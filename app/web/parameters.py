@@ -53,17 +53,17 @@ async def refuse_unknown_parameters(request: Request) -> None:
 
     A misspelt dry_run stored files; of two limits one was taken without a word.
     """
-    known = {
+    is_list = {
         field.alias: get_origin(field.field_info.annotation) is list
         for dependant in _dependants(request.scope["route"].dependant)
         for field in dependant.query_params
     }
-    right = f"there is no such parameter here; there is {', '.join(sorted(known)) or 'none'}"
-    given = Counter(name for name, _ in request.query_params.multi_items())
+    right = f"there is no such parameter here; there is {', '.join(sorted(is_list)) or 'none'}"
+    counts = Counter(name for name, _ in request.query_params.multi_items())
     places = [
-        Place("give this once" if name in known else right, parameter=name)
-        for name, times in given.items()
-        if name not in known or (times > 1 and not known[name])
+        Place("give this once" if name in is_list else right, parameter=name)
+        for name, times in counts.items()
+        if name not in is_list or (times > 1 and not is_list[name])
     ]
     if places:
         raise BadInput(f"{places[0].parameter}: {places[0].detail}", places[:100])

@@ -157,14 +157,14 @@ _FRAMEWORK_TYPES = {
 def _answer_method(request: Request) -> Response:
     """Word a 405; the framework's own Allow names the methods of one handler, not those of the path."""
     scope = {name: request.scope[name] for name in ("type", "path", "root_path")}
-    allowed = ", ".join(
+    methods = ", ".join(
         method
         for method in HTTPMethod
         if any(route.matches(scope | {"method": method})[0] is Match.FULL for route in request.app.routes)
     )
-    problem = Problem(f"this path does not take {request.method}, but {allowed}")
+    problem = Problem(f"this path does not take {request.method}, but {methods}")
     problem.status, problem.type = HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed"
-    return answer(request, problem, {"Allow": allowed})
+    return answer(request, problem, {"Allow": methods})
 
 
 def _unreadable(cause: BaseException | None) -> Problem:
@@ -195,7 +195,7 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
         right = "send the body as JSON, with Content-Type: application/json"
         return answer(request, UnsupportedMedia(right))
     # A dependency that takes the same parameters says the same again.
-    places = list(dict.fromkeys(_place(one, error.body) for one in errors[:100]))
+    places = list(dict.fromkeys(_place(error_fields, error.body) for error_fields in errors[:100]))
     more = "; …" if len(places) > _SENTENCES else ""
     detail = "; ".join(_sentence(place) for place in places[:_SENTENCES]) + more
     return answer(request, BadInput(detail, places))

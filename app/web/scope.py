@@ -16,9 +16,9 @@ def request_id(request: Request) -> str:
     return str(request.scope.get("request_id", "-"))
 
 
-def name_request(given: str) -> str:
+def name_request(text: str) -> str:
     """Return a request's id: the one that came with it, where that is one, or a new one."""
-    return given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
+    return text if _REQUEST_ID.fullmatch(text) else f"{random.getrandbits(64):016x}"
 
 
 def route_of(scope: Scope) -> str:

@@ -46,14 +46,16 @@ class Entrance:
             return False
         return url.partition(b"?")[0] not in _PROBES
 
-    def turn_away(self, method: bytes, given: Iterable[tuple[bytes, bytes]], *, keep_alive: bool) -> bytes:
+    def turn_away(
+        self, method: bytes, headers_sent: Iterable[tuple[bytes, bytes]], *, keep_alive: bool
+    ) -> bytes:
         """Return the answer to a request, by its method and headers, that finds no place."""
         self.measurements.count_turned_away(method.decode("ascii"))
-        told = {name: value.decode("latin-1") for name, value in given if name in _LOOKED_AT}
-        if not told and keep_alive and method != b"HEAD":
+        relevant = {name: value.decode("latin-1") for name, value in headers_sent if name in _LOOKED_AT}
+        if not relevant and keep_alive and method != b"HEAD":
             return self._usual.replace(_NAME.encode(), b"%016x" % random.getrandbits(64))
-        headers = self._cross_origin(told.get(b"origin", "")) | ({} if keep_alive else _CLOSE)
-        answer = self._full(name_request(told.get(b"x-request-id", "")), headers)
+        headers = self._cross_origin(relevant.get(b"origin", "")) | ({} if keep_alive else _CLOSE)
+        answer = self._full(name_request(relevant.get(b"x-request-id", "")), headers)
         return answer if method != b"HEAD" else answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 
     def refuse(self, status: HTTPStatus, detail: str) -> bytes:
@@ -94,11 +96,11 @@ class Entrance:
 
     def _cross_origin(self, origin: str) -> dict[str, str]:
         """Return what lets a page of this origin read an answer; nothing where it may not."""
-        allowed = self.settings.cors_origins
-        if origin not in allowed and (not origin or "*" not in allowed):
+        origins = self.settings.cors_origins
+        if origin not in origins and (not origin or "*" not in origins):
             return {}
         return {
-            "access-control-allow-origin": "*" if "*" in allowed else origin,
+            "access-control-allow-origin": "*" if "*" in origins else origin,
             "access-control-expose-headers": ", ".join(EXPOSED),
             "vary": "Origin",
         }

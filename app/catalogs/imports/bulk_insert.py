@@ -140,8 +140,8 @@ class _InPostgreSQL:
         self._rows += frame.height
 
     def created(self) -> int:
-        created: int = self._connection.exec_driver_sql(_STORE).scalar_one()
-        return created
+        count: int = self._connection.exec_driver_sql(_STORE).scalar_one()
+        return count
 
 
 def _count(connection: Connection) -> int:
@@ -159,12 +159,12 @@ def present_movies(
     """Return the keys and vectors of those movies that the catalog has, by id."""
     present: dict[str, tuple[int, bytes]] = {}
     for start in range(0, len(movies), IDS_AT_ONCE):
-        found = connection.execute(
+        rows = connection.execute(
             select(Movie.movie, Movie.id, Movie.vector).where(
                 Movie.catalog_id == catalog.id, Movie.movie.in_(movies[start : start + IDS_AT_ONCE])
             )
         )
-        present.update((row.movie, (row.id, row.vector)) for row in found)
+        present.update((row.movie, (row.id, row.vector)) for row in rows)
     return present
 
 

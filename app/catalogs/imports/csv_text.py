@@ -133,8 +133,8 @@ def _split(block: Block, names: Sequence[str], separator: str) -> TextRows:
 
 
 def _ragged(line: int, fields: int, names: Sequence[str]) -> Place:
-    listed = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")  # noqa: PLR2004 - enough to read
-    return Place(f"the row has {fields} fields; expected {len(names)}: {listed}", line=line)
+    columns = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")  # noqa: PLR2004 - enough to read
+    return Place(f"the row has {fields} fields; expected {len(names)}: {columns}", line=line)
 
 
 class _Feed:

@@ -68,22 +68,22 @@ def read_movies(file: Path, file_format: Format, catalog: CatalogRow) -> Generat
                     yield _movies(catalog, lines, frame)
 
 
-def _responses(lines: pl.Series, given: pl.DataFrame, bad: Iterable[Place] = ()) -> Batch:
-    checking = Checking(lines, given)
+def _responses(lines: pl.Series, frame: pl.DataFrame, bad: Iterable[Place] = ()) -> Batch:
+    checking = Checking(lines, frame)
     columns = {
         "user": checking.ids("user"),
         "movie": checking.ids("movie"),
         "response": checking.numbers("response", 0, 1, RESPONSE_WORDS),
     }
-    none = pl.repeat(None, len(lines), dtype=pl.Float64, eager=True)
-    columns["timestamp"] = checking.timestamps("timestamp") if "timestamp" in given.columns else none
+    nulls = pl.repeat(None, len(lines), dtype=pl.Float64, eager=True)
+    columns["timestamp"] = checking.timestamps("timestamp") if "timestamp" in frame.columns else nulls
     return checking.batch(columns, bad)
 
 
-def _movies(catalog: CatalogRow, lines: pl.Series, given: pl.DataFrame, bad: Iterable[Place] = ()) -> Batch:
-    checking = Checking(lines, given)
+def _movies(catalog: CatalogRow, lines: pl.Series, frame: pl.DataFrame, bad: Iterable[Place] = ()) -> Batch:
+    checking = Checking(lines, frame)
     movies = checking.ids("movie")
-    titles = untitled(movies, checking.titles("title")) if "title" in given.columns else movies
+    titles = untitled(movies, checking.titles("title")) if "title" in frame.columns else movies
     vectors = checking.vectors(catalog.dimensions)
     return checking.batch({"movie": movies, "title": titles, "vector": vectors}, bad)
 
@@ -96,36 +96,38 @@ def _numbered(frames: Iterable[pl.DataFrame]) -> Iterator[tuple[pl.Series, pl.Da
 
 
 def _check_response_columns(names: Sequence[str]) -> None:
-    said = _repeated(names)
-    said += [f"the column {name!r} is missing" for name in _RESPONSE_COLUMNS[:3] if name not in names]
-    said += [f"{shown(name)} is no column of responses" for name in names if name not in _RESPONSE_COLUMNS]
-    _refuse(said, "user, movie, response and, if there are any, timestamp")
+    problems = _repeated(names)
+    problems += [f"the column {name!r} is missing" for name in _RESPONSE_COLUMNS[:3] if name not in names]
+    problems += [
+        f"{shown(name)} is no column of responses" for name in names if name not in _RESPONSE_COLUMNS
+    ]
+    _refuse(problems, "user, movie, response and, if there are any, timestamp")
 
 
 def _check_movie_columns(names: Sequence[str], catalog: CatalogRow) -> None:
-    said = _repeated(names)
+    problems = _repeated(names)
     if "movie" not in names:
-        said.append("the column 'movie' is missing")
-    _refuse(said, f"movie, title (if there are any) and {', '.join(catalog.dimensions) or 'no others'}")
+        problems.append("the column 'movie' is missing")
+    _refuse(problems, f"movie, title (if there are any) and {', '.join(catalog.dimensions) or 'no others'}")
     check_dimensions(catalog, [name for name in names if name not in {"movie", "title"}], line=1)
 
 
 def _check_types(columns: Mapping[str, str], texts: Sequence[str]) -> None:
-    said = [
-        f"the column {name!r} holds {kind}; expected {wanted}"
+    problems = [
+        f"the column {name!r} holds {kind}; expected {required}"
         for name, kind in columns.items()
-        if kind not in {"nothing", wanted := "text" if name in texts else "number"}
+        if kind not in {"nothing", required := "text" if name in texts else "number"}
     ]
-    _refuse(said, "text for ids and titles, numbers for everything else")
+    _refuse(problems, "text for ids and titles, numbers for everything else")
 
 
 def _repeated(names: Sequence[str]) -> list[str]:
     return [f"the column {shown(name)} stands there {n} times" for name, n in Counter(names).items() if n > 1]
 
 
-def _refuse(said: Sequence[str], expected: str) -> None:
-    if said:
+def _refuse(problems: Sequence[str], expected: str) -> None:
+    if problems:
         raise BadRows(
             f"the columns are not those of such a file; expected {expected}",
-            [Place(words, line=1) for words in said[:100]],
+            [Place(words, line=1) for words in problems[:100]],
         )

@@ -76,10 +76,10 @@ def import_movielens(
     read = read_movielens(path, like_from=like_from, genres=genres)
     with database.writing() as connection:
         put_catalog(connection, catalog, title, read.dimensions)
-        found = find_catalog(connection, catalog)
-        movies = store_movies(connection, found, Intake([read.movies], max_rows))
+        catalog_row = find_catalog(connection, catalog)
+        movies = store_movies(connection, catalog_row, Intake([read.movies], max_rows))
         with _told(read.ratings_file):
-            responses = store_responses(connection, found, Intake(read.responses, max_rows, progress))
+            responses = store_responses(connection, catalog_row, Intake(read.responses, max_rows, progress))
     return ImportedFolder(movies, responses)
 
 
@@ -95,15 +95,15 @@ def read_movielens(path: Path, *, like_from: float = 4.0, genres: bool = True) -
         raise BadInput(f"{path} is no folder; give the folder of an unpacked MovieLens archive")
     if (file := path / "movies.csv").is_file():
         ratings = _require(path / "ratings.csv")
-        movies, rated = _latest_movies(file), _latest_ratings(ratings)
+        movies, ratings_table = _latest_movies(file), _latest_ratings(ratings)
     elif (file := path / "u.item").is_file():
         ratings = _require(path / "u.data")
-        movies, rated = _100k_movies(file, _require(path / "u.genre")), _100k_ratings(ratings)
+        movies, ratings_table = _100k_movies(file, _require(path / "u.genre")), _100k_ratings(ratings)
     else:
         raise BadInput(f"{path} has neither movies.csv (as ml-latest has) nor u.item (as ml-100k has)")
     names, vectors = _genre_vectors(movies) if genres else ([], np.empty((len(movies.lines), 0)))
     batch = _movies(file.name, movies, vectors)
-    responses = (_responses(rows, like_from) for rows in rated)
+    responses = (_responses(rows, like_from) for rows in ratings_table)
     return MovieLens(names, batch, responses, ratings.name)
 
 
@@ -120,12 +120,12 @@ def _movies(file: str, read: TextRows, vectors: npt.NDArray[np.float64]) -> Batc
 def _responses(read: TextRows, like_from: float) -> Batch:
     checking = Checking(read.lines, read.columns)
     words = f"expected a rating from 0 to {HIGHEST_RATING:g}"
-    liked = checking.numbers("rating", 0, HIGHEST_RATING, words) >= like_from
+    likes = checking.numbers("rating", 0, HIGHEST_RATING, words) >= like_from
     return checking.batch(
         {
             "user": checking.ids("userId"),
             "movie": checking.ids("movieId"),
-            "response": liked.cast(pl.Float64),
+            "response": likes.cast(pl.Float64),
             "timestamp": checking.timestamps("timestamp"),
         },
         read.bad,
@@ -134,7 +134,7 @@ def _responses(read: TextRows, like_from: float) -> Batch:
 
 def _genre_vectors(movies: TextRows) -> tuple[list[str], npt.NDArray[np.float64]]:
     """Return the genres by name, and a (movies, genres) matrix that has a 1 where a movie is of a genre."""
-    of_movies = [set(listed.split("|")) - _NO_GENRES for listed in movies.columns["genres"]]
+    of_movies = [set(genre_text.split("|")) - _NO_GENRES for genre_text in movies.columns["genres"]]
     names = sorted(set().union(*of_movies))
     for name in names:
         try:
@@ -143,8 +143,8 @@ def _genre_vectors(movies: TextRows) -> tuple[list[str], npt.NDArray[np.float64]
             raise BadInput(f"the genre {shown(name)} cannot name a dimension") from error
     column = {name: index for index, name in enumerate(names)}
     matrix = np.zeros((len(of_movies), len(names)))
-    for row, listed in zip(matrix, of_movies, strict=True):
-        row[[column[name] for name in listed]] = 1
+    for row, genre_text in zip(matrix, of_movies, strict=True):
+        row[[column[name] for name in genre_text]] = 1
     return names, matrix
 
 
@@ -180,7 +180,7 @@ def _100k_ratings(file: Path) -> Iterator[TextRows]:
 def _100k_movies(file: Path, genre_file: Path) -> TextRows:
     """Read u.item: id, title, two dates and an address, then a 0 or 1 for each line of u.genre."""
     genres = [line.rsplit("|", 1)[0] for line in genre_file.read_text("latin-1").split("\n") if line.strip()]
-    found: list[tuple[int, str, str, str]] = []
+    rows: list[tuple[int, str, str, str]] = []
     for line, text in enumerate(file.read_text("latin-1").split("\n"), 1):
         if not text.strip():
             continue
@@ -191,10 +191,10 @@ def _100k_movies(file: Path, genre_file: Path) -> TextRows:
                 f"expected {_100K_BEFORE_GENRES} fields, then a 0 or 1 for each of {len(genres)} genres"
             )
             raise _bad_line(file.name, [Place(expected, line=line)])
-        listed = [genre for genre, flag in zip(genres, flags, strict=True) if flag == "1"]
-        found.append((line, fields[0], fields[1], "|".join(listed)))
+        genre_names = [genre for genre, flag in zip(genres, flags, strict=True) if flag == "1"]
+        rows.append((line, fields[0], fields[1], "|".join(genre_names)))
     schema = {"line": pl.Int64, "movieId": pl.String, "title": pl.String, "genres": pl.String}
-    frame = pl.DataFrame(found, schema=schema, orient="row")
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
     return TextRows(frame["line"], frame.drop("line"), [])
 
 

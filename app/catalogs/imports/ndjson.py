@@ -37,8 +37,8 @@ _STRICT = ConfigDict(strict=True, extra="forbid")
 _SHAPES: dict[type, str] = {list: "list", dict: "object"}
 
 
-def _shape(given: object) -> str | None:
-    return _SHAPES.get(type(given))
+def _shape(value: object) -> str | None:
+    return _SHAPES.get(type(value))
 
 
 class ResponseLine(TypedDict):
@@ -105,22 +105,22 @@ def read_movie_lines(blocks: Iterator[Block], catalog: CatalogRow) -> Iterator[B
     """Read movies of the catalog, a batch a block."""
     for block in blocks:
         lines, rows, bad = _read(block, _MOVIE)
-        kept: list[tuple[int, str, str, bytes]] = []
+        good_rows: list[tuple[int, str, str, bytes]] = []
         for line, row in zip(lines, rows, strict=True):
             try:
                 vector = in_order(catalog, row["vector"])
             except (BadInput, Conflict) as problem:
                 bad.append(Place(_vector_said(problem), line=line))
                 continue
-            kept.append((line, row["movie"], row.get("title") or row["movie"], vectors.to_bytes(vector)))
+            good_rows.append((line, row["movie"], row.get("title") or row["movie"], vectors.to_bytes(vector)))
         schema = {"line": pl.Int64, "movie": pl.String, "title": pl.String, "vector": pl.Binary}
         bad.sort(key=lambda place: place.line or 0)
-        yield Batch(pl.DataFrame(kept, schema=schema, orient="row"), bad[: MOST_BAD_ROWS + 1])
+        yield Batch(pl.DataFrame(good_rows, schema=schema, orient="row"), bad[: MOST_BAD_ROWS + 1])
 
 
 def _vector_said(problem: BadInput | Conflict) -> str:
-    said = [place.detail for place in problem.places]
-    return f"vector: {joined(said)}"
+    messages = [place.detail for place in problem.places]
+    return f"vector: {joined(messages)}"
 
 
 def _read(block: Block, adapter: TypeAdapter[Row]) -> tuple[list[int], list[Row], list[Place]]:
@@ -148,7 +148,7 @@ def _said(error: ValidationError) -> str:
 
 def _mistake(mistake: ErrorDetails) -> str:
     """Reword pydantic's message as for the other formats: the field, what was given, what would be right."""
-    place, given = mistake["loc"], mistake["input"]
+    place, value = mistake["loc"], mistake["input"]
     match mistake["type"]:
         case "json_invalid":
             reason = str(mistake["ctx"]["error"]).replace("at line 1 column", "at character")
@@ -158,8 +158,8 @@ def _mistake(mistake: ErrorDetails) -> str:
         case "extra_forbidden":
             return f"{shown(place[0])} is no field of these rows"
     if not place:
-        return f"the line is {shown(given)}; expected an object"
+        return f"the line is {shown(value)}; expected an object"
     field = str(place[0])
     if len(place) > _INSIDE_VECTOR:
-        return wrong(f"vector[{shown(place[_INSIDE_VECTOR])}]", given, NUMBER_WORDS)
-    return wrong(field, given, _WORDS[field])
+        return wrong(f"vector[{shown(place[_INSIDE_VECTOR])}]", value, NUMBER_WORDS)
+    return wrong(field, value, _WORDS[field])

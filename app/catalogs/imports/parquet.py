@@ -43,8 +43,10 @@ def open_parquet(file: Path) -> Generator[ParquetRows]:
     with reader:
         try:
             messages = _read_messages(reader.stdout)
-            _, listed = next(messages)
-            columns = {name: dtype if kind == "other" else kind for name, kind, dtype in json.loads(listed)}
+            _, schema_json = next(messages)
+            columns = {
+                name: dtype if kind == "other" else kind for name, kind, dtype in json.loads(schema_json)
+            }
             yield ParquetRows(columns, (pl.read_ipc_stream(content) for _, content in messages))
         finally:
             reader.kill()

@@ -43,15 +43,15 @@ def columns_of(schema: pl.Schema) -> list[pl.Expr]:
 def messages(file: str) -> Iterator[tuple[bytes, bytes]]:
     """Read the file; raises polars' own errors where it is broken."""
     schema = pl.Schema(pl.read_parquet_schema(file))
-    listed = [(name, kind_of(dtype), str(dtype)) for name, dtype in schema.items()]
-    yield b"S", json.dumps(listed).encode()
+    schema_rows = [(name, kind_of(dtype), str(dtype)) for name, dtype in schema.items()]
+    yield b"S", json.dumps(schema_rows).encode()
     scan = pl.scan_parquet(file, glob=False, hive_partitioning=False)
     expected = scan.select(pl.len()).collect().item()
     size = max(1, min(BATCH_ROWS, BATCH_CELLS // max(1, len(schema))))
     rows = 0
-    chosen = scan.select(columns_of(schema))
+    selection = scan.select(columns_of(schema))
     for start in range(0, expected, size):  # `collect_batches` takes more memory the larger the file is
-        frame = chosen.slice(start, size).collect()
+        frame = selection.slice(start, size).collect()
         rows += frame.height
         stream = io.BytesIO()
         frame.write_ipc_stream(stream)
@@ -68,8 +68,8 @@ def main() -> None:
         for letter, content in messages(sys.argv[1]):
             sys.stdout.buffer.write(letter + struct.pack("<q", len(content)) + content)
     except PolarsError as error:
-        said = str(error).splitlines()[0].encode()
-        sys.stdout.buffer.write(b"E" + struct.pack("<q", len(said)) + said)
+        message = str(error).splitlines()[0].encode()
+        sys.stdout.buffer.write(b"E" + struct.pack("<q", len(message)) + message)
     sys.stdout.buffer.flush()
 
 

@@ -76,8 +76,8 @@ def run_import(database: Database, limits: ImportLimits, task: ImportTask) -> An
         catalog_id = find_catalog(connection, task.catalog).id
 
         def store() -> Answer:
-            imported = importer(connection, task.catalog, task.file, task.file_format, limits.max_rows)
-            return Answer(HTTPStatus.OK, _IMPORTED.dump_json(imported))
+            summary = importer(connection, task.catalog, task.file, task.file_format, limits.max_rows)
+            return Answer(HTTPStatus.OK, _IMPORTED.dump_json(summary))
 
         answer = answer_once(connection, task.asked, catalog_id, limits.idempotency_seconds, store)
         if task.dry_run:
@@ -124,10 +124,10 @@ def main(limits: ImportLimits) -> None:
 
     def answer(body: bytes, _progress: Callable[[bytes], None]) -> Frame:
         try:
-            done = run_import(database, limits, ImportTask.model_validate_json(body))
+            stored_answer = run_import(database, limits, ImportTask.model_validate_json(body))
         except Problem as problem:
             return refused(problem)
-        return Frame(Kind.ANSWER, ANSWER.dump_json(done))
+        return Frame(Kind.ANSWER, ANSWER.dump_json(stored_answer))
 
     answer_tasks(sink, answer)
 

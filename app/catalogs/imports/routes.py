@@ -78,7 +78,7 @@ async def _import(
     importing: Importing,
     catalog: str,
     request: Request,
-    what: Literal["movies", "responses"],
+    kind: Literal["movies", "responses"],
     key: str | None,
     *,
     dry_run: bool,
@@ -86,15 +86,15 @@ async def _import(
     file_format = _format(request)
     # A file of its own, because Parquet is read from its end; for its owner only, gone when it is closed.
     with _wording_errors(), tempfile.NamedTemporaryFile(prefix="likely-import-") as file:
-        asked = await _receive(request, file.file, key)
+        key_and_digest = await _receive(request, file.file, key)
         task = ImportTask(
             catalog=catalog,
-            what=what,
+            what=kind,
             file=Path(file.name),
             file_format=file_format,
             dry_run=dry_run,
-            key=None if asked is None else asked.key,
-            digest=None if asked is None else asked.digest.hex(),
+            key=None if key_and_digest is None else key_and_digest.key,
+            digest=None if key_and_digest is None else key_and_digest.digest.hex(),
         )
         if settings.import_processes:
             return respond(ANSWER.validate_json(await importing.run(task)))
@@ -132,7 +132,7 @@ async def _receive(request: Request, file: IO[bytes], key: str | None) -> Asked 
 
 
 def _format(request: Request) -> Format:
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given not in CONTENT_TYPES:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in CONTENT_TYPES:
         raise UnsupportedMedia(f"send the file with one of the Content-Types {', '.join(CONTENT_TYPES)}")
-    return CONTENT_TYPES[given]
+    return CONTENT_TYPES[media_type]

@@ -61,10 +61,10 @@ def import_movies(
     Raises `NotFound` for the catalog, `Conflict` for other dimensions than its own, `TooLarge`, and `BadRows`
     or `BadInput` for the file: roll back then.
     """
-    found = find_catalog(connection, catalog)
-    with closing(read_movies(file, file_format, found)) as batches:
+    catalog_row = find_catalog(connection, catalog)
+    with closing(read_movies(file, file_format, catalog_row)) as batches:
         intake = Intake(batches, max_rows, progress, file_format.place)
-        return store_movies(connection, found, intake)
+        return store_movies(connection, catalog_row, intake)
 
 
 def import_responses(
@@ -79,10 +79,10 @@ def import_responses(
 
     Raises `NotFound` for the catalog, `TooLarge`, and `BadRows` or `BadInput` for the file: roll back then.
     """
-    found = find_catalog(connection, catalog)
+    catalog_row = find_catalog(connection, catalog)
     with closing(read_responses(file, file_format)) as batches:
         intake = Intake(batches, max_rows, progress, file_format.place)
-        return store_responses(connection, found, intake)
+        return store_responses(connection, catalog_row, intake)
 
 
 @dataclass
@@ -122,55 +122,57 @@ class Intake:
 def store_movies(connection: Connection, catalog: CatalogRow, intake: Intake) -> Imported:
     """Store frames of movies; see `import_movies`."""
     store = movie_storing(connection, catalog.id)
-    created = 0
-    changed: list[int] = []
+    new_rows = 0
+    changed_ids: list[int] = []
     for frame in intake.frames():
         last = frame.unique("movie", keep="last", maintain_order=True)
         rows = last.select("movie", "title", "vector").to_dicts()
         present = present_movies(connection, catalog, last["movie"].to_list())
-        created += len(rows) - len(present)
+        new_rows += len(rows) - len(present)
         for row in rows:
             key, vector = present.get(row["movie"], (0, row["vector"]))
             if vector != row["vector"]:
-                changed.append(key)
+                changed_ids.append(key)
         store(rows)
-    for start in range(0, len(changed), IDS_AT_ONCE):
-        move_answerers(connection, catalog.id, changed[start : start + IDS_AT_ONCE])
+    for start in range(0, len(changed_ids), IDS_AT_ONCE):
+        move_answerers(connection, catalog.id, changed_ids[start : start + IDS_AT_ONCE])
     if intake.rows:
         move_movies(connection, catalog.id)
-    return Imported(intake.rows, created, intake.rows - created)
+    return Imported(intake.rows, new_rows, intake.rows - new_rows)
 
 
 def store_responses(connection: Connection, catalog: CatalogRow, intake: Intake) -> Imported:
     """Store frames of responses; see `import_responses`."""
     movies = movie_keys(connection, catalog)
     users = UserKeys(connection, catalog)
-    answered: set[int] = set()
+    user_keys: set[int] = set()
     clock = connection.scalar(select(now()))
     with response_rows(connection) as rows:
         for frame in intake.frames():
-            keyed = frame.join(movies, on="movie", how="left", maintain_order="left")
-            intake.refuse(_unknown_movies(keyed, catalog))
+            joined_frame = frame.join(movies, on="movie", how="left", maintain_order="left")
+            intake.refuse(_unknown_movies(joined_frame, catalog))
             if intake.bad:
                 continue  # the rest is read only to name what else is bad
-            keyed = users.join(keyed).sort("user_id", "movie_id", maintain_order=True)
-            rows.add(keyed.select("user_id", "movie_id", "response", pl.col("timestamp").fill_null(clock)))
-            answered.update(keyed["user_id"].unique().to_list())
-        created = rows.created()
-    _move_users(connection, catalog, answered)
-    return Imported(intake.rows, created, intake.rows - created)
+            joined_frame = users.join(joined_frame).sort("user_id", "movie_id", maintain_order=True)
+            rows.add(
+                joined_frame.select("user_id", "movie_id", "response", pl.col("timestamp").fill_null(clock))
+            )
+            user_keys.update(joined_frame["user_id"].unique().to_list())
+        new_rows = rows.created()
+    _move_users(connection, catalog, user_keys)
+    return Imported(intake.rows, new_rows, intake.rows - new_rows)
 
 
-def _unknown_movies(keyed: pl.DataFrame, catalog: CatalogRow) -> list[Place]:
-    unknown = keyed.filter(pl.col("movie_id").is_null()).head(MOST_BAD_ROWS + 1)
+def _unknown_movies(joined_frame: pl.DataFrame, catalog: CatalogRow) -> list[Place]:
+    unknown = joined_frame.filter(pl.col("movie_id").is_null()).head(MOST_BAD_ROWS + 1)
     return [
         Place(f"there is no movie {shown(movie)} in catalog {catalog.catalog!r}", line=line)
         for line, movie in unknown.select("line", "movie").iter_rows()
     ]
 
 
-def _move_users(connection: Connection, catalog: CatalogRow, answered: set[int]) -> None:
-    keys = sorted(answered)
+def _move_users(connection: Connection, catalog: CatalogRow, user_keys: set[int]) -> None:
+    keys = sorted(user_keys)
     for start in range(0, len(keys), IDS_AT_ONCE):
         connection.execute(
             update(User)

@@ -41,24 +41,24 @@ class Batch:
     bad: Sequence[Place] = ()
 
 
-def wrong(field: str, given: object, words: str) -> str:
+def wrong(field: str, value: object, words: str) -> str:
     """Return what is wrong with a field, what was given and what would be right."""
-    if given is None:
+    if value is None:
         return f"{field} is empty; {words}"
-    return f"{field} is {shown(given)}; {words}"
+    return f"{field} is {shown(value)}; {words}"
 
 
-def shown(given: object) -> str:
+def shown(value: object) -> str:
     """Return the value as a message repeats it: on one line, and short."""
-    short = given[: _LONGEST_SHOWN + 1] if isinstance(given, str) else given
+    short = value[: _LONGEST_SHOWN + 1] if isinstance(value, str) else value
     text = repr(short)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
-def joined(said: Sequence[str]) -> str:
+def joined(messages: Sequence[str]) -> str:
     """Return all that is wrong with one row as one sentence."""
-    more = len(said) - _MOST_SHOWN
-    return "; ".join(said[:_MOST_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+    more = len(messages) - _MOST_SHOWN
+    return "; ".join(messages[:_MOST_SHOWN]) + (f"; and {more} more" if more > 0 else "")
 
 
 def vector_bytes(matrix: npt.NDArray[np.floating]) -> pl.Series:
@@ -78,9 +78,9 @@ class Checking:
     A method returns the column's values; where a row is wrong they mean nothing, and `batch` drops the row.
     """
 
-    def __init__(self, lines: pl.Series, given: pl.DataFrame) -> None:
+    def __init__(self, lines: pl.Series, frame: pl.DataFrame) -> None:
         self._lines = lines
-        self._given = given
+        self._given = frame
         self._wrong: list[tuple[str, pl.Series, str]] = []
 
     def ids(self, column: str) -> pl.Series:
@@ -109,12 +109,12 @@ class Checking:
 
     def timestamps(self, column: str) -> pl.Series:
         """Check a column of times, which may be empty."""
-        given = self._given[column]
-        values = given.cast(pl.Float64, strict=False)
+        column_values = self._given[column]
+        values = column_values.cast(pl.Float64, strict=False)
         right = values.is_between(0, LATEST) & values.is_finite()
-        empty = given.is_null()
-        if given.dtype == pl.String:
-            empty |= given == ""
+        empty = column_values.is_null()
+        if column_values.dtype == pl.String:
+            empty |= column_values == ""
         self._note(column, right.fill_null(value=False) | empty.fill_null(value=True), TIMESTAMP_WORDS)
         return values
 
@@ -142,11 +142,11 @@ class Checking:
             self._wrong.append((column, right.alias(f"{len(self._wrong)}"), words))
 
     def _places(self) -> list[Place]:
-        said: dict[int, list[str]] = {}
+        messages: dict[int, list[str]] = {}
         for column, right, words in self._wrong:
             for row in (~right).arg_true()[: MOST_BAD_ROWS + 1].to_list():
-                said.setdefault(row, []).append(wrong(column, self._given[column][row], words))
-        return [Place(joined(words), line=self._lines[row]) for row, words in said.items()]
+                messages.setdefault(row, []).append(wrong(column, self._given[column][row], words))
+        return [Place(joined(words), line=self._lines[row]) for row, words in messages.items()]
 
 
 def _are_ids(values: pl.Series) -> pl.Series:

@@ -69,7 +69,7 @@ class Key:
     def check_scope(self, scope: Scope) -> None:
         """Raise `Forbidden` unless the key has a scope; `admin` includes all."""
         if not self.scopes & {scope, Scope.ADMIN}:
-            has = ", ".join(one for one in Scope if one in self.scopes)
+            has = ", ".join(own_scope for own_scope in Scope if own_scope in self.scopes)
             raise Forbidden(f"this needs a key with the scope {scope}; this one has {has}")
 
 
@@ -115,11 +115,11 @@ def create_key(connection: Connection, label: str, scopes: set[Scope], days: int
 def list_keys(connection: Connection) -> list[KeyRow]:
     """Return all keys that there ever were, the oldest first."""
     columns = (ApiKey.key, ApiKey.label, ApiKey.scopes, ApiKey.created_at, ApiKey.expires_at)
-    expired = coalesce(ApiKey.expires_at <= now(), False)
-    found = connection.execute(select(*columns, ApiKey.revoked_at, expired).order_by(ApiKey.id))
+    is_expired = coalesce(ApiKey.expires_at <= now(), False)
+    rows = connection.execute(select(*columns, ApiKey.revoked_at, is_expired).order_by(ApiKey.id))
     return [
-        KeyRow(key, label, tuple(scopes), created, expires, revoked, bool(over))
-        for key, label, scopes, created, expires, revoked, over in found
+        KeyRow(key, label, tuple(scopes), created_at, expires, revoked_at, bool(over))
+        for key, label, scopes, created_at, expires, revoked_at, over in rows
     ]
 
 
@@ -127,13 +127,13 @@ def revoke_key(connection: Connection, name: str) -> str:
     """Admit a key no more, by its public name or its whole text; returns the name. Raises `NotFound`."""
     token = read_token(name)
     key = name if token is None else token.key
-    revoked = connection.execute(
+    revocation = connection.execute(
         update(ApiKey)
         .where(ApiKey.key == key)
         .values(revoked_at=coalesce(ApiKey.revoked_at, now()))
         .returning(ApiKey.key)
     ).scalar()
-    if revoked is None:
+    if revocation is None:
         raise NotFound(f"there is no key {redact(key)!r}; `likely keys list` shows those that there are")
     return key
 
@@ -187,9 +187,9 @@ class Admission:
         """Return the key that a text is, and wait for the database where need be. Raises `Unauthorized`."""
         return self._admit(text, self._read)
 
-    def _read(self, prepared: Prepared, parameters: Mapping[str, object]) -> Rows:
+    def _read(self, statement: Prepared, parameters: Mapping[str, object]) -> Rows:
         with self._database.reading() as connection:
-            return prepared.run(connection, parameters)
+            return statement.run(connection, parameters)
 
     def _admit(self, text: str | None, read: Read) -> Key:
         if self._may_be_open and self._is_open(read):
@@ -220,11 +220,12 @@ class Admission:
         rows = read(_ONE, {"key": name})
         if rows is None:
             raise _NotNow
-        for stored, scopes, revoked, left in rows:
-            if not compare_digest(stored, digest) or revoked or (left is not None and left <= 0):
+        for stored_digest, scopes, is_revoked, seconds_left in rows:
+            is_expired = seconds_left is not None and seconds_left <= 0
+            if not compare_digest(stored_digest, digest) or is_revoked or is_expired:
                 continue
             key = Key(name, frozenset(json.loads(scopes) if isinstance(scopes, str) else scopes))
-            seconds = REMEMBERED_SECONDS if left is None else min(REMEMBERED_SECONDS, left)
+            seconds = REMEMBERED_SECONDS if seconds_left is None else min(REMEMBERED_SECONDS, seconds_left)
             if len(self._admitted) >= _MOST_REMEMBERED:
                 self._admitted.clear()
             self._admitted[digest] = (key, self._clock() + seconds)

@@ -44,10 +44,10 @@ class KeyedRoute(APIRoute):
     @property
     def scope(self) -> Scope:
         """The scope that a key needs here; raises `TypeError` unless there is just one."""
-        declared = [scope for each in self.dependencies for scope in _scopes(each)]
-        if len(declared) != 1:
-            raise TypeError(f"{self.path} declares the scopes {declared}, and needs one")
-        return Scope(declared[0])
+        scopes = [scope for dependency in self.dependencies for scope in _scopes(dependency)]
+        if len(scopes) != 1:
+            raise TypeError(f"{self.path} declares the scopes {scopes}, and needs one")
+        return Scope(scopes[0])
 
     def get_route_handler(self) -> Handler:
         """Return what answers a request."""
@@ -85,6 +85,6 @@ async def _admit(request: Request) -> Key:
 
 def sent_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """Return the key that was sent: in one Authorization header and nowhere else."""
-    given = [value for name, value in headers if name == b"authorization"]
-    found = _BEARER.fullmatch(given[0].strip()) if len(given) == 1 else None
-    return None if found is None else found[1].decode("ascii")
+    values = [value for name, value in headers if name == b"authorization"]
+    match = _BEARER.fullmatch(values[0].strip()) if len(values) == 1 else None
+    return None if match is None else match[1].decode("ascii")

@@ -35,10 +35,10 @@ def make_token() -> str:
 
 def read_token(text: str) -> Token | None:
     """Return the key that a text names; None for a wrong shape or a wrong checksum."""
-    found = _TOKEN.fullmatch(text)
-    if found is None or _checksum(text[:-_CHECKSUM]) != text[-_CHECKSUM:]:
+    match = _TOKEN.fullmatch(text)
+    if match is None or _checksum(text[:-_CHECKSUM]) != text[-_CHECKSUM:]:
         return None
-    return Token(found[1], digest_of(text))
+    return Token(match[1], digest_of(text))
 
 
 def digest_of(text: str) -> bytes:

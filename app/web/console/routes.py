@@ -45,10 +45,10 @@ def read_page_file(file: str, if_none_match: IfNoneMatch = None) -> Response:
 def _answer(name: str, if_none_match: str | None) -> Response:
     """Answer with a file of the folder; a name is compared with what is there, and is never a path."""
     folder = files("app.web.console") / "static"
-    found = next((file for file in folder.iterdir() if file.name == name), None)
+    page_file = next((file for file in folder.iterdir() if file.name == name), None)
     media_type = _MEDIA.get(PurePath(name).suffix)
-    if found is None or media_type is None:
+    if page_file is None or media_type is None:
         raise NotFound(f"the console has no file {name!r}; / is its page, /docs lists the API")
-    content = found.read_bytes()
+    content = page_file.read_bytes()
     headers = headers_of(etag(content)) | _HEADERS
     return unchanged(headers, if_none_match) or Response(content, headers=headers, media_type=media_type)

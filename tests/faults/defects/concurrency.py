@@ -86,8 +86,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         what="the movies in memory are not checked against the catalog's version",
         file="app/scoring/model_cache.py",
-        right="if kept is None or kept[0] != version:",
-        wrong="if kept is None:",
+        right="if entry is None or entry[0] != version:",
+        wrong="if entry is None:",
         tests=(f"{_DELETIONS}::test_a_new_vector_is_in_the_next_scores",),
     ),
     Defect(
@@ -100,7 +100,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         what="an embedding that was relearned before another answer is stored after it",
         file="app/scoring/fold_in.py",
-        right='if _VERSION.run(connection, {"user": one.user}) == [(one.version,)]:',
+        right='if _VERSION.run(connection, {"user": fold.user}) == [(fold.version,)]:',
         wrong='if _VERSION.run(connection, {"user": one.user}):',
         tests=("tests/database/test_concurrency.py",),
     ),
@@ -174,8 +174,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         what="deletions: the movies in memory are not checked against the catalog's version",
         file="app/scoring/model_cache.py",
-        right="if kept is None or kept[0] != version:",
-        wrong="if kept is None:",
+        right="if entry is None or entry[0] != version:",
+        wrong="if entry is None:",
         tests=(f"{_PROMISES}[deletions]",),
     ),
     Defect(

@@ -41,7 +41,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a body may take any time",
         "app/web/limits.py",
-        "asyncio.timeout(seconds + earned)",
+        "asyncio.timeout(seconds + extra_seconds)",
         "asyncio.timeout(None)",
         (f"{_CONNECTIONS}::test_a_body_that_does_not_come_is_told_so",),
     ),
