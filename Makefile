@@ -150,7 +150,8 @@ bench: $(READY_DEV) ## measure speed beside peers, into docs/benchmarks.md: make
 	@$(INSTALL) -e ".[bench]"
 	@TORCH_INDEX="$(TORCH_INDEX)" .venv/bin/python -m benchmarks.speed "$(DATA)" $(GROUPS)
 
-faults: $(READY_DEV) ## try to break every promise at full length (hours), into docs/track-record.md
+faults: $(READY_DEV) ## try to break every promise, a little first, then at full length (hours), into docs/track-record.md
+	@.venv/bin/python -m pytest -m faults tests/harnesses
 	@.venv/bin/python -m tests.faults $(HARNESSES)
 
 audit: $(READY_DEV) ## ask whether a pinned dependency has a known vulnerability, as far as the index answers

@@ -49,9 +49,7 @@ _ELSEWHERE = re.compile(
 )
 
 # Files of few tests that take long: they begin first, so that no core waits for the other at the end.
-_LONG = re.compile(
-    r"browser/|test_(faults|harnesses_of_limits|storage_harnesses|image|makefile|readme|operations|durability)|benchmarks/test_accuracy"
-)
+_LONG = re.compile(r"browser/|test_(image|makefile|readme|operations|durability)|benchmarks/test_accuracy")
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

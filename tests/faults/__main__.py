@@ -4,7 +4,7 @@
     python -m tests.faults --scale 0.01 [HARNESS ...]
 
 At full length writes docs/track-record/HARNESS.json and the table of docs/track-record.md, otherwise
-.bench/torture/HARNESS.json. Does not know how anything is tried.
+.bench/faults/HARNESS.json. Does not know how anything is tried.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from tests.faults.figures import Figure
 from tests.faults.harnesses import HARNESSES, run
 
 ROOT = Path(__file__).parents[2]
-RESULTS, PARTS = ROOT / "docs" / "track-record", ROOT / ".bench" / "torture"
+RESULTS, PARTS = ROOT / "docs" / "track-record", ROOT / ".bench" / "faults"
 DEFECTS = "defects"  # kept by `python -m tests.faults.defects`
 _HEADS = ["what was tried", "what has to come out", "what came out", "held", "when"]
 _CONSOLE = Console(highlight=False)
@@ -87,7 +87,7 @@ def write_table() -> None:
             figures = [Figure(**each) for each in kept["figures"]]
             rows += [_cells(replace(each, held=each.held and not part), kept["date"]) for each in figures]
     document = ROOT / "docs" / "track-record.md"
-    document.write_text(replaced(document.read_text(), {"torture": table(_HEADS, rows)}))
+    document.write_text(replaced(document.read_text(), {"faults": table(_HEADS, rows)}))
 
 
 def _cells(figure: Figure, date: str) -> list[str]:

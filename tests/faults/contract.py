@@ -75,7 +75,7 @@ def _tried(service: Service, folder: Path, key: str, examples: int, *, here: boo
     ended = subprocess.run(
         command, cwd=folder, env=os.environ | hooks, capture_output=True, text=True, check=False
     )
-    log = _ROOT / ".bench" / "torture" / f"contract-{seed}.log"
+    log = _ROOT / ".bench" / "faults" / f"contract-{seed}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(ended.stdout + ended.stderr)
     return _figure(ended, examples, here=here)

@@ -163,7 +163,7 @@ def _fill(database: Database, settings: Settings) -> dict[str, str]:
     with database.writing() as connection:
         load_class(connection)
         create_training(connection, "class", "gradient_descent", {"epochs": 5}, 1, serve=True)
-    Worker(database, settings, name="torture").run_next()
+    Worker(database, settings, name="faults").run_next()
     with database.writing() as connection:
         keys = {scope.value: create_key(connection, scope, {scope}, None) for scope in Scope}
         for scope in Scope:

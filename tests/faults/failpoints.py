@@ -101,7 +101,7 @@ REQUESTS = [
     Asked("a catalog is deleted", "app.catalogs.routes.delete_catalog", "DELETE", CLASS),
     Asked(
         "a training is promoted",
-        "app.catalogs.routes.promote_training",
+        "app.training.routes.promote_training",
         "PUT",
         f"{CLASS}/serving",
         {"training": 1},

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from app.catalogs.imports.process import ImportLimits, main
 from tests.faults.commits import Armed, arm
 
-_ARMED = "TORTURE_ARMED"
+_ARMED = "FAULTS_ARMED"
 
 
 @contextmanager

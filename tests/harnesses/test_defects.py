@@ -60,6 +60,7 @@ def test_only_a_failed_test_finds_a_defect(status: int, report: str, outcome: st
     assert read_outcome(status, report) == outcome
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(600)  # Python and pytest start late beside whatever else runs
 def test_a_test_that_fails_is_found_and_one_that_does_not_end_is_not(tmp_path: Path) -> None:
     for content, seconds, outcome in (

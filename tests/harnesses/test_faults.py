@@ -35,6 +35,7 @@ PARTS = {
 pytestmark = pytest.mark.timeout(600 * max(1.0, times()))  # processes start late beside whatever else runs
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("harness", PARTS)
 def test_a_part_of_the_harness_breaks_no_promise(harness: str) -> None:
     broken = [figure for figure in run(harness, part(PARTS[harness]))[:1] if not figure.held]
@@ -67,6 +68,7 @@ def test_a_commit_is_found_wherever_it_stands(tmp_path: Path) -> None:
 
 if times() > 1:  # it takes a minute at least, which a planted defect is given and `make test` is not
 
+    @pytest.mark.faults
     def test_a_part_of_the_soak_grows_and_loses_nothing() -> None:
         [figure] = run("soak", part(1 / 60))
         assert figure.held, figure.found

@@ -4,6 +4,8 @@ import asyncio
 import re
 from contextlib import suppress
 
+import pytest
+
 from tests.faults import disconnects, hostile, overload
 from tests.faults.defects.defect import part
 from tests.faults.figures import Figure
@@ -12,6 +14,7 @@ from tests.faults.hostile_requests import REQUESTS
 ENOUGH = 150
 
 
+@pytest.mark.faults
 def test_hostile_requests_are_never_a_fault_of_the_service() -> None:
     faults, *_ = hostile.ask_every_operation(
         part(0.02)
@@ -20,16 +23,19 @@ def test_hostile_requests_are_never_a_fault_of_the_service() -> None:
     assert len(REQUESTS) >= ENOUGH
 
 
+@pytest.mark.faults
 def test_clients_that_read_nothing_fill_no_memory_and_keep_nobody_waiting() -> None:
     for figure in hostile.without_reading():
         assert figure.held, figure
 
 
+@pytest.mark.faults
 def test_clients_that_hang_up_leave_nothing_behind() -> None:
     for figure in disconnects.run(part(0.012)):
         assert figure.held, figure
 
 
+@pytest.mark.faults
 def test_overload_is_refused_with_a_time_to_come_back_and_the_rest_is_served() -> None:
     figures = overload.run(part(0.01), places=4)  # times and shares are for a machine at rest
     for refusals, served in zip(figures[1::4], figures[2::4], strict=True):

@@ -6,7 +6,7 @@ from tests.faults.defects.defect import part, times
 from tests.faults.harnesses import run
 
 # Services are started and killed, beside whatever else runs.
-pytestmark = pytest.mark.timeout(600 * max(1.0, times()))
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600 * max(1.0, times()))]
 
 
 def test_disks_that_are_full_or_fail_lose_nothing() -> None:

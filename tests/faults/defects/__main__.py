@@ -129,7 +129,18 @@ def run_tests(copy: Path, tests: Iterable[str], times: float, *, seconds: float 
     report.unlink(missing_ok=True)
     # The project is installed by its path: what is in the copy has to come first.
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", TIMES: f"{times}"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"--junit-xml={report}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-m",
+        "",
+        "-p",
+        "no:cacheprovider",
+        f"--junit-xml={report}",
+    ]
     with subprocess.Popen(
         [*command, *tests],
         cwd=copy,

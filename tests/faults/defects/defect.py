@@ -6,7 +6,7 @@ Tests of a harness take a part of it, more of it where a defect needs that to be
 import os
 from dataclasses import dataclass
 
-TIMES = "TORTURE_TIMES"
+TIMES = "FAULTS_TIMES"
 
 
 @dataclass(frozen=True)
