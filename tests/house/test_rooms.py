@@ -1,0 +1,30 @@
+"""Rooms that one can find one's way in: few files each, and no code at the door."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.support.checkout import ROOT
+
+MOST = 14  # modules in a folder, beside its __init__.py
+ROOMS = sorted(
+    path.parent
+    for part in ("app", "models")
+    for path in (ROOT / part).rglob("__init__.py")
+    if path.stat().st_size
+)
+rooms = pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.relative_to(ROOT)))
+
+
+@rooms
+def test_a_room_has_few_files(room: Path) -> None:
+    assert len(list(room.glob("*.py"))) - 1 <= MOST
+
+
+@pytest.mark.parametrize(
+    "room", [room for room in ROOMS if room != ROOT / "app"], ids=lambda room: str(room.relative_to(ROOT))
+)
+def test_a_room_holds_no_code_but_in_its_files(room: Path) -> None:
+    """Only `app` does, which brings structlog in before any of its modules does."""
+    assert len(ast.parse((room / "__init__.py").read_text()).body) == 1
