@@ -1,10 +1,16 @@
 """Catalogs: made, shown, listed, replaced, deleted."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import quote
 
+import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import Connection
 
+from app.catalogs.catalogs import delete_catalog
+from app.database.database import Database
 from tests.support.classroom import CLASS, make_catalog
 from tests.support.refusals import Refusing, check_problem
 
@@ -40,6 +46,35 @@ def test_a_new_title_leaves_everything_in_place(client: TestClient, trained: str
     before = client.get(trained).json()
     client.put(trained, json={"title": "New", "dimensions": before["dimensions"]})
     assert client.get(trained).json() == before | {"title": "New"}
+
+
+@pytest.fixture
+def deleted_by_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let another process delete the class catalog between the commit of a write and its answer."""
+    write = Database.writing
+
+    @contextmanager
+    def write_before_the_other(database: Database) -> Iterator[Connection]:
+        with write(database) as connection:
+            yield connection
+        with write(database) as connection:
+            delete_catalog(connection, "class")
+
+    monkeypatch.setattr(Database, "writing", write_before_the_other)
+
+
+@pytest.mark.usefixtures("deleted_by_others")
+def test_a_stored_catalog_is_answered_whoever_deletes_it_then(client: TestClient) -> None:
+    stored = client.put(CLASS, json={"title": "Class", "dimensions": ["a"]})
+    assert (stored.status_code, stored.json()["title"]) == (201, "Class")
+    assert client.get(CLASS).status_code == 404
+
+
+@pytest.mark.usefixtures("trained", "deleted_by_others")
+def test_a_promotion_is_answered_whoever_deletes_the_catalog_then(client: TestClient) -> None:
+    promoted = client.put(f"{CLASS}/serving", json={"training": 1})
+    assert (promoted.status_code, promoted.json()["serving"]) == (200, 1)
+    assert client.get(CLASS).status_code == 404
 
 
 def test_the_dimensions_of_stored_movies_cannot_change(refusing: Refusing) -> None:
