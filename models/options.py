@@ -31,15 +31,15 @@ class Closed(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_very_many(cls, given: object) -> object:
+    def _refuse_very_many(cls, value: object) -> object:
         """Say once what hundreds of unknown fields would be told one by one, which takes seconds."""
-        if isinstance(given, dict) and len(given) > len(cls.model_fields) + _UNKNOWN_FIELDS:
+        if isinstance(value, dict) and len(value) > len(cls.model_fields) + _UNKNOWN_FIELDS:
             raise PydanticCustomError(
                 "too_many_fields",
                 "there are {count} fields here; expected at most {fields}",
-                {"count": len(given), "fields": ", ".join(cls.model_fields)},
+                {"count": len(value), "fields": ", ".join(cls.model_fields)},
             )
-        return given
+        return value
 
 
 class Options(Closed):

@@ -51,12 +51,12 @@ def _word_keys(database: Path) -> str:
     """Say whom a restored database admits: a backup knows nothing of what was made or revoked since."""
     with read_file(database) as connection:
         there = inspect(connection).has_table(ApiKey.__tablename__)  # not in one from before there were any
-        found = api_keys.list_keys(connection) if there else []
-    if not found:
+        rows = api_keys.list_keys(connection) if there else []
+    if not rows:
         return "it has no API keys: on a loopback address it is served to whoever reaches that"
-    valid = sum(key.state == "valid" for key in found)
-    said = "1 API key is valid" if valid == 1 else f"{valid} API keys are valid"
-    return f"{said} in it, those revoked since the backup too; `likely keys` lists and revokes them"
+    valid = sum(key.state == "valid" for key in rows)
+    summary = "1 API key is valid" if valid == 1 else f"{valid} API keys are valid"
+    return f"{summary} in it, those revoked since the backup too; `likely keys` lists and revokes them"
 
 
 def verify(
@@ -117,11 +117,15 @@ def copy(
     source, target = (Database.migrated(url, busy_seconds) for url in (from_url, to_url))
     with progress_bar() as progress:
         task = progress.add_task("copying", total=2 * count_rows(source))
-        copied = copy_database(
-            source, target, lambda what, rows: progress.update(task, description=what, advance=rows)
+        tables = copy_database(
+            source, target, lambda table, rows: progress.update(task, description=table, advance=rows)
         )
-    for one in copied:
-        out.print(f"{one.table}: {one.rows:,} rows, sha256 {one.digest}", markup=False, soft_wrap=True)
+    for table_result in tables:
+        out.print(
+            f"{table_result.table}: {table_result.rows:,} rows, sha256 {table_result.digest}",
+            markup=False,
+            soft_wrap=True,
+        )
     names = [database.url.render_as_string() for database in (source, target)]
     out.print(f"{names[1]} has all of {names[0]}", markup=False, soft_wrap=True)
     source.close()

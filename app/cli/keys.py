@@ -40,10 +40,10 @@ def list_() -> None:
 
     table = Table(Column("key", no_wrap=True), "label", "scopes", "created", "expires", "state")
     with _open().reading() as connection:
-        found = api_keys.list_keys(connection)
-    for one in found:
-        expires = "never" if one.expires_at is None else _day(one.expires_at)
-        cells = (one.key, one.label, ", ".join(one.scopes), _day(one.created_at), expires, one.state)
+        keys = api_keys.list_keys(connection)
+    for key in keys:
+        expires = "never" if key.expires_at is None else _day(key.expires_at)
+        cells = (key.key, key.label, ", ".join(key.scopes), _day(key.created_at), expires, key.state)
         table.add_row(*(Text(cell) for cell in cells))  # a label's square brackets are no markup
     out.print(table)
 

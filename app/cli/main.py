@@ -61,17 +61,17 @@ def main() -> None:
     try:
         sys.exit(cli(standalone_mode=False))
     except typer.TyperException as error:
-        said = " ".join(error.format_message().split())
-        _say(f"{said} `likely --help` lists the commands, and each has a --help of its own.")
+        message = " ".join(error.format_message().split())
+        _say(f"{message} `likely --help` lists the commands, and each has a --help of its own.")
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
     except ValidationError as error:
         prefix = "LIKELY_" if error.title == Settings.__name__ else ""
-        for one in error.errors():
-            name = ".".join(str(part) for part in one["loc"])
-            said = one["msg"].removeprefix("Value error, ")
-            _say(f"{(prefix + name).upper() if prefix else name}: {said}" if name else said)
+        for field_error in error.errors():
+            name = ".".join(str(part) for part in field_error["loc"])
+            message = field_error["msg"].removeprefix("Value error, ")
+            _say(f"{(prefix + name).upper() if prefix else name}: {message}" if name else message)
     except Problem as error:
         _say(error.detail)
         for place in error.places[:10]:
@@ -221,8 +221,8 @@ def demo() -> None:
     database = Database.migrated(settings.database_url, settings.busy_seconds)
     with database.writing() as connection:
         example.load_class(connection)
-        trained = find_catalog(connection, example.CATALOG).serving is not None
-    if not trained:
+        is_trained = find_catalog(connection, example.CATALOG).serving is not None
+    if not is_trained:
         training = output.run_training(
             database, settings, example.CATALOG, "gradient_descent", {}, example.SEED, serve=True
         )
@@ -276,8 +276,8 @@ def scores(
     settings = Settings()
     database = Database.migrated(settings.database_url, settings.busy_seconds)
     with database.reading() as connection:
-        found = score_movies(connection, TrainedModels(), catalog, user, movie or [])
-    output.print_scores(found, None if movie else limit)
+        result = score_movies(connection, TrainedModels(), catalog, user, movie or [])
+    output.print_scores(result, None if movie else limit)
 
 
 if __name__ == "__main__":

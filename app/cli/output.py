@@ -114,19 +114,19 @@ def print_training(training: TrainingRow) -> None:
         _print_comparison(training.metrics.compared_with)
 
 
-def _print_held_out(measured: HeldOut) -> None:
-    auc = "none" if measured.auc is None else f"{measured.auc:.4f}"
+def _print_held_out(metrics: HeldOut) -> None:
+    auc = "none" if metrics.auc is None else f"{metrics.auc:.4f}"
     out.print(
-        f"on {measured.responses:,} responses held out: AUC {auc}, "
-        f"log loss {measured.log_loss:.4f}, calibration error {measured.calibration_error:.4f}",
+        f"on {metrics.responses:,} responses held out: AUC {auc}, "
+        f"log loss {metrics.log_loss:.4f}, calibration error {metrics.calibration_error:.4f}",
         soft_wrap=True,
     )
 
 
-def _print_comparison(other: Comparison) -> None:
-    than = "nothing served before" if other.training is None else f"training {other.training}"
-    against = "" if other.log_loss is None else f", which has log loss {other.log_loss:.4f}"
-    serves = "serves" if other.promoted else "does not serve"
+def _print_comparison(comparison: Comparison) -> None:
+    than = "nothing served before" if comparison.training is None else f"training {comparison.training}"
+    against = "" if comparison.log_loss is None else f", which has log loss {comparison.log_loss:.4f}"
+    serves = "serves" if comparison.promoted else "does not serve"
     out.print(f"it {serves}: compared with {than}{against}")
 
 
@@ -147,15 +147,15 @@ def print_trials(trials: Mapping[str, Trial]) -> None:
 
 
 def _measures(trial: Trial) -> dict[str, float | None]:
-    measured, ranked = trial.metrics, trial.rankings
+    metrics, rankings = trial.metrics, trial.rankings
     return {
-        "AUC": measured.auc,
-        "log loss": measured.log_loss,
-        "Brier score": measured.brier,
-        "calibration error": measured.calibration_error,
-        "accuracy": measured.accuracy,
-        "NDCG@10": ranked.ndcg_at_10,
-        "recall@10": ranked.recall_at_10,
+        "AUC": metrics.auc,
+        "log loss": metrics.log_loss,
+        "Brier score": metrics.brier,
+        "calibration error": metrics.calibration_error,
+        "accuracy": metrics.accuracy,
+        "NDCG@10": rankings.ndcg_at_10,
+        "recall@10": rankings.recall_at_10,
     }
 
 
@@ -164,16 +164,16 @@ def print_reliability(model: str, bins: Sequence[Bin]) -> None:
     table = Table(
         "score", "responses", "mean score", "liked", f"{'':<{_BAR}}", title=f"reliability of {model}"
     )
-    for one in bins:
-        if one.mean_score is None or one.mean_response is None:
+    for bin_ in bins:
+        if bin_.mean_score is None or bin_.mean_response is None:
             continue
-        filled, mark = round(_BAR * one.mean_response), min(_BAR - 1, round(_BAR * one.mean_score))
-        bar = "█" * filled + " " * (_BAR - filled)
+        bar_length, mark = round(_BAR * bin_.mean_response), min(_BAR - 1, round(_BAR * bin_.mean_score))
+        bar = "█" * bar_length + " " * (_BAR - bar_length)
         table.add_row(
-            f"{one.lower:.2f} to {one.upper:.2f}",
-            f"{one.responses:,}",
-            f"{one.mean_score:.3f}",
-            f"{one.mean_response:.3f}",
+            f"{bin_.lower:.2f} to {bin_.upper:.2f}",
+            f"{bin_.responses:,}",
+            f"{bin_.mean_score:.3f}",
+            f"{bin_.mean_response:.3f}",
             f"{bar[:mark]}┃{bar[mark + 1 :]}",
         )
     out.print(table)

@@ -61,7 +61,7 @@ def train(  # noqa: PLR0913, PLR0917 - the trainers have so many options
     """Train a catalog and wait for the result."""
     from app.cli import output
 
-    given = {
+    flags = {
         "learned_dimensions": learned_dimensions,
         "tolerance": tolerance,
         "max_steps": max_steps,
@@ -73,15 +73,15 @@ def train(  # noqa: PLR0913, PLR0917 - the trainers have so many options
         "optimizer": optimizer,
         "device": device,
     }
-    chosen = {name: value for name, value in given.items() if value is not None}
-    options, holdout = _checked_options(trainer, chosen), _holdout(fraction, last_n, by)
+    chosen_options = {name: value for name, value in flags.items() if value is not None}
+    options, holdout = _checked_options(trainer, chosen_options), _holdout(fraction, last_n, by)
     if if_better and holdout is None:
         raise BadInput("--if-better compares scores of responses held out: give --fraction or --last-n too")
     if if_better and not serve:
         raise BadInput("--no-serve and --if-better contradict each other: give one of them")
     settings = Settings()
     check_usable(settings)
-    drawn = secrets.randbelow(2**31) if seed is None else seed
+    seed_used = secrets.randbelow(2**31) if seed is None else seed
     database = Database.migrated(settings.database_url, settings.busy_seconds)
     training = output.run_training(
         database,
@@ -89,7 +89,7 @@ def train(  # noqa: PLR0913, PLR0917 - the trainers have so many options
         catalog,
         trainer,
         options,
-        drawn,
+        seed_used,
         serve="if_better" if if_better else serve,
         holdout=holdout,
     )
@@ -138,13 +138,13 @@ def _holdout(
     return Holdout(fraction=fraction, last_n=last_n, by=by or "time")
 
 
-def _checked_options(trainer: TrainerName, chosen: Mapping[str, object]) -> dict[str, object]:
+def _checked_options(trainer: TrainerName, chosen_options: Mapping[str, object]) -> dict[str, object]:
     """Return all of a trainer's options; raises `BadInput` for those of the other one."""
     from models.recommender.trainers import OPTIONS
 
-    foreign = [name for name in chosen if name not in OPTIONS[trainer].model_fields]
+    foreign = [name for name in chosen_options if name not in OPTIONS[trainer].model_fields]
     if foreign:
         flag = "--" + foreign[0].replace("_", "-")
-        other = next(name for name, options in OPTIONS.items() if foreign[0] in options.model_fields)
-        raise BadInput(f"{flag} is an option of {other}, not of {trainer}: give --trainer {other} with it")
-    return OPTIONS[trainer].model_validate(chosen).model_dump()
+        owner = next(name for name, options in OPTIONS.items() if foreign[0] in options.model_fields)
+        raise BadInput(f"{flag} is an option of {owner}, not of {trainer}: give --trainer {owner} with it")
+    return OPTIONS[trainer].model_validate(chosen_options).model_dump()

@@ -12,42 +12,42 @@ _MARGIN = 0.1  # of the inputs' range, on each side
 _MOST_SHOWN = 1000  # outputs of all points together
 
 
-def neuron_losses(problem: NeuronProblem, trained: TrainedNeuron) -> LossCurve:
+def neuron_losses(problem: NeuronProblem, result: TrainedNeuron) -> LossCurve:
     """Return the losses, an epoch each, each before the epoch's step."""
     return LossCurve.of(
         "Neuron: loss",
         f"target {problem.target:g}, learning rate {problem.learning_rate:g}, {_epochs(problem.epochs)}; "
-        f"output {trained.output:.4g} at the end",
+        f"output {result.output:.4g} at the end",
         "epoch",
-        range(1, len(trained.losses) + 1),
-        {"loss": trained.losses},
+        range(1, len(result.losses) + 1),
+        {"loss": result.losses},
     )
 
 
-def mlp_losses(problem: MlpProblem, trained: TrainedMlp) -> LossCurve:
+def mlp_losses(problem: MlpProblem, result: TrainedMlp) -> LossCurve:
     """Return the losses, an epoch each."""
     return LossCurve.of(
         f"Network {_sizes(problem)}: loss",
-        f"{_choices(problem, trained)}; mean squared error {trained.losses[-1]:.4g} at the end",
+        f"{_choices(problem, result)}; mean squared error {result.losses[-1]:.4g} at the end",
         "epoch",
-        range(1, len(trained.losses) + 1),
-        {"loss": trained.losses},
+        range(1, len(result.losses) + 1),
+        {"loss": result.losses},
     )
 
 
-def mlp_fit(problem: MlpProblem, trained: TrainedMlp) -> Fit:
+def mlp_fit(problem: MlpProblem, result: TrainedMlp) -> Fit:
     """Return predictions and targets; the surface if the network was evaluated on `surface_grid`."""
     points = max(1, _MOST_SHOWN // problem.layers[-1])
     left_out = len(problem.inputs) - points
     more = f"; {left_out:,} more points are not shown" if left_out > 0 else ""
     return Fit(
         title=f"Network {_sizes(problem)}: predictions beside targets",
-        subtitle=f"{_choices(problem, trained)}; largest error {trained.max_error:.3g}{more}",
+        subtitle=f"{_choices(problem, result)}; largest error {result.max_error:.3g}{more}",
         tolerance=problem.tolerance,
         inputs=problem.inputs[:points],
-        targets=trained.targets[:points],
-        predictions=trained.predictions[:points],
-        surface=_surface(problem, trained),
+        targets=result.targets[:points],
+        predictions=result.predictions[:points],
+        surface=_surface(problem, result),
     )
 
 
@@ -59,11 +59,11 @@ def surface_grid(problem: MlpProblem) -> list[list[float]]:
     return [[x, y] for y in ys for x in xs]
 
 
-def _surface(problem: MlpProblem, trained: TrainedMlp) -> Surface | None:
+def _surface(problem: MlpProblem, result: TrainedMlp) -> Surface | None:
     if not surface_grid(problem):
         return None
-    outputs = [each.output[0] for each in trained.evaluations]
-    points = [each.inputs for each in trained.evaluations]
+    outputs = [evaluation.output[0] for evaluation in result.evaluations]
+    points = [evaluation.inputs for evaluation in result.evaluations]
     return Surface(
         xs=[point[0] for point in points[:_SIDE]],
         ys=[point[1] for point in points[::_SIDE]],
@@ -72,9 +72,9 @@ def _surface(problem: MlpProblem, trained: TrainedMlp) -> Surface | None:
 
 
 def _ticks(values: Sequence[float]) -> list[float]:
-    least, most = min(values), max(values)
-    margin = (most - least) * _MARGIN or 1.0
-    step = (most - least + 2 * margin) / (_SIDE - 1)
+    least, highest = min(values), max(values)
+    margin = (highest - least) * _MARGIN or 1.0
+    step = (highest - least + 2 * margin) / (_SIDE - 1)
     return [least - margin + step * place for place in range(_SIDE)]
 
 

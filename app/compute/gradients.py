@@ -108,18 +108,22 @@ def differentiate(problem: GradientProblem, limits: ComputeLimits) -> GradientAn
         if name not in problem.variables:
             raise misplaced(f"there is no variable {name} to differentiate by", "wrt", position)
     variables = {
-        name: variable_of(name, given, torch.float64, limits) for name, given in problem.variables.items()
+        name: variable_of(name, number, torch.float64, limits) for name, number in problem.variables.items()
     }
-    asked = Asked(problem.wrt, 2 if problem.order > 1 else 1, problem.check, problem.graph, problem.dtype)
+    request = Asked(problem.wrt, 2 if problem.order > 1 else 1, problem.check, problem.graph, problem.dtype)
     with placed_in_gradient():
-        found = gradient.differentiate(problem.expression, variables, problem.seed, asked, limits.language)
+        derivatives = gradient.differentiate(
+            problem.expression, variables, problem.seed, request, limits.language
+        )
     return GradientAnswer(
-        float(found.value),  # a comparison's too, which is 0 or 1
-        _lists(found.gradients),
-        _tables(found.hessian),
-        _texts(found.gradients, found.hessian, value=found.value),
-        _check(found.check),
-        None if found.graph is None else GraphAnswer(found.graph.nodes, found.graph.edges, found.graph.dot),
+        float(derivatives.value),  # a comparison's too, which is 0 or 1
+        _lists(derivatives.gradients),
+        _tables(derivatives.hessian),
+        _texts(derivatives.gradients, derivatives.hessian, value=derivatives.value),
+        _check(derivatives.check),
+        None
+        if derivatives.graph is None
+        else GraphAnswer(derivatives.graph.nodes, derivatives.graph.edges, derivatives.graph.dot),
     )
 
 

@@ -150,10 +150,10 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 """torch's types by the names that a precision has."""
 
 
-def variable_of(name: str, given: Given, dtype: torch.dtype, limits: ComputeLimits) -> Value:
+def variable_of(name: str, numbers: Given, dtype: torch.dtype, limits: ComputeLimits) -> Value:
     """Return a variable: a number as it is, nested lists as a tensor."""
     try:
-        value = value_of(given)
+        value = value_of(numbers)
     except OperationError as error:
         raise misplaced(error.message, "variables", name) from error
     if not isinstance(value, Tensor):
@@ -163,7 +163,7 @@ def variable_of(name: str, given: Given, dtype: torch.dtype, limits: ComputeLimi
     except LanguageError as error:
         detail = f"variable {name}: {error.message}"
         raise TooLarge(detail, [Place(error.message, pointer("variables", name))]) from error
-    return torch.tensor(given, dtype=dtype) if value.is_floating_point() else value
+    return torch.tensor(numbers, dtype=dtype) if value.is_floating_point() else value
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -41,8 +41,8 @@ def run_neuron(problem: NeuronProblem, limits: ComputeLimits) -> TrainedNeuron:
 
 def draw_neuron(problem: NeuronProblem, limits: ComputeLimits) -> LossCurve:
     """Train a neuron and return what a plot shows of it; raises as `run_neuron`."""
-    untraced = problem.model_copy(update={"trace": "ends"})
-    return neuron_losses(untraced, run_neuron(untraced, limits))
+    brief_problem = problem.model_copy(update={"trace": "ends"})
+    return neuron_losses(brief_problem, run_neuron(brief_problem, limits))
 
 
 def run_mlp(
@@ -52,18 +52,18 @@ def run_mlp(
     _check_epochs(problem.epochs, limits)
     losses = _Losses(progress)
     with placed_in_network(), placed("target_expression"):
-        trained = train_mlp(problem, limits.language, limits.parameters, losses.add)
+        result = train_mlp(problem, limits.language, limits.parameters, losses.add)
     losses.send()
-    return trained
+    return result
 
 
 def draw_mlp(problem: MlpProblem, limits: ComputeLimits, figure: MlpFigure) -> LossCurve | Fit:
     """Train a network and return what a plot shows of it; raises as `run_mlp`."""
     if figure == "losses":
         return mlp_losses(problem, run_mlp(problem, limits, None))
-    known = _with_targets(problem, limits)
-    surfaced = known.model_copy(update={"evaluate": surface_grid(known)})
-    return mlp_fit(surfaced, run_mlp(surfaced, limits, None))
+    with_targets = _with_targets(problem, limits)
+    with_surface = with_targets.model_copy(update={"evaluate": surface_grid(with_targets)})
+    return mlp_fit(with_surface, run_mlp(with_surface, limits, None))
 
 
 def _with_targets(problem: MlpProblem, limits: ComputeLimits) -> MlpProblem:

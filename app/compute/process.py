@@ -95,20 +95,20 @@ def _read(body: bytes) -> Task:
 def _computed(task: Task, limits: ComputeLimits, progress: Callable[[bytes], None]) -> bytes:
     match task:
         case TensorTask(text=True):
-            answered = programs.run_as_text(task.problem, limits).encode()
+            content = programs.run_as_text(task.problem, limits).encode()
         case TensorTask():
-            answered = as_json(programs.run_program(task.problem, limits))
+            content = as_json(programs.run_program(task.problem, limits))
         case GradientTask():
-            answered = as_json(stated(gradients.differentiate(task.problem, limits)))
+            content = as_json(stated(gradients.differentiate(task.problem, limits)))
         case NeuronTask():
-            answered = as_json(networks.run_neuron(task.problem, limits))
+            content = as_json(networks.run_neuron(task.problem, limits))
         case NeuronFigureTask():
-            answered = networks.draw_neuron(task.problem, limits).model_dump_json().encode()
+            content = networks.draw_neuron(task.problem, limits).model_dump_json().encode()
         case MlpTask():
-            answered = as_json(networks.run_mlp(task.problem, limits, progress if task.stream else None))
+            content = as_json(networks.run_mlp(task.problem, limits, progress if task.stream else None))
         case MlpFigureTask():
-            answered = networks.draw_mlp(task.problem, limits, task.figure).model_dump_json().encode()
-    return answered
+            content = networks.draw_mlp(task.problem, limits, task.figure).model_dump_json().encode()
+    return content
 
 
 def _too_much_memory() -> Problem:

@@ -100,7 +100,7 @@ def _outcome(
     problem: TensorProblem, seed: int, limits: ComputeLimits, program: Program, *where: str
 ) -> Outcome:
     dtype = DTYPES[problem.dtype]
-    variables = {name: variable_of(name, given, dtype, limits) for name, given in problem.variables.items()}
+    variables = {name: variable_of(name, number, dtype, limits) for name, number in problem.variables.items()}
     with placed(*where):
         return execute(program, variables, seed, limits.language, dtype)
 
@@ -110,11 +110,11 @@ def _printed(outcome: Outcome) -> list[str]:
     return [" ".join(text_of(value) for value in line) for line in outcome.printed]
 
 
-def _shown(value: Value, most: int | None = None) -> ShownValue:
-    """Return a value as an answer shows it, without its numbers if it has more than ``most``."""
-    if most is not None and isinstance(value, Tensor) and value.numel() > most:
+def _shown(value: Value, limit: int | None = None) -> ShownValue:
+    """Return a value as an answer shows it, without its numbers if it has more than ``limit``."""
+    if limit is not None and isinstance(value, Tensor) and value.numel() > limit:
         return ShownValue(None, tuple(value.shape), dtype_name(value.dtype), text_of(value))
-    if most is not None and isinstance(value, Listing) and value.count > most:
+    if limit is not None and isinstance(value, Listing) and value.count > limit:
         return ShownValue(None, None, kind_of(value), text_of(value))
-    shown = show(value)
-    return ShownValue(shown.value, shown.shape, shown.dtype, shown.text)
+    parts = show(value)
+    return ShownValue(parts.value, parts.shape, parts.dtype, parts.text)

@@ -118,9 +118,9 @@ async def compute_mlp(streams: Streams, compute: Compute, request: Request, body
 async def _program(settings: FromSettings, request: Request) -> str:
     """Return the body as a program; one that is too long is refused here, as no problem can be made of it."""
     body = await request.body()
-    allowed = settings.compute_program_bytes
-    if len(body) > allowed:
-        why = f"the program has {len(body):,} bytes; {allowed:,} are allowed"
+    limit = settings.compute_program_bytes
+    if len(body) > limit:
+        why = f"the program has {len(body):,} bytes; {limit:,} are allowed"
         raise TooLarge(why, [Place(why, "")])
     try:
         return body.decode()

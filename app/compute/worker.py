@@ -31,8 +31,10 @@ def main(limits: ComputeLimits) -> None:
 
 def _bound_memory(memory_bytes: int) -> None:
     with contextlib.suppress(OSError, ValueError):  # not every system counts address space
-        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + memory_bytes, resource.RLIM_INFINITY))
+        baseline = (
+            int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+        )
+        resource.setrlimit(resource.RLIMIT_AS, (baseline + memory_bytes, resource.RLIM_INFINITY))
 
 
 if __name__ == "__main__":

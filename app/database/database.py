@@ -172,8 +172,8 @@ class Database:
         with self._kept.engine.connect() as connection:
             if not inspect(connection).has_table("alembic_version"):
                 return False
-            applied = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
-        return applied == [newest_revision()]
+            revisions = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+        return revisions == [newest_revision()]
 
     def _upgrade(self, revision: str) -> None:
         import alembic.command
@@ -257,27 +257,27 @@ def _revisions() -> Iterator[Path]:
 
 def check_exists(url: str) -> None:
     """Raise `DatabaseUnusableError` where a URL names a file that is not there: to open it would make it."""
-    parsed = parse_url(url)
-    if is_file(parsed) and not Path(str(parsed.database)).exists():
-        raise DatabaseUnusableError(f"there is no database at {parsed.render_as_string()}")
+    address = parse_url(url)
+    if is_file(address) and not Path(str(address.database)).exists():
+        raise DatabaseUnusableError(f"there is no database at {address.render_as_string()}")
 
 
 def parse_url(url: str) -> URL:
     """Return a URL of a database that can be used; raises `DatabaseUnusableError`."""
     try:
-        parsed = make_url(url)
+        address = make_url(url)
     except ArgumentError as error:
         raise DatabaseUnusableError(
             f"{url!r} is no database URL; sqlite:///likely.db would be one, or postgresql://user@host/likely"
         ) from error
-    if parsed.drivername not in _DRIVERS:
+    if address.drivername not in _DRIVERS:
         raise DatabaseUnusableError(
-            f"data is kept in SQLite or PostgreSQL, not in {parsed.drivername}: "
+            f"data is kept in SQLite or PostgreSQL, not in {address.drivername}: "
             "use a URL like sqlite:///likely.db or postgresql://user@host/likely"
         )
-    if is_file(parsed):
-        check_url(parsed)
-    return parsed
+    if is_file(address):
+        check_url(address)
+    return address
 
 
 def is_file(url: URL) -> bool:

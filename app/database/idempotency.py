@@ -37,7 +37,7 @@ class Answer:
 
 def answer_once(
     connection: Connection,
-    asked: Asked | None,
+    request: Asked | None,
     catalog_id: int,
     keep_seconds: float,
     act: Callable[[], Answer],
@@ -47,18 +47,18 @@ def answer_once(
     Without a key just act. The connection's transaction must hold the write lock. An answer goes with its
     catalog. Raises `Conflict` when the key stands for another request, and whatever ``act`` does.
     """
-    if asked is None:
+    if request is None:
         return act()
     connection.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now() - keep_seconds))
-    kept = _find(connection, asked)
-    if kept is not None:
-        return kept
+    previous = _find(connection, request)
+    if previous is not None:
+        return previous
     answer = act()
     connection.execute(
         insert(IdempotencyKey).values(
-            key=asked.key,
+            key=request.key,
             catalog_id=catalog_id,
-            digest=asked.digest,
+            digest=request.digest,
             status=answer.status,
             body=answer.body,
             location=answer.location,
@@ -68,15 +68,15 @@ def answer_once(
     return answer
 
 
-def _find(connection: Connection, asked: Asked) -> Answer | None:
+def _find(connection: Connection, request: Asked) -> Answer | None:
     row = connection.execute(
         select(
             IdempotencyKey.digest, IdempotencyKey.status, IdempotencyKey.body, IdempotencyKey.location
-        ).where(IdempotencyKey.key == asked.key)
+        ).where(IdempotencyKey.key == request.key)
     ).one_or_none()
     if row is None:
         return None
-    if row.digest != asked.digest:
+    if row.digest != request.digest:
         raise Conflict(
             f"this {HEADER} stood for another request before, with another path, query or body; "
             "each request needs a key of its own, and the same only when it is sent again",

@@ -53,12 +53,12 @@ class Changes:
         """How often there was news. Read it before looking, and wait with it after."""
         return self._heard
 
-    def wait(self, heard: int, seconds: float) -> None:
-        """Wait so long, or until there is news since ``heard``."""
+    def wait(self, count: int, seconds: float) -> None:
+        """Wait so long, or until there is news since ``count``."""
         with self._news:
-            self._news.wait_for(lambda: self._heard != heard or self._closed.is_set(), seconds)
+            self._news.wait_for(lambda: self._heard != count or self._closed.is_set(), seconds)
 
-    async def wait_beside(self, heard: int, seconds: float) -> None:
+    async def wait_beside(self, count: int, seconds: float) -> None:
         """Wait as `wait` does, without keeping a thread."""
         loop, event = asyncio.get_running_loop(), asyncio.Event()
 
@@ -66,7 +66,7 @@ class Changes:
             loop.call_soon_threadsafe(event.set)
 
         with self._news:
-            if self._heard != heard:
+            if self._heard != count:
                 return
             self._waking.add(wake)
         try:

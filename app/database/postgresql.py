@@ -58,8 +58,8 @@ class PostgreSQL:
     @property
     def version(self) -> str:
         """Name and version of the server; it was asked when it was opened."""
-        found: tuple[int, ...] = getattr(self.engine.dialect, "server_version_info", None) or ()
-        return f"PostgreSQL {'.'.join(map(str, found))}".strip()
+        numbers: tuple[int, ...] = getattr(self.engine.dialect, "server_version_info", None) or ()
+        return f"PostgreSQL {'.'.join(map(str, numbers))}".strip()
 
     @property
     def errors(self) -> type[Exception]:
@@ -115,8 +115,8 @@ class PostgreSQL:
         try:
             connection = self.engine.connect()
         except OperationalError as error:
-            said = str(error.orig).partition("\n")[0]
-            raise DatabaseUnusableError(f"the database cannot be opened: {said}") from error
+            message = str(error.orig).partition("\n")[0]
+            raise DatabaseUnusableError(f"the database cannot be opened: {message}") from error
         with connection:
             yield connection
 
@@ -159,9 +159,9 @@ class PostgreSQL:
 
     def _connect_apart(self) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
         """Return a connection that is none of the pool's and begins no transactions."""
-        pooled = self.engine.raw_connection()
-        connection: Any = pooled.dbapi_connection
-        pooled.detach()
+        connection_proxy = self.engine.raw_connection()
+        connection: Any = connection_proxy.dbapi_connection
+        connection_proxy.detach()
         connection.autocommit = True
         return connection
 

@@ -42,8 +42,8 @@ class Prepared:
     ) -> list[tuple[Any, ...]]:
         """Run it on a connection of the driver's own and return the rows that it finds or returns."""
         sql, constants = self._words(dialect)
-        found = driver.execute(sql, {**constants, **parameters})
-        rows: list[tuple[Any, ...]] = [] if found.description is None else found.fetchall()
+        result = driver.execute(sql, {**constants, **parameters})
+        rows: list[tuple[Any, ...]] = [] if result.description is None else result.fetchall()
         return rows
 
     def run_each(self, connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
@@ -54,10 +54,10 @@ class Prepared:
     def _words(self, dialect: Dialect) -> tuple[str, dict[str, object]]:
         """Return the text for a database, and the values in it that are always the same."""
         if dialect.name not in self._worded:
-            named = sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect
-            compiled = self._statement.compile(dialect=named, column_keys=self._columns)
-            constants = {name: value for name, value in compiled.params.items() if value is not None}
-            self._worded[dialect.name] = str(compiled), constants
+            target = sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect
+            text = self._statement.compile(dialect=target, column_keys=self._columns)
+            constants = {name: value for name, value in text.params.items() if value is not None}
+            self._worded[dialect.name] = str(text), constants
         return self._worded[dialect.name]
 
 
@@ -79,12 +79,12 @@ class PreparedReads:
         self._connection: Any = None  # the DBAPI has no types
         self._taken = threading.Lock()
 
-    def row(self, prepared: Prepared, parameters: Mapping[str, object]) -> tuple[Any, ...] | None:
+    def row(self, statement: Prepared, parameters: Mapping[str, object]) -> tuple[Any, ...] | None:
         """Return the one row that a statement finds; None when there is none, or where `rows` has None."""
-        found = self.rows(prepared, parameters)
-        return found[0] if found is not None and len(found) == 1 else None
+        rows = self.rows(statement, parameters)
+        return rows[0] if rows is not None and len(rows) == 1 else None
 
-    def rows(self, prepared: Prepared, parameters: Mapping[str, object]) -> list[tuple[Any, ...]] | None:
+    def rows(self, statement: Prepared, parameters: Mapping[str, object]) -> list[tuple[Any, ...]] | None:
         """Return the rows that a statement finds.
 
         None when the database does not answer at once: whoever asks then asks
@@ -97,7 +97,7 @@ class PreparedReads:
             if self._connection is None:
                 self._connection = self._database.connect_without_waiting()
                 weakref.finalize(self, self._connection.close)
-            found = prepared.run_in(self._connection, self._database.engine.dialect, parameters)
+            result = statement.run_in(self._connection, self._database.engine.dialect, parameters)
         except Unavailable:
             return None
         except self._database.data_errors:  # what no text of the database's can be is not there
@@ -109,7 +109,7 @@ class PreparedReads:
                 raise
             return None
         else:
-            return found
+            return result
         finally:
             self._taken.release()
 

@@ -29,9 +29,9 @@ _WITHDRAWN = {(3, 52, 0)}
 def may_write_together(version: str) -> bool:
     """Return whether several processes may write with this version, such as ``3.53.4``."""
     major, minor, patch = (int(part) for part in version.split(".")[:3])
-    repaired = _FIXED_IN_BRANCH.get((major, minor))
-    fixed = (major, minor, patch) >= _FIXED or (repaired is not None and patch >= repaired)
-    return fixed and (major, minor, patch) not in _WITHDRAWN
+    patch_needed = _FIXED_IN_BRANCH.get((major, minor))
+    is_fixed = (major, minor, patch) >= _FIXED or (patch_needed is not None and patch >= patch_needed)
+    return is_fixed and (major, minor, patch) not in _WITHDRAWN
 
 
 log = structlog.get_logger()
@@ -170,14 +170,14 @@ class SQLite:
                 except OperationalError as error:
                     if "locked" not in str(error.orig):
                         raise
-                    waited = time.monotonic() - began
-                    if waited > self._busy_seconds:
+                    wait_seconds = time.monotonic() - began
+                    if wait_seconds > self._busy_seconds:
                         raise Busy(
                             f"the database was busy for {self._busy_seconds:g} seconds; try again"
                         ) from error
                 else:
                     return
-                time.sleep(_LOOK_SECONDS if waited < _OFTEN_SECONDS else _LATER_SECONDS)
+                time.sleep(_LOOK_SECONDS if wait_seconds < _OFTEN_SECONDS else _LATER_SECONDS)
         finally:
             driver.execute(f"PRAGMA busy_timeout = {1000 * self._busy_seconds:.0f}")
 
@@ -193,9 +193,9 @@ class SQLite:
 
     def connect_without_waiting(self) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
         """Return a connection of the driver's own that fails at once where others wait for a lock."""
-        pooled = self.engine.raw_connection()
-        connection: Any = pooled.dbapi_connection
-        pooled.detach()
+        connection_proxy = self.engine.raw_connection()
+        connection: Any = connection_proxy.dbapi_connection
+        connection_proxy.detach()
         connection.execute("PRAGMA busy_timeout = 0")
         return connection
 

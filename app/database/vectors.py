@@ -19,27 +19,27 @@ def to_bytes(numbers: npt.ArrayLike) -> bytes:
     return np.asarray(numbers, dtype="<f4").tobytes()
 
 
-def from_bytes(stored: bytes) -> Float32:
+def from_bytes(data: bytes) -> Float32:
     """Return the read-only float32 array that `to_bytes` stored, of shape (dimensions,)."""
-    return np.frombuffer(stored, dtype="<f4")
+    return np.frombuffer(data, dtype="<f4")
 
 
-def fault_in(stored: object, size: int) -> str | None:
+def fault_in(data: object, size: int) -> str | None:
     """Return what is wrong with bytes that should be ``size`` finite numbers, None if nothing is."""
-    if not isinstance(stored, bytes):
+    if not isinstance(data, bytes):
         return "is missing"
-    if len(stored) != 4 * size:
-        return f"has {len(stored):,} bytes, not {4 * size:,}"
-    return None if np.isfinite(from_bytes(stored)).all() else "has numbers that are not finite"
+    if len(data) != 4 * size:
+        return f"has {len(data):,} bytes, not {4 * size:,}"
+    return None if np.isfinite(from_bytes(data)).all() else "has numbers that are not finite"
 
 
-def stack(stored: Iterable[bytes], dimensions: int) -> Float32:
+def stack(blobs: Iterable[bytes], dimensions: int) -> Float32:
     """Return stored vectors as one writable array of shape (vectors, dimensions)."""
-    joined = bytearray()
-    for one in stored:  # of a generator, one is there at a time
-        joined += one
-    rows = len(joined) // (4 * dimensions) if dimensions else 0
-    return np.frombuffer(joined, dtype="<f4").reshape(rows, dimensions)
+    buffer = bytearray()
+    for blob in blobs:  # of a generator, one is there at a time
+        buffer += blob
+    rows = len(buffer) // (4 * dimensions) if dimensions else 0
+    return np.frombuffer(buffer, dtype="<f4").reshape(rows, dimensions)
 
 
 def to_numbers(array: Float32) -> list[float]:

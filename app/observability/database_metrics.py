@@ -25,20 +25,20 @@ def read_readings(database: Database, lease_seconds: float) -> list[Metric]:
     up = GaugeMetricFamily("likely_database_up", "Whether the database answered just now")
     try:
         with database.reading() as connection:
-            found = [*_queue(connection), *_running(connection, lease_seconds), _stale_catalogs(connection)]
+            metrics = [*_queue(connection), *_running(connection, lease_seconds), _stale_catalogs(connection)]
     except Unavailable:
         up.add_metric([], 0)
         return [up]
     up.add_metric([], 1)
-    return [up, *found]
+    return [up, *metrics]
 
 
 def _queue(connection: Connection) -> Iterator[Metric]:
-    counted = connection.execute(select(Training.status, func.count()).group_by(Training.status))
-    found = {row[0]: row[1] for row in counted}
+    rows = connection.execute(select(Training.status, func.count()).group_by(Training.status))
+    counts = {row[0]: row[1] for row in rows}
     trainings = GaugeMetricFamily("likely_trainings", "Trainings by status", labels=["status"])
     for status in STATUSES:
-        trainings.add_metric([status], found.get(status, 0))
+        trainings.add_metric([status], counts.get(status, 0))
     yield trainings
     age = connection.scalar(select(now() - func.min(Training.created_at)).where(Training.status == "queued"))
     oldest = "How long the oldest training has waited in the queue; 0 when none waits"
@@ -58,11 +58,11 @@ def _running(connection: Connection, lease_seconds: float) -> Iterator[Metric]:
         .where(Training.status == "running")
         .order_by(Training.started_at, Training.id)
     ).all()
-    shown = rows[:MOST_SHOWN]
-    yield _numbered("likely_training_steps_done", "Steps that a running training has done", shown, 0)
-    yield _numbered("likely_training_steps_total", "Steps that it does at most", shown, 1)
-    yield _numbered("likely_training_loss", "Its loss after the last of them", shown, 2)
-    yield _numbered("likely_training_seconds", "How long it has been running", shown, 3)
+    visible = rows[:MOST_SHOWN]
+    yield _numbered("likely_training_steps_done", "Steps that a running training has done", visible, 0)
+    yield _numbered("likely_training_steps_total", "Steps that it does at most", visible, 1)
+    yield _numbered("likely_training_loss", "Its loss after the last of them", visible, 2)
+    yield _numbered("likely_training_seconds", "How long it has been running", visible, 3)
     silent = max((row[4] + lease_seconds for row in rows if row[4] is not None), default=0.0)
     heartbeat = "How long ago the most silent worker that trains renewed its lease; 0 when none trains"
     yield _one("likely_worker_heartbeat_age_seconds", heartbeat, max(0.0, silent))

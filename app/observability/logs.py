@@ -37,10 +37,10 @@ def print_trace(_kind: type[BaseException], error: BaseException, _where: Traceb
 
 def _name(error: BaseException) -> str:
     name = f"{type(error).__module__}.{type(error).__qualname__}"
-    said = error.strerror if isinstance(error, OSError) else None
+    message = error.strerror if isinstance(error, OSError) else None
     if type(error).__module__.startswith(_SQLITE):
-        said = str(error)
-    return f"{name}: {said}" if said else name
+        message = str(error)
+    return f"{name}: {message}" if message else name
 
 
 # More is redacted than is a valid key: also what is mistyped, cut short, or encoded for a URL.
@@ -121,8 +121,8 @@ def _trace(exc_info: ExcInfo) -> str:
     return trace(exc_info[1])
 
 
-def _report(ended: threading.ExceptHookArgs) -> None:
-    structlog.get_logger().error("a thread was ended by an error", exception=trace(ended.exc_value))
+def _report(arguments: threading.ExceptHookArgs) -> None:
+    structlog.get_logger().error("a thread was ended by an error", exception=trace(arguments.exc_value))
 
 
 def _without_keys(_logger: object, _method: str, event: EventDict) -> EventDict:

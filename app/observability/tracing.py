@@ -57,10 +57,10 @@ class Tracing:
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
 
-        named = "OTEL_SERVICE_NAME" in os.environ or "service.name" in os.environ.get(
+        has_name = "OTEL_SERVICE_NAME" in os.environ or "service.name" in os.environ.get(
             "OTEL_RESOURCE_ATTRIBUTES", ""
         )
-        resource = Resource.create({} if named else {"service.name": "likely"})
+        resource = Resource.create({} if has_name else {"service.name": "likely"})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(processor)
         self._tracer = self._provider.get_tracer("likely")
@@ -83,9 +83,9 @@ class Tracing:
         if not root and not get_current_span().get_span_context().is_valid:
             yield
             return
-        named = {f"likely.{attribute}": value for attribute, value in attributes.items()}
+        prefixed = {f"likely.{attribute}": value for attribute, value in attributes.items()}
         with self._tracer.start_as_current_span(
-            name, attributes=named, record_exception=False, set_status_on_exception=False
+            name, attributes=prefixed, record_exception=False, set_status_on_exception=False
         ) as span:
             try:
                 yield

@@ -60,9 +60,9 @@ def restore(backup: Path, target: Path, *, replace: bool) -> Report:
     return report
 
 
-def _check_file(path: Path, what: str) -> None:
+def _check_file(path: Path, name: str) -> None:
     if not path.is_file():
-        raise NotFound(f"there is no {what} at {path}")
+        raise NotFound(f"there is no {name} at {path}")
 
 
 def _check(report: Report, sentence: str) -> None:
@@ -71,14 +71,14 @@ def _check(report: Report, sentence: str) -> None:
 
 
 @contextmanager
-def _named(what: str, path: Path) -> Iterator[None]:
+def _named(name: str, path: Path) -> Iterator[None]:
     """Say in one sentence why a file cannot be written."""
     try:
         yield
     except OSError as error:
-        raise Unavailable(f"{what} {path} cannot be written: {error.strerror or error}") from error
+        raise Unavailable(f"{name} {path} cannot be written: {error.strerror or error}") from error
     except find_driver().Error as error:
-        raise Unavailable(f"{what} {path} cannot be written: {error}") from error
+        raise Unavailable(f"{name} {path} cannot be written: {error}") from error
 
 
 @contextmanager

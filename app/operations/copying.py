@@ -49,42 +49,42 @@ def copy_database(source: Database, target: Database, progress: Progress) -> lis
                 raise Conflict(
                     f"{target.url.render_as_string()} has {table.name} already: copy into an empty database"
                 )
-        copied = [_copy(reading, writing, table, progress) for table in tables]
+        results = [_copy(reading, writing, table, progress) for table in tables]
         for table in tables:
             if "id" in table.primary_key.columns:
                 _continue_keys(writing, table, _last_key(reading, table))
-        for one, table in zip(copied, tables, strict=True):
-            if _digest(writing, table, progress) != one:
+        for result, table in zip(results, tables, strict=True):
+            if _digest(writing, table, progress) != result:
                 raise Conflict(f"{table.name} did not arrive as it was sent; nothing was stored")
-    return copied
+    return results
 
 
 def _copy(reading: Connection, writing: Connection, table: Table, progress: Progress) -> Copied:
     digest, rows = hashlib.sha256(), 0
     with _writer(writing, table) as write, closing(_read(reading, table)) as read:
-        for some in read:
-            digest.update("".join(map(repr, some)).encode())
-            write(some)
-            rows += len(some)
-            progress(f"copying {table.name}", len(some))
+        for batch in read:
+            digest.update("".join(map(repr, batch)).encode())
+            write(batch)
+            rows += len(batch)
+            progress(f"copying {table.name}", len(batch))
     return Copied(table.name, rows, digest.hexdigest())
 
 
 def _digest(connection: Connection, table: Table, progress: Progress) -> Copied:
     digest, rows = hashlib.sha256(), 0
     with closing(_read(connection, table)) as read:
-        for some in read:
-            digest.update("".join(map(repr, some)).encode())
-            rows += len(some)
-            progress(f"comparing {table.name}", len(some))
+        for batch in read:
+            digest.update("".join(map(repr, batch)).encode())
+            rows += len(batch)
+            progress(f"comparing {table.name}", len(batch))
     return Copied(table.name, rows, digest.hexdigest())
 
 
 def _read(connection: Connection, table: Table) -> Generator[list[tuple[Any, ...]], None, None]:
     """Return a table's rows in the order of its keys, so many at once."""
     statement = select(table).order_by(*table.primary_key).execution_options(yield_per=_ROWS_AT_ONCE)
-    with connection.execute(statement) as found:
-        for rows in found.partitions():
+    with connection.execute(statement) as result:
+        for rows in result.partitions():
             yield [tuple(row) for row in rows]
 
 
@@ -128,12 +128,12 @@ def _last_key(connection: Connection, table: Table) -> int:
     """Return the last key that was given out; keys are never used twice, also not after a copy."""
     if connection.dialect.name == "postgresql":
         sequence = f"{table.name}_id_seq"
-        found = connection.exec_driver_sql(
+        row = connection.exec_driver_sql(
             f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}"  # noqa: S608 - a table's name
         )
-        return int(found.scalar_one())
-    found = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = ?", (table.name,))
-    return int(found.scalar() or 0)
+        return int(row.scalar_one())
+    row = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = ?", (table.name,))
+    return int(row.scalar() or 0)
 
 
 def _continue_keys(connection: Connection, table: Table, last: int) -> None:

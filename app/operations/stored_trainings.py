@@ -43,8 +43,8 @@ class KeptTraining:
     @property
     def kept(self) -> Mapping[str, Any]:
         """Which rows the digests were taken of; empty where that was not written down."""
-        found: Mapping[str, Any] = (self.provenance or {}).get("kept") or {}
-        return found
+        digests: Mapping[str, Any] = (self.provenance or {}).get("kept") or {}
+        return digests
 
     @property
     def sizes(self) -> Sizes:
@@ -131,27 +131,27 @@ def verify_training(
     connection: Connection, training: KeptTraining, digests: CatalogDigests
 ) -> tuple[str, Iterable[str]]:
     """Return what is looked at, and the faults, which are found while they are taken."""
-    taken = _digests_to_take(connection, training)
-    named = f", digests {', '.join(taken)}" if taken else ""
+    digest_names = _digests_to_take(connection, training)
+    suffix = f", digests {', '.join(digest_names)}" if digest_names else ""
     users = _count(connection, UserEmbedding.training_id, training)
     movies = _count(connection, MovieEmbedding.training_id, training)
-    checked = f"training {training.id}: {users:,} users' embeddings, {movies:,} movies'{named}"
+    summary = f"training {training.id}: {users:,} users' embeddings, {movies:,} movies'{suffix}"
     faults = (
         _check_users(connection, training),
         _check_movies(connection, training),
         _check_state(connection, training),
     )
-    compared = _compare(connection, training, taken, digests)
-    return checked, chain(_check_halves(training, users + movies), *faults, compared)
+    comparison = _compare(connection, training, digest_names, digests)
+    return summary, chain(_check_halves(training, users + movies), *faults, comparison)
 
 
 def _count(connection: Connection, column: Any, training: KeptTraining) -> int:  # noqa: ANN401 - a column
     return connection.scalar(select(func.count()).where(column == training.id)) or 0
 
 
-def _check_halves(training: KeptTraining, learned: int) -> Iterator[str]:
-    if training.status != "succeeded" and learned:
-        yield f"training {training.id} is {training.status} and left {learned:,} embeddings"
+def _check_halves(training: KeptTraining, learned_count: int) -> Iterator[str]:
+    if training.status != "succeeded" and learned_count:
+        yield f"training {training.id} is {training.status} and left {learned_count:,} embeddings"
 
 
 def _users(training: KeptTraining) -> Select[int, str, int, bytes, bytes | None, float, int]:
@@ -186,9 +186,9 @@ def _check_users(connection: Connection, training: KeptTraining) -> Iterator[str
     if training.status != "succeeded":
         return
     for row in connection.execute(_users(training)):
-        what = f"user {row.user!r} in training {training.id}"
+        place = f"user {row.user!r} in training {training.id}"
         for name, wrong in _faults_of(row, training):
-            yield f"the {name} of {what} {wrong}"
+            yield f"the {name} of {place} {wrong}"
 
 
 def _faults_of(
@@ -209,18 +209,18 @@ def _faults_of(
         yield "embedding", "is in another catalog's training"
 
 
-def _close(one: float, other: object) -> bool:
-    return isinstance(other, float) and abs(one - other) <= 1e-9 * max(1.0, one)
+def _close(first: float, second: object) -> bool:
+    return isinstance(second, float) and abs(first - second) <= 1e-9 * max(1.0, first)
 
 
 def _check_movies(connection: Connection, training: KeptTraining) -> Iterator[str]:
     for row in connection.execute(_movies(training)):
-        what = f"the embedding of movie {row.movie!r} in training {training.id}"
+        place = f"the embedding of movie {row.movie!r} in training {training.id}"
         wrong = vectors.fault_in(row.embedding, training.sizes.item)
         if wrong:
-            yield f"{what} {wrong}"
+            yield f"{place} {wrong}"
         if row.catalog_id != training.catalog_id:
-            yield f"{what} is in another catalog's training"
+            yield f"{place} is in another catalog's training"
 
 
 def _check_state(connection: Connection, training: KeptTraining) -> Iterator[str]:
@@ -230,36 +230,36 @@ def _check_state(connection: Connection, training: KeptTraining) -> Iterator[str
             yield f"training {training.id} has lost what it learned of users as such"
         return
     try:
-        shared = safetensors.torch.load(state)
+        tensors = safetensors.torch.load(state)
     except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
         yield f"the state of training {training.id} cannot be read: {error}"
         return
-    for name, numbers in shared.items():
+    for name, numbers in tensors.items():
         if not bool(torch.isfinite(numbers).all()):
             yield f"{name} in the state of training {training.id} has numbers that are not finite"
 
 
 def _read_state(connection: Connection, training: KeptTraining) -> bytes | None:
-    found: bytes | None = connection.scalar(
+    state: bytes | None = connection.scalar(
         select(TrainingState.state).where(TrainingState.training_id == training.id)
     )
-    return found
+    return state
 
 
 def _digests_to_take(connection: Connection, training: KeptTraining) -> list[str]:
     """Return the names of the digests that must come out as they were: what they are of is still there."""
-    kept = training.kept
-    if not kept or training.status != "succeeded":
+    stored_digests = training.kept
+    if not stored_digests or training.status != "succeeded":
         return []
-    taken = ["state"]
+    digest_names = ["state"]
     if _same_rows(connection, training):
-        taken.append("learned")
+        digest_names.append("learned")
     version = connection.scalar(select(Catalog.movies_version).where(Catalog.id == training.catalog_id))
-    if version == kept["movies_version"]:
-        taken.append("vectors")
-        if kept.get("responses_by_user") and _same_answers(connection, training):
-            taken.append("responses")
-    return taken
+    if version == stored_digests["movies_version"]:
+        digest_names.append("vectors")
+        if stored_digests.get("responses_by_user") and _same_answers(connection, training):
+            digest_names.append("responses")
+    return digest_names
 
 
 def _same_rows(connection: Connection, training: KeptTraining) -> bool:
@@ -282,10 +282,10 @@ def _keys_and_versions(training: KeptTraining) -> Select[int, int]:
 
 
 def _same_answers(connection: Connection, training: KeptTraining) -> bool:
-    answered = select(Response.user_id).where(Response.user_id == User.id).exists()
+    has_answers = select(Response.user_id).where(Response.user_id == User.id).exists()
     users = connection.execute(
         select(User.id, User.version)
-        .where(User.catalog_id == training.catalog_id, answered)
+        .where(User.catalog_id == training.catalog_id, has_answers)
         .order_by(User.user)
     ).all()
     return _digest_users(users) == str(training.kept["users"])
@@ -297,7 +297,7 @@ def _digest_users(rows: Sequence[Row[int, int]]) -> str:
 
 
 def _compare(
-    connection: Connection, training: KeptTraining, taken: list[str], digests: CatalogDigests
+    connection: Connection, training: KeptTraining, digest_names: list[str], digests: CatalogDigests
 ) -> Iterator[str]:
     was = {**(training.provenance or {}), **training.kept}
     state = _read_state(connection, training)
@@ -307,7 +307,7 @@ def _compare(
         "vectors": lambda: digests.vectors(training.catalog_id),
         "responses": lambda: digests.responses(training.catalog_id),
     }
-    for name in taken:
+    for name in digest_names:
         if take[name]() != was[name]:
             yield f"training {training.id}: the digest of {name} is not what it was"
             if name == "state":  # the others are not asked of what cannot be read

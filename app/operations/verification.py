@@ -57,14 +57,14 @@ class Report:
         """What was looked at, in one line."""
         return "; ".join(self.checked)
 
-    def add(self, checked: str, faults: Iterable[str]) -> None:
+    def add(self, summary: str, faults: Iterable[str]) -> None:
         """Take what one look found; of many faults the first are named."""
-        found = iter(faults)
-        self.faults += islice(found, _NAMED)
-        more = sum(1 for _ in found)
+        remaining = iter(faults)
+        self.faults += islice(remaining, _NAMED)
+        more = sum(1 for _ in remaining)
         if more:
             self.faults.append(f"… and {more} more like the last")
-        self.checked.append(checked)
+        self.checked.append(summary)
 
 
 def verify_file(path: Path) -> Report:
@@ -74,8 +74,8 @@ def verify_file(path: Path) -> Report:
         with read_file(path) as connection:
             _verify(connection, report)
     except (DatabaseError, ValueError, OverflowError) as error:  # a broken row can read as anything
-        said = getattr(error, "orig", error)
-        report.faults.append(f"it cannot be read to its end: {said}")
+        message = getattr(error, "orig", error)
+        report.faults.append(f"it cannot be read to its end: {message}")
     return report
 
 
@@ -100,9 +100,9 @@ def _verify(connection: Connection, report: Report) -> None:
 
 
 def _verify_revision(connection: Connection, report: Report) -> None:
-    known, newest = find_revisions()
+    revisions, newest = find_revisions()
     revision = _read_revision(connection)
-    if revision is None or revision not in known:
+    if revision is None or revision not in revisions:
         report.faults.append(
             "it is no database of Likely"
             if revision is None
@@ -129,9 +129,9 @@ def _has_types(connection: Connection, report: Report) -> bool:
 
 
 def _check_pages(connection: Connection) -> Iterator[str]:
-    for (said,) in connection.exec_driver_sql("PRAGMA integrity_check"):
-        if said != "ok":
-            yield f"integrity: {said}"
+    for (message,) in connection.exec_driver_sql("PRAGMA integrity_check"):
+        if message != "ok":
+            yield f"integrity: {message}"
 
 
 def _check_references(connection: Connection) -> Iterator[str]:
@@ -142,8 +142,8 @@ def _check_references(connection: Connection) -> Iterator[str]:
 def _read_revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
-    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    return None if found is None else str(found)
+    revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return None if revision is None else str(revision)
 
 
 def _verify_rows(connection: Connection, report: Report) -> None:
@@ -164,8 +164,8 @@ def _verify_rows(connection: Connection, report: Report) -> None:
         if wrong:  # what is in its row says how to read the rest
             report.add(f"training {training.id}", [f"training {training.id}: {wrong}"])
             continue
-        checked, faults = verify_training(connection, training, digests)
-        report.add(checked, faults)
+        summary, faults = verify_training(connection, training, digests)
+        report.add(summary, faults)
 
 
 def _check_vectors(
@@ -211,7 +211,7 @@ def _check_servings(connection: Connection) -> Iterator[str]:
 
 
 def _read_trainings(connection: Connection) -> list[KeptTraining]:
-    found = connection.execute(
+    rows = connection.execute(
         select(
             Training.id,
             Training.trainer,
@@ -225,7 +225,7 @@ def _read_trainings(connection: Connection) -> list[KeptTraining]:
         .join(Catalog, Catalog.id == Training.catalog_id)
         .order_by(Training.id)
     ).all()
-    return [KeptTraining(*row) for row in found]
+    return [KeptTraining(*row) for row in rows]
 
 
 _CHECKED_AT_ONCE = 10_000
@@ -253,18 +253,18 @@ def check_types(connection: Connection) -> Iterator[str]:
 
 def _check_table(connection: Connection, table: Table) -> Iterator[str]:
     columns: Sequence[Column[Any]] = list(table.columns)
-    found = [_type_of(column) for column in columns]
-    wrong = [kind.not_in(_allowed(column)) for column, kind in zip(columns, found, strict=True)]
+    types = [_type_of(column) for column in columns]
+    wrong = [kind.not_in(_allowed(column)) for column, kind in zip(columns, types, strict=True)]
     keys = [type_coerce(key, String) for key in table.primary_key]
     rows = connection.execute(
-        select(*keys, *found).where(or_(*wrong)).execution_options(yield_per=_CHECKED_AT_ONCE)
+        select(*keys, *types).where(or_(*wrong)).execution_options(yield_per=_CHECKED_AT_ONCE)
     )
     for row in rows:
-        named = ", ".join(str(key) for key in row[: len(keys)])
+        row_name = ", ".join(str(key) for key in row[: len(keys)])
         for column, kind in zip(columns, row[len(keys) :], strict=True):
             if kind not in _allowed(column):
-                expected, said = _WORDS[_kind(column)], _WORDS.get(kind, kind)
-                yield f"{column.name} of a row of {table.name} ({named}) is {said}, not {expected}"
+                expected, actual = _WORDS[_kind(column)], _WORDS.get(kind, kind)
+                yield f"{column.name} of a row of {table.name} ({row_name}) is {actual}, not {expected}"
 
 
 def _kind(column: Column[Any]) -> str:
@@ -272,7 +272,7 @@ def _kind(column: Column[Any]) -> str:
     kinds = {Boolean: "boolean", Integer: "integer", Float: "real", LargeBinary: "blob", String: "text"}
     if isinstance(column.type, JSON):
         return "texts" if column in _LISTS else "object"
-    return next(kind for each, kind in kinds.items() if isinstance(column.type, each))
+    return next(kind for column_type, kind in kinds.items() if isinstance(column.type, column_type))
 
 
 def _allowed(column: Column[Any]) -> set[str]:
@@ -296,6 +296,6 @@ def _json_type(column: Column[Any]) -> ColumnElement[str]:
     kind: ColumnElement[str] = func.json_type(column)
     if column not in _LISTS:
         return kind
-    each = func.json_each(column).table_valued("type")
-    others = select(literal(1)).select_from(each).where(each.c.type != "text").exists()
-    return case((and_(kind == "array", ~others), "texts"), else_=kind)
+    elements = func.json_each(column).table_valued("type")
+    wrong_elements = select(literal(1)).select_from(elements).where(elements.c.type != "text").exists()
+    return case((and_(kind == "array", ~wrong_elements), "texts"), else_=kind)

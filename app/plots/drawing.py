@@ -88,7 +88,7 @@ def _numbered_anew(svg: str) -> str:
     So the same figure is the same bytes, which caches compare.
     """
     places = {name: str(place) for place, name in enumerate(_INNER_ID.findall(svg), 1)}
-    return _INNER_NAME.sub(lambda found: f"{found[1]}{places.get(found[2], found[2])}", svg)
+    return _INNER_NAME.sub(lambda match: f"{match[1]}{places.get(match[2], match[2])}", svg)
 
 
 def _warm_up() -> None:

@@ -36,13 +36,13 @@ class LossCurve(_Figure):
         cls, title: str, subtitle: str, step: str, steps: Sequence[int], series: Mapping[str, Sequence[float]]
     ) -> "LossCurve":
         """Return the curve; a long one has the smallest and the largest loss of every short stretch only."""
-        kept = _kept(next(iter(series.values()), ()))
+        visible = _kept(next(iter(series.values()), ()))
         return cls(
             title=title,
             subtitle=subtitle,
             step=step,
-            steps=[steps[index] for index in kept],
-            series={name: [values[index] for index in kept] for name, values in series.items()},
+            steps=[steps[index] for index in visible],
+            series={name: [values[index] for index in visible] for name, values in series.items()},
         )
 
     @property
@@ -58,11 +58,11 @@ def _kept(losses: Sequence[float]) -> Sequence[int]:
     if len(losses) <= _MOST_POINTS:
         return range(len(losses))
     stretch = -(-2 * len(losses) // _MOST_POINTS)
-    kept = {0, len(losses) - 1}
+    steps = {0, len(losses) - 1}
     for start in range(0, len(losses), stretch):
         places = range(start, min(start + stretch, len(losses)))
-        kept |= {min(places, key=losses.__getitem__), max(places, key=losses.__getitem__)}
-    return sorted(kept)
+        steps |= {min(places, key=losses.__getitem__), max(places, key=losses.__getitem__)}
+    return sorted(steps)
 
 
 class Entity(BaseModel):
@@ -147,9 +147,9 @@ Figure = LossCurve | Heatmap | Scatter | ScoreMatrix | ReliabilityDiagram | Fit
 
 def told_apart(names: Sequence[str], ids: Sequence[str]) -> list[str]:
     """Return names of which no two are alike: with the id behind those that would be."""
-    shown = list(names)
-    while repeated := {name for name, count in Counter(shown).items() if count > 1}:
-        shown = [
-            f"{name} ({key})" if name in repeated else name for name, key in zip(shown, ids, strict=True)
+    labels = list(names)
+    while duplicates := {name for name, count in Counter(labels).items() if count > 1}:
+        labels = [
+            f"{name} ({key})" if name in duplicates else name for name, key in zip(labels, ids, strict=True)
         ]
-    return shown
+    return labels

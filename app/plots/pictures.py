@@ -64,33 +64,33 @@ def read_headers(accept: Accept = None, if_none_match: IfNoneMatch = None) -> As
 AskedFor = Annotated[Asked, Depends(read_headers)]
 
 
-async def answer_by_accept(drawing: DrawingPool, figure: Figure, asked: Asked) -> Response:
+async def answer_by_accept(drawing: DrawingPool, figure: Figure, conditions: Asked) -> Response:
     """Return a figure in the form that the Accept header prefers; raises `NotAcceptable`."""
-    chosen = await answer(drawing, figure, choose(asked.accept, _OFFERED), asked)
-    chosen.headers["Vary"] = "Accept"
-    return chosen
+    response = await answer(drawing, figure, choose(conditions.accept, _OFFERED), conditions)
+    response.headers["Vary"] = "Accept"
+    return response
 
 
-async def answer_by_suffix(drawing: DrawingPool, figure: Figure, suffix: str, asked: Asked) -> Response:
+async def answer_by_suffix(drawing: DrawingPool, figure: Figure, suffix: str, conditions: Asked) -> Response:
     """Return a figure in the form of a path's suffix."""
-    return await answer(drawing, figure, _BY_SUFFIX[suffix], asked)
+    return await answer(drawing, figure, _BY_SUFFIX[suffix], conditions)
 
 
-async def answer(drawing: DrawingPool, figure: Figure, media_type: str, asked: Asked) -> Response:
+async def answer(drawing: DrawingPool, figure: Figure, media_type: str, conditions: Asked) -> Response:
     """Return a figure in a form, or a 304 before anything is drawn; raises what `DrawingPool.run` raises."""
     headers = headers_of(etag(figure.model_dump_json(), media_type, _DRAWN_BY))
-    known = unchanged(headers, asked.if_none_match)
-    if known is None:
-        known = await draw(drawing, figure, media_type)
-        known.headers.update(headers)
-    return known
+    response = unchanged(headers, conditions.if_none_match)
+    if response is None:
+        response = await draw(drawing, figure, media_type)
+        response.headers.update(headers)
+    return response
 
 
 async def draw_by_accept(drawing: DrawingPool, figure: Figure, accept: str | None) -> Response:
     """Return a figure that a POST computed in the form that the Accept header prefers: nothing to keep."""
-    drawn = await draw(drawing, figure, choose(accept, _OFFERED))
-    drawn.headers["Vary"] = "Accept"
-    return drawn
+    response = await draw(drawing, figure, choose(accept, _OFFERED))
+    response.headers["Vary"] = "Accept"
+    return response
 
 
 async def draw_by_suffix(drawing: DrawingPool, figure: Figure, suffix: str) -> Response:
@@ -106,5 +106,5 @@ async def draw(drawing: DrawingPool, figure: Figure, media_type: str) -> Respons
     """
     if media_type == TEXT:
         return Response(as_text(figure), media_type=TEXT)
-    drawn = await drawing.run(DrawTask(figure=figure, form=_FORMS[media_type]))
-    return Response(drawn, media_type=media_type)
+    picture = await drawing.run(DrawTask(figure=figure, form=_FORMS[media_type]))
+    return Response(picture, media_type=media_type)

@@ -21,51 +21,51 @@ from app.training.trainings import UNFINISHED, Loss, TrainingRow
 from models.recommender import scoring
 
 
-def read_heatmap(connection: Connection, models: TrainedModels, catalog: str, chosen: Chosen) -> Heatmap:
+def read_heatmap(connection: Connection, models: TrainedModels, catalog: str, choice: Chosen) -> Heatmap:
     """Return users' embeddings and movies' vectors.
 
     Raises `NotFound` for the catalog, `Conflict` where it has too few dimensions, and as `select_shown`.
     """
-    found = find_catalog(connection, catalog)
-    check_dimensions(found, 1)
-    shown = select_shown(connection, models, found, chosen)
+    catalog_row = find_catalog(connection, catalog)
+    check_dimensions(catalog_row, 1)
+    selection = select_shown(connection, models, catalog_row, choice)
     return Heatmap(
         title=f"Users' embeddings and movies' vectors in {catalog}",
-        subtitle=shown.said(dimensions=True),
-        dimensions=shown.dimensions,
-        entities=_entities(shown),
+        subtitle=selection.said(dimensions=True),
+        dimensions=selection.dimensions,
+        entities=_entities(selection),
     )
 
 
 def read_scatter(
-    connection: Connection, models: TrainedModels, catalog: str, chosen: Chosen, x: str | None, y: str | None
+    connection: Connection, models: TrainedModels, catalog: str, choice: Chosen, x: str | None, y: str | None
 ) -> Scatter:
     """Return users and movies over two dimensions, the first if none is named; raises as `read_heatmap`."""
-    found = find_catalog(connection, catalog)
-    check_dimensions(found, 2)
-    first, second = _axes(found, x, y)
-    shown = select_shown(connection, models, found, replace(chosen, dimensions=[first, second]))
+    catalog_row = find_catalog(connection, catalog)
+    check_dimensions(catalog_row, 2)
+    first, second = _axes(catalog_row, x, y)
+    selection = select_shown(connection, models, catalog_row, replace(choice, dimensions=[first, second]))
     return Scatter(
         title=f"Users and movies of {catalog} over {first} and {second}",
-        subtitle=shown.said(),
+        subtitle=selection.said(),
         x=first,
         y=second,
-        entities=_entities(shown),
+        entities=_entities(selection),
     )
 
 
 def read_score_matrix(
-    connection: Connection, models: TrainedModels, catalog: str, chosen: Chosen
+    connection: Connection, models: TrainedModels, catalog: str, choice: Chosen
 ) -> ScoreMatrix:
     """Return a score for each user and movie, and what was answered; raises as `read_heatmap`."""
-    shown = select_shown(connection, models, find_catalog(connection, catalog), chosen)
+    selection = select_shown(connection, models, find_catalog(connection, catalog), choice)
     return ScoreMatrix(
         title=f"Like-scores in {catalog}",
-        subtitle=shown.said(),
-        users=[known.user for known in shown.posteriors],
-        movies=shown.movie_names,
-        scores=_scores(shown),
-        responses=_responses(connection, shown),
+        subtitle=selection.said(),
+        users=[state.user for state in selection.posteriors],
+        movies=selection.movie_names,
+        scores=_scores(selection),
+        responses=_responses(connection, selection),
     )
 
 
@@ -78,60 +78,60 @@ def _axes(catalog: CatalogRow, x: str | None, y: str | None) -> tuple[str, str]:
     return first, y or next(name for name in catalog.dimensions if name != first)
 
 
-def _entities(shown: Selection) -> list[Entity]:
+def _entities(selection: Selection) -> list[Entity]:
     """Return the users with their embeddings and the movies with their vectors, on the dimensions chosen."""
-    model, movies = shown.trained.model, shown.trained.movies
+    model, movies = selection.trained.model, selection.trained.movies
     users = [
-        Entity(kind="user", name=known.user, values=weights)
-        for known in shown.posteriors
-        for weights in [model.show(known.posterior).weights[shown.columns].tolist()]
+        Entity(kind="user", name=state.user, values=weights)
+        for state in selection.posteriors
+        for weights in [model.show(state.posterior).weights[selection.columns].tolist()]
     ]
-    chosen = movies.vectors[shown.rows][:, shown.columns].numpy()
+    numbers = movies.vectors[selection.rows][:, selection.columns].numpy()
     return users + [
         Entity(kind="movie", name=name, values=vectors.to_numbers(vector))
-        for name, vector in zip(shown.movie_names, chosen, strict=True)
+        for name, vector in zip(selection.movie_names, numbers, strict=True)
     ]
 
 
-def _scores(shown: Selection) -> list[list[float]]:
-    users, movies = len(shown.posteriors), len(shown.rows)
+def _scores(selection: Selection) -> list[list[float]]:
+    users, movies = len(selection.posteriors), len(selection.rows)
     if not users or not movies:
-        return [[] for _ in shown.posteriors]
-    predicted = shown.trained.model.predict_pairs(
-        [known.posterior for known in shown.posteriors],
+        return [[] for _ in selection.posteriors]
+    prediction = selection.trained.model.predict_pairs(
+        [state.posterior for state in selection.posteriors],
         torch.arange(users).repeat_interleave(movies),
-        torch.tensor(shown.rows).repeat(users),
+        torch.tensor(selection.rows).repeat(users),
     )
-    scores: list[list[float]] = scoring.scores(predicted.logits).reshape(users, movies).tolist()
+    scores: list[list[float]] = scoring.scores(prediction.logits).reshape(users, movies).tolist()
     return scores
 
 
-def _responses(connection: Connection, shown: Selection) -> list[list[float | None]]:
-    keys = [known.user_id for known in shown.posteriors]
-    names = [shown.trained.movies.movies[row] for row in shown.rows]
-    found = connection.execute(
+def _responses(connection: Connection, selection: Selection) -> list[list[float | None]]:
+    keys = [state.user_id for state in selection.posteriors]
+    names = [selection.trained.movies.movies[row] for row in selection.rows]
+    rows = connection.execute(
         select(Response.user_id, Movie.movie, Response.response)
         .join(Movie, Movie.id == Response.movie_id)
         .where(Response.user_id.in_(keys), Movie.movie.in_(names))
     )
-    given = {(row.user_id, row.movie): row.response for row in found}
-    return [[given.get((key, movie)) for movie in names] for key in keys]
+    answers = {(row.user_id, row.movie): row.response for row in rows}
+    return [[answers.get((key, movie)) for movie in names] for key in keys]
 
 
 def loss_curve(training: TrainingRow, losses: Sequence[Loss]) -> LossCurve:
     """Return the curve of the losses so far, and of the two parts of the loss where it has two."""
-    series = {"loss": [each.loss for each in losses]}
-    if any(each.penalty for each in losses):
+    series = {"loss": [loss.loss for loss in losses]}
+    if any(loss.penalty for loss in losses):
         series |= {
-            "data loss": [each.data_loss for each in losses],
-            "penalty": [each.penalty for each in losses],
+            "data loss": [loss.data_loss for loss in losses],
+            "penalty": [loss.penalty for loss in losses],
         }
     at_end = f"; loss {losses[-1].loss:.4f} after {len(losses):,} steps" if losses else ""
     return LossCurve.of(
         f"Training {training.id} of {training.catalog}: loss",
         f"{training.trainer}, seed {training.seed}, {training.status}{at_end}",
         "step",
-        [each.step for each in losses],
+        [loss.step for loss in losses],
         series,
     )
 

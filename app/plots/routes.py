@@ -67,8 +67,8 @@ class Learning:
 def read_learning(database: FromDatabase, catalog: CatalogId, training: TrainingId) -> Learning:
     """Return the training with its losses; raises `NotFound`."""
     with database.reading() as connection:
-        found = trainings.read_training(connection, catalog, training)
-        return Learning(found, trainings.list_losses(connection, found.id))
+        row = trainings.read_training(connection, catalog, training)
+        return Learning(row, trainings.list_losses(connection, row.id))
 
 
 def read_reliability(database: FromDatabase, catalog: CatalogId, training: TrainingId) -> ReliabilityDiagram:
@@ -86,44 +86,46 @@ Reliability = Annotated[ReliabilityDiagram, Depends(read_reliability)]
     response_model=Losses,
     responses=_LOSS_FORMS | UNCHANGED,
 )
-async def list_losses(drawing: Drawing, learned: Learned, asked: AskedFor) -> Response:
+async def list_losses(drawing: Drawing, learning: Learned, wanted_form: AskedFor) -> Response:
     """Show the loss curve, as JSON, CSV, a picture or text by the Accept header.
 
     The data of a training that has ended have an ETag, and pictures always.
     """
-    chosen = choose(asked.accept, _OFFERED)
-    if chosen in _DATA:
-        answer = await run_in_threadpool(_as_data, learned, chosen, asked.if_none_match)
+    media_type = choose(wanted_form.accept, _OFFERED)
+    if media_type in _DATA:
+        answer = await run_in_threadpool(_as_data, learning, media_type, wanted_form.if_none_match)
     else:
-        curve = await run_in_threadpool(loss_curve, learned.training, learned.losses)
-        answer = await pictures.answer(drawing, curve, chosen, asked)
+        curve = await run_in_threadpool(loss_curve, learning.training, learning.losses)
+        answer = await pictures.answer(drawing, curve, media_type, wanted_form)
     answer.headers["Vary"] = "Accept"
     return answer
 
 
 @trainings_router.get("/losses.json", response_model=Losses, responses=UNCHANGED)
-def list_losses_as_json(learned: Learned, if_none_match: IfNoneMatch = None) -> Response:
+def list_losses_as_json(learning: Learned, if_none_match: IfNoneMatch = None) -> Response:
     """Show the loss curve as JSON."""
-    return _as_data(learned, JSON, if_none_match)
+    return _as_data(learning, JSON, if_none_match)
 
 
 @trainings_router.get("/losses.csv", response_class=Response, responses=_CSV | UNCHANGED)
-def list_losses_as_csv(learned: Learned, if_none_match: IfNoneMatch = None) -> Response:
+def list_losses_as_csv(learning: Learned, if_none_match: IfNoneMatch = None) -> Response:
     """Show the loss curve as CSV: step, loss, data_loss, penalty."""
-    return _as_data(learned, CSV, if_none_match)
+    return _as_data(learning, CSV, if_none_match)
 
 
 @trainings_router.get("/losses.{suffix}", response_class=Response, responses=pictures.RESPONSES)
-async def draw_losses(drawing: Drawing, learned: Learned, suffix: _Suffix, asked: AskedFor) -> Response:
+async def draw_losses(
+    drawing: Drawing, learning: Learned, suffix: _Suffix, request_headers: AskedFor
+) -> Response:
     """Draw the loss curve, on a logarithmic axis where that helps."""
-    curve = await run_in_threadpool(loss_curve, learned.training, learned.losses)
-    return await pictures.answer_by_suffix(drawing, curve, suffix, asked)
+    curve = await run_in_threadpool(loss_curve, learning.training, learning.losses)
+    return await pictures.answer_by_suffix(drawing, curve, suffix, request_headers)
 
 
 @trainings_router.get("/reliability", response_class=Response, responses=pictures.RESPONSES)
-async def show_reliability(drawing: Drawing, diagram: Reliability, asked: AskedFor) -> Response:
+async def show_reliability(drawing: Drawing, diagram: Reliability, request_headers: AskedFor) -> Response:
     """Show how reliable scores were on responses held out, as text or a picture by the Accept header."""
-    return await pictures.answer_by_accept(drawing, diagram, asked)
+    return await pictures.answer_by_accept(drawing, diagram, request_headers)
 
 
 @trainings_router.get("/reliability.{suffix}", response_class=Response, responses=pictures.RESPONSES)
@@ -133,31 +135,31 @@ async def draw_reliability(
     catalog: CatalogId,
     training: TrainingId,
     suffix: Suffix,
-    asked: AskedFor,
+    request_headers: AskedFor,
 ) -> Response:
     """Draw how reliable scores were on responses held out."""
     # Read here: as a dependency it would come before the suffix is looked at, and most trainings have none.
     diagram = await run_in_threadpool(read_reliability, database, catalog, training)
-    return await pictures.answer_by_suffix(drawing, diagram, suffix, asked)
+    return await pictures.answer_by_suffix(drawing, diagram, suffix, request_headers)
 
 
-def _as_data(learned: Learning, media_type: str, if_none_match: str | None) -> Response:
+def _as_data(learning: Learning, media_type: str, if_none_match: str | None) -> Response:
     """Return the losses as JSON or CSV; a 304 to a client that has them, when they stay as they are."""
-    headers = tagged(learned.training, media_type)
+    headers = tagged(learning.training, media_type)
     return unchanged(headers, if_none_match) or Response(
-        _DATA[media_type](learned), headers=headers, media_type=media_type
+        _DATA[media_type](learning), headers=headers, media_type=media_type
     )
 
 
-def _as_json(learned: Learning) -> str | bytes:
-    return _LOSSES.dump_json(Losses(training=learned.training.id, losses=learned.losses))
+def _as_json(learning: Learning) -> str | bytes:
+    return _LOSSES.dump_json(Losses(training=learning.training.id, losses=learning.losses))
 
 
-def _as_csv(learned: Learning) -> str | bytes:
+def _as_csv(learning: Learning) -> str | bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["step", "loss", "data_loss", "penalty"])
-    writer.writerows(astuple(loss) for loss in learned.losses)
+    writer.writerows(astuple(loss) for loss in learning.losses)
     return text.getvalue()
 
 
@@ -195,29 +197,29 @@ def read_heatmap(
 ) -> Heatmap:
     """Return what the heatmap shows; raises what `app.plots.readers.read_heatmap` does."""
     with database.reading() as connection:
-        chosen = Chosen(training, user, movie, dimension)
-        return readers.read_heatmap(connection, models, catalog, chosen)
+        choice = Chosen(training, user, movie, dimension)
+        return readers.read_heatmap(connection, models, catalog, choice)
 
 
 def read_scatter(
     database: FromDatabase,
     models: Models,
     catalog: CatalogId,
-    chosen: _Chosen,
+    choice: _Chosen,
     x: _Axis = None,
     y: _Axis = None,
 ) -> Scatter:
     """Return what the scatter shows; raises what `app.plots.readers.read_scatter` does."""
     with database.reading() as connection:
-        return readers.read_scatter(connection, models, catalog, chosen, x, y)
+        return readers.read_scatter(connection, models, catalog, choice, x, y)
 
 
 def read_score_matrix(
-    database: FromDatabase, models: Models, catalog: CatalogId, chosen: _Chosen
+    database: FromDatabase, models: Models, catalog: CatalogId, choice: _Chosen
 ) -> ScoreMatrix:
     """Return what the score matrix shows; raises what `app.plots.readers.read_score_matrix` does."""
     with database.reading() as connection:
-        return readers.read_score_matrix(connection, models, catalog, chosen)
+        return readers.read_score_matrix(connection, models, catalog, choice)
 
 
 _Heatmap = Annotated[Heatmap, Depends(read_heatmap)]
@@ -226,36 +228,42 @@ _Scores = Annotated[ScoreMatrix, Depends(read_score_matrix)]
 
 
 @router.get("/heatmap", response_class=Response, responses=pictures.RESPONSES)
-async def show_heatmap(drawing: Drawing, figure: _Heatmap, asked: AskedFor) -> Response:
+async def show_heatmap(drawing: Drawing, figure: _Heatmap, request_headers: AskedFor) -> Response:
     """Show users' embeddings above movies' vectors, a number a dimension, by the Accept header."""
-    return await pictures.answer_by_accept(drawing, figure, asked)
+    return await pictures.answer_by_accept(drawing, figure, request_headers)
 
 
 @router.get("/heatmap.{suffix}", response_class=Response, responses=pictures.RESPONSES)
-async def draw_heatmap(drawing: Drawing, figure: _Heatmap, suffix: Suffix, asked: AskedFor) -> Response:
+async def draw_heatmap(
+    drawing: Drawing, figure: _Heatmap, suffix: Suffix, request_headers: AskedFor
+) -> Response:
     """Draw users' embeddings above movies' vectors."""
-    return await pictures.answer_by_suffix(drawing, figure, suffix, asked)
+    return await pictures.answer_by_suffix(drawing, figure, suffix, request_headers)
 
 
 @router.get("/scatter", response_class=Response, responses=pictures.RESPONSES)
-async def show_scatter(drawing: Drawing, figure: _Scatter, asked: AskedFor) -> Response:
+async def show_scatter(drawing: Drawing, figure: _Scatter, request_headers: AskedFor) -> Response:
     """Show users and movies over two dimensions, by the Accept header."""
-    return await pictures.answer_by_accept(drawing, figure, asked)
+    return await pictures.answer_by_accept(drawing, figure, request_headers)
 
 
 @router.get("/scatter.{suffix}", response_class=Response, responses=pictures.RESPONSES)
-async def draw_scatter(drawing: Drawing, figure: _Scatter, suffix: Suffix, asked: AskedFor) -> Response:
+async def draw_scatter(
+    drawing: Drawing, figure: _Scatter, suffix: Suffix, request_headers: AskedFor
+) -> Response:
     """Draw users and movies over two dimensions, with their names."""
-    return await pictures.answer_by_suffix(drawing, figure, suffix, asked)
+    return await pictures.answer_by_suffix(drawing, figure, suffix, request_headers)
 
 
 @router.get("/scores", response_class=Response, responses=pictures.RESPONSES)
-async def show_score_matrix(drawing: Drawing, figure: _Scores, asked: AskedFor) -> Response:
+async def show_score_matrix(drawing: Drawing, figure: _Scores, request_headers: AskedFor) -> Response:
     """Show a score for each user and movie, with what they answered, by the Accept header."""
-    return await pictures.answer_by_accept(drawing, figure, asked)
+    return await pictures.answer_by_accept(drawing, figure, request_headers)
 
 
 @router.get("/scores.{suffix}", response_class=Response, responses=pictures.RESPONSES)
-async def draw_score_matrix(drawing: Drawing, figure: _Scores, suffix: Suffix, asked: AskedFor) -> Response:
+async def draw_score_matrix(
+    drawing: Drawing, figure: _Scores, suffix: Suffix, request_headers: AskedFor
+) -> Response:
     """Draw a score for each user and movie, with what they answered."""
-    return await pictures.answer_by_suffix(drawing, figure, suffix, asked)
+    return await pictures.answer_by_suffix(drawing, figure, suffix, request_headers)

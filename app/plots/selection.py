@@ -72,33 +72,33 @@ class Selection:
 
 
 def select_shown(
-    connection: Connection, models: TrainedModels, catalog: CatalogRow, chosen: Chosen
+    connection: Connection, models: TrainedModels, catalog: CatalogRow, choice: Chosen
 ) -> Selection:
     """Return what is chosen.
 
     Raises `NotFound` for the training, users and movies, `BadInput` for dimensions, and `Conflict` when the
     training has learned nothing, or nothing is trained yet.
     """
-    trained = _find_trained(connection, models, catalog, chosen.training)
-    users = chosen.users or _first_users(connection, catalog)
+    serving = _find_trained(connection, models, catalog, choice.training)
+    users = choice.users or _first_users(connection, catalog)
     posteriors = {
-        user: known
-        for user, known in read_posteriors(connection, catalog, trained, users).items()
-        if known.responses > 0
+        user: state
+        for user, state in read_posteriors(connection, catalog, serving, users).items()
+        if state.responses > 0
     }
-    for user in chosen.users:
+    for user in choice.users:
         if user not in posteriors:
             raise _at("user", unknown_user(catalog.catalog, user))
-    for movie in chosen.movies:
-        if movie not in trained.movies.rows:
+    for movie in choice.movies:
+        if movie not in serving.movies.rows:
             raise _at("movie", unknown_movie(catalog.catalog, movie))
-    movies = chosen.movies or trained.movies.movies[:_FIRST]
+    movies = choice.movies or serving.movies.movies[:_FIRST]
     return Selection(
         catalog=catalog,
-        trained=trained,
+        trained=serving,
         posteriors=[posteriors[user] for user in dict.fromkeys(users) if user in posteriors],
-        rows=[trained.movies.rows[movie] for movie in dict.fromkeys(movies)],
-        columns=_columns(catalog, chosen.dimensions),
+        rows=[serving.movies.rows[movie] for movie in dict.fromkeys(movies)],
+        columns=_columns(catalog, choice.dimensions),
         all_users=_count_users(connection, catalog),
     )
 
@@ -122,9 +122,9 @@ def _find_trained(
 
 
 def _first_users(connection: Connection, catalog: CatalogRow) -> Sequence[str]:
-    answered = select(Response.user_id).where(Response.user_id == User.id).exists()
+    has_answers = select(Response.user_id).where(Response.user_id == User.id).exists()
     return connection.scalars(
-        select(User.user).where(User.catalog_id == catalog.id, answered).order_by(User.user).limit(_FIRST)
+        select(User.user).where(User.catalog_id == catalog.id, has_answers).order_by(User.user).limit(_FIRST)
     ).all()
 
 
@@ -133,20 +133,20 @@ def _count_users(connection: Connection, catalog: CatalogRow) -> int:
     return connection.execute(count).scalar_one()
 
 
-def _columns(catalog: CatalogRow, named: Sequence[str]) -> list[int]:
+def _columns(catalog: CatalogRow, names: Sequence[str]) -> list[int]:
     places = {name: column for column, name in enumerate(catalog.dimensions)}
-    for name in named:
+    for name in names:
         if name not in places:
             raise no_dimension(catalog, name, "dimension")
-    return [places[name] for name in named or catalog.dimensions[:_FIRST]]
+    return [places[name] for name in names or catalog.dimensions[:_FIRST]]
 
 
-def check_dimensions(catalog: CatalogRow, needed: int) -> None:
+def check_dimensions(catalog: CatalogRow, minimum: int) -> None:
     """Raise `Conflict` where the catalog has fewer dimensions than a plot needs."""
     there = len(catalog.dimensions)
-    if there < needed:
+    if there < minimum:
         raise Conflict(
-            f"catalog {catalog.catalog!r} has {there} of the {needed} dimensions that this plot needs; "
+            f"catalog {catalog.catalog!r} has {there} of the {minimum} dimensions that this plot needs; "
             f"/v1/catalogs/{in_path(catalog.catalog)}/plots/scores shows scores, which need none"
         )
 
@@ -154,10 +154,10 @@ def check_dimensions(catalog: CatalogRow, needed: int) -> None:
 def no_dimension(catalog: CatalogRow, name: str, parameter: str) -> BadInput:
     """Return the problem of a name that no dimension has."""
     names = [*map(repr, catalog.dimensions[:_LISTED])]
-    listed = ", ".join(names + ["…"] * (len(catalog.dimensions) > _LISTED))
+    listing = ", ".join(names + ["…"] * (len(catalog.dimensions) > _LISTED))
     return BadInput(
-        f"{parameter}: {name!r} is no dimension of catalog {catalog.catalog!r}; there is {listed or 'none'}",
-        [Place(f"there is {listed or 'none'}", parameter=parameter)],
+        f"{parameter}: {name!r} is no dimension of catalog {catalog.catalog!r}; there is {listing or 'none'}",
+        [Place(f"there is {listing or 'none'}", parameter=parameter)],
     )
 
 

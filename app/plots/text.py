@@ -77,27 +77,27 @@ def scores_text(figure: ScoreMatrix) -> list[str]:
         ]
         for user, scores, responses in zip(figure.users, figure.scores, figure.responses, strict=True)
     ]
-    answered = "+ the user likes it, - does not"
-    return [*table(["", *(f"{movie} " for movie in figure.movies)], rows), "", answered]
+    key = "+ the user likes it, - does not"
+    return [*table(["", *(f"{movie} " for movie in figure.movies)], rows), "", key]
 
 
 def reliability_text(figure: ReliabilityDiagram) -> list[str]:
     """Return a line a bin of scores: what they were in the mean, what came of them, and that as a bar."""
     rows = []
-    for each in figure.bins:
-        means = (each.mean_score, each.mean_response)
-        shown = ["" if mean is None else f"{mean:.3f}" for mean in means]
+    for bin_ in figure.bins:
+        means = (bin_.mean_score, bin_.mean_response)
+        mean_texts = ["" if mean is None else f"{mean:.3f}" for mean in means]
         rows.append(
             [
-                f"{each.lower:.2f} to {each.upper:.2f}",
-                f"{each.responses:,}",
-                *shown,
-                _bar(each.mean_score, each.mean_response),
+                f"{bin_.lower:.2f} to {bin_.upper:.2f}",
+                f"{bin_.responses:,}",
+                *mean_texts,
+                _bar(bin_.mean_score, bin_.mean_response),
             ]
         )
-    drawn = table(["scores", "responses", "mean score", "mean response", ""], rows)
+    lines = table(["scores", "responses", "mean score", "mean response", ""], rows)
     return [
-        *drawn,
+        *lines,
         "",
         "█ the mean response, │ the mean score, 0 to 1: well calibrated scores end at the line",
     ]
@@ -140,8 +140,8 @@ def fitted(text: str, columns: int) -> str:
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     blanks = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
-    first, *others = row
-    cells = [first + blanks[0], *(blank + cell for blank, cell in zip(blanks[1:], others, strict=True))]
+    first, *numbers = row
+    cells = [first + blanks[0], *(blank + cell for blank, cell in zip(blanks[1:], numbers, strict=True))]
     return "  ".join(cells).rstrip()
 
 
@@ -171,37 +171,37 @@ def curve_text(figure: LossCurve) -> list[str]:
     if not losses:
         return [f"no {figure.step} yet"]
     of = log10 if figure.is_logarithmic else float
-    least, most = _apart(of(min(losses)), of(max(losses)))
-    span = most - least
+    lowest, highest = _apart(of(min(losses)), of(max(losses)))
+    span = highest - lowest
     first, last = figure.steps[0], figure.steps[-1]
     canvas = Canvas(_WIDTH, _HEIGHT)
     canvas.add_line(
         [
-            ((step - first) / max(last - first, 1), (of(loss) - least) / span)
+            ((step - first) / max(last - first, 1), (of(loss) - lowest) / span)
             for step, loss in zip(figure.steps, losses, strict=True)
         ]
     )
     lines = canvas.lines()
-    heights = {row: most - span * row / (_HEIGHT - 1) for row in (0, _HEIGHT // 2, _HEIGHT - 1)}
+    heights = {row: highest - span * row / (_HEIGHT - 1) for row in (0, _HEIGHT // 2, _HEIGHT - 1)}
     labels = {row: _number(10**value if figure.is_logarithmic else value) for row, value in heights.items()}
-    drawn = [f"{labels.get(row, ''):>{_MARGIN - 2}} ┤{line}" for row, line in enumerate(lines)]
-    return [*drawn, *_below(str(first), f"{figure.step} {last}"), _last_values(figure)]
+    rows = [f"{labels.get(row, ''):>{_MARGIN - 2}} ┤{line}" for row, line in enumerate(lines)]
+    return [*rows, *_below(str(first), f"{figure.step} {last}"), _last_values(figure)]
 
 
-def _apart(least: float, most: float) -> tuple[float, float]:
+def _apart(lowest: float, highest: float) -> tuple[float, float]:
     """Return the ends of an axis: those of the values, with room around them where these are all the same."""
-    room = (abs(most) or 1.0) / 2 if least == most else 0.0
-    return least - room, most + room
+    room = (abs(highest) or 1.0) / 2 if lowest == highest else 0.0
+    return lowest - room, highest + room
 
 
 def scatter_text(figure: Scatter) -> list[str]:
     """Return a circle a user and a triangle a movie with their names, and below it where each lies."""
     xs, ys = ([entity.values[axis] for entity in figure.entities] for axis in (0, 1))
-    left, right, low, high = (*_ends(xs), *_ends(ys))
+    x_low, x_high, low, high = (*_ends(xs), *_ends(ys))
     grid = [[" "] * _WIDTH for _ in range(_HEIGHT)]
     places = [
         (
-            round((entity.values[0] - left) / (right - left) * (_WIDTH - 1)),
+            round((entity.values[0] - x_low) / (x_high - x_low) * (_WIDTH - 1)),
             round((high - entity.values[1]) / (high - low) * (_HEIGHT - 1)),
         )
         for entity in figure.entities
@@ -211,13 +211,13 @@ def scatter_text(figure: Scatter) -> list[str]:
     for entity, (column, row) in zip(figure.entities, places, strict=True):
         _write_name(grid[row], column, entity.name)
     labels = {0: _number(high), _HEIGHT - 1: _number(low)}
-    drawn = [
+    rows = [
         f"{labels.get(row, ''):>{_MARGIN - 2}} ┤{''.join(line).rstrip()}" for row, line in enumerate(grid)
     ]
     return [
         f"{figure.y} ↑   ● user   ▲ movie",
-        *drawn,
-        *_below(_number(left), f"{figure.x} → {_number(right)}"),
+        *rows,
+        *_below(_number(x_low), f"{figure.x} → {_number(x_high)}"),
         "",
         *table(["", figure.x, figure.y], [_row(entity) for entity in figure.entities]),
     ]
@@ -239,20 +239,20 @@ def _row(entity: Entity) -> list[str]:
 
 
 def _ends(values: list[float]) -> tuple[float, float]:
-    least, most = min(values, default=0.0), max(values, default=0.0)
-    return (least, most) if most > least else (least - 1.0, most + 1.0)
+    lowest, highest = min(values, default=0.0), max(values, default=0.0)
+    return (lowest, highest) if highest > lowest else (lowest - 1.0, highest + 1.0)
 
 
-def _below(left: str, right: str) -> list[str]:
+def _below(start: str, end: str) -> list[str]:
     """Return the axis below a plot, and what stands at its ends."""
     indent = " " * (_MARGIN - 1)
-    return [f"{indent}└{'─' * _WIDTH}", f"{indent} {left}{right:>{max(_WIDTH - len(left), 1)}}"]
+    return [f"{indent}└{'─' * _WIDTH}", f"{indent} {start}{end:>{max(_WIDTH - len(start), 1)}}"]
 
 
 def _last_values(figure: LossCurve) -> str:
-    said = [f"{name} {values[-1]:.4g}" for name, values in figure.series.items()]
+    parts = [f"{name} {values[-1]:.4g}" for name, values in figure.series.items()]
     scale = "log scale; " if figure.is_logarithmic else ""
-    return f"{scale}at {figure.step} {figure.steps[-1]}: {', '.join(said)}"
+    return f"{scale}at {figure.step} {figure.steps[-1]}: {', '.join(parts)}"
 
 
 def _number(value: float) -> str:

@@ -36,12 +36,12 @@ def making_much() -> Iterator[None]:
     The collector would go through them a dozen times and find them all in use. Another thread's block that
     ends lets it look again: to look is never wrong.
     """
-    looked = gc.isenabled()
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if looked:
+        if was_enabled:
             gc.enable()
 
 

@@ -113,16 +113,16 @@ class ProcessPool(Generic[Task]):
                     cause = f"this took longer than the {self._seconds:g} seconds that {program.task} has"
                     raise program.lost(cause) from error
                 except _WorkerDiedError:
-                    what = "a process has died while it waited; another one takes its task"
-                    log.warning(what, program=program.name)
+                    event = "a process has died while it waited; another one takes its task"
+                    log.warning(event, program=program.name)
 
     async def close(self) -> None:
         """Kill every process that waits, starts or is left alone; one that computes, when its task ends."""
         self._open = self._started = False
         await asyncio.sleep(0)  # whose caller has just hung up comes back first
         starting = list(self._starting)
-        for each in starting:
-            each.cancel()
+        for task in starting:
+            task.cancel()
         await asyncio.gather(*starting, return_exceptions=True)
         while not self._free.empty():
             self._end(self._free.get_nowait())
@@ -142,8 +142,8 @@ class ProcessPool(Generic[Task]):
         finally:
             self.busy -= 1
             if hung_up and not worker.idle and self._open:
-                left = self._begin(self._let_end(worker))
-                left.add_done_callback(lambda _: self._take_back(worker))  # also if it is never begun
+                last_moment = self._begin(self._let_end(worker))
+                last_moment.add_done_callback(lambda _: self._take_back(worker))  # also if it is never begun
             else:
                 self._take_back(worker)
 
@@ -208,8 +208,8 @@ class ProcessPool(Generic[Task]):
             try:
                 self._free.put_nowait(await _Worker.start(self._program))
             except (OSError, ValueError, _WorkerDiedError) as error:
-                what = "a process could not be started, and is tried again"
-                log.warning(what, program=self._program.name, error=str(error))
+                event = "a process could not be started, and is tried again"
+                log.warning(event, program=self._program.name, error=str(error))
                 await asyncio.sleep(_RESTART_SECONDS)
             else:
                 return

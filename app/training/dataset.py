@@ -89,10 +89,10 @@ def read_snapshot(
     )
     check_memory(connection, catalog_id, responses, memory, sizes_of)
     movies = read_movies(connection, catalog_id)
-    answered = select(Response.user_id).where(Response.user_id == User.id).exists()
+    has_answers = select(Response.user_id).where(Response.user_id == User.id).exists()
     users = connection.execute(
         select(User.id, User.user, User.version)
-        .where(User.catalog_id == catalog_id, answered)
+        .where(User.catalog_id == catalog_id, has_answers)
         .order_by(User.user)
     ).all()
     table = _read_responses(connection, catalog_id)
@@ -159,8 +159,8 @@ def read_vectors_digest(connection: Connection, catalog_id: int) -> str:
 
 
 def _stack(movies: Sequence[Row[int, str, bytes]], dimensions: int) -> torch.Tensor:
-    stacked = vectors.stack((row.vector for row in movies), dimensions)
-    return torch.from_numpy(stacked.reshape(len(movies), dimensions))
+    matrix = vectors.stack((row.vector for row in movies), dimensions)
+    return torch.from_numpy(matrix.reshape(len(movies), dimensions))
 
 
 def _read_responses(connection: Connection, catalog_id: int) -> npt.NDArray[np.float64]:
@@ -181,9 +181,9 @@ def _read_responses(connection: Connection, catalog_id: int) -> npt.NDArray[np.f
 
 def rows_of(keys: npt.NDArray[np.float64], in_row_order: list[int]) -> torch.Tensor:
     """Return the row of each key, given the keys in the order of their rows."""
-    ordered = np.array(in_row_order, dtype=np.int64)
-    by_key = np.argsort(ordered)
-    return torch.from_numpy(by_key[np.searchsorted(ordered[by_key], keys.astype(np.int64))])
+    order = np.array(in_row_order, dtype=np.int64)
+    by_key = np.argsort(order)
+    return torch.from_numpy(by_key[np.searchsorted(order[by_key], keys.astype(np.int64))])
 
 
 def digest_numbers(numbers: Sequence[int]) -> str:
@@ -197,8 +197,8 @@ def user_digests(responses: Responses) -> torch.Tensor:
     By user, so that no process has to have the responses of all.
     """
     rows, values = (
-        memoryview(each.contiguous().numpy().astype(dtype).tobytes())
-        for each, dtype in ((responses.item_rows, "<i8"), (responses.values, "<f4"))
+        memoryview(numbers.contiguous().numpy().astype(dtype).tobytes())
+        for numbers, dtype in ((responses.item_rows, "<i8"), (responses.values, "<f4"))
     )
     offsets = responses.offsets.tolist()
     digests = bytearray()
@@ -218,10 +218,10 @@ def _digest(texts: Iterable[str], *numbers: torch.Tensor) -> str:
     """Return the SHA-256 of texts and numbers, each with its length, so that no two inputs read alike."""
     digest = hashlib.sha256()
     for text in texts:
-        encoded = text.encode()
-        digest.update(len(encoded).to_bytes(8, "little") + encoded)
+        data = text.encode()
+        digest.update(len(data).to_bytes(8, "little") + data)
     for array in numbers:
-        stored = array.contiguous().numpy()
-        digest.update(repr(stored.shape).encode())
-        digest.update(stored.astype(stored.dtype.newbyteorder("<")).tobytes())
+        numpy_array = array.contiguous().numpy()
+        digest.update(repr(numpy_array.shape).encode())
+        digest.update(numpy_array.astype(numpy_array.dtype.newbyteorder("<")).tobytes())
     return digest.hexdigest()

@@ -62,11 +62,11 @@ class Found:
     def joined(cls, parts: Sequence["Found"]) -> "Found":
         """Return what several ranges turned out to be, one behind the other."""
         return cls(
-            torch.cat([each.places for each in parts]),
-            torch.cat([each.versions for each in parts]),
-            torch.cat([each.counts for each in parts]),
-            torch.cat([each.digests for each in parts]),
-            torch.stack([each.answered for each in parts]).sum(0),
+            torch.cat([part.places for part in parts]),
+            torch.cat([part.versions for part in parts]),
+            torch.cat([part.counts for part in parts]),
+            torch.cat([part.digests for part in parts]),
+            torch.stack([part.answered for part in parts]).sum(0),
         )
 
     def ordered(self, order: torch.Tensor) -> "Found":
@@ -109,39 +109,39 @@ def read_range(connection: Connection, users: Keys, movies: Keys) -> tuple[Respo
     rows, movie_known = _places(table[:, 1], movies)
     for key in np.unique(table[user_known & ~movie_known, 0]).tolist():
         versions[int(key)] = _BEHIND
-    known = user_known & movie_known
-    if not known.any():
+    is_known = user_known & movie_known
+    if not is_known.any():
         return None
-    there, user_rows = np.unique(places[known], return_inverse=True)
+    there, user_rows = np.unique(places[is_known], return_inverse=True)
     matrix = Responses.from_triples(
         torch.empty(len(movies), 0),
         torch.from_numpy(user_rows),
-        torch.from_numpy(rows[known]),
-        torch.from_numpy(table[known, 2].copy()),
+        torch.from_numpy(rows[is_known]),
+        torch.from_numpy(table[is_known, 2].copy()),
         len(there),
     )
-    found = Found(
+    range_versions = Found(
         places=torch.from_numpy(there),
         versions=torch.tensor([versions.get(key, _BEHIND) for key in users[there].tolist()]),
         counts=matrix.offsets.diff(),
         digests=user_digests(matrix),
         answered=torch.bincount(matrix.item_rows, minlength=len(movies)),
     )
-    return matrix, found
+    return matrix, range_versions
 
 
-def seen(outline: Outline, found: Found) -> Seen:
-    """Return what was seen of a catalog; ``found`` has all ranges as one, in the order of the users' rows."""
-    places = found.places.tolist()
-    users, ids = ([listed[place] for place in places] for listed in (outline.users, outline.ids))
+def seen(outline: Outline, versions: Found) -> Seen:
+    """Return what was read of a catalog; ``versions`` joins all ranges, in the order of the users' rows."""
+    places = versions.places.tolist()
+    users, ids = ([names[place] for place in places] for names in (outline.users, outline.ids))
     return Seen(
         users=[int(key) for key in users],
-        versions=found.versions.tolist(),
+        versions=versions.versions.tolist(),
         movies=outline.movies.keys,
-        answers=int(found.counts.sum()),
+        answers=int(versions.counts.sum()),
         movies_version=outline.movies.version,
         vectors_digest=outline.movies.digest,
-        responses_digest=digest_responses(outline.movies.ids, map(str, ids), found.digests),
+        responses_digest=digest_responses(outline.movies.ids, map(str, ids), versions.digests),
     )
 
 
@@ -163,6 +163,6 @@ def _read_table(connection: Connection, keys: Keys) -> npt.NDArray[np.float64]:
 def _places(keys: npt.NDArray[np.float64], among: Keys) -> tuple[Keys, npt.NDArray[np.bool_]]:
     """Return where each key stands among others, and whether it does."""
     by_key = np.argsort(among)
-    ordered, asked = among[by_key], keys.astype(np.int64)
-    at = np.minimum(np.searchsorted(ordered, asked), max(0, len(among) - 1))
-    return by_key[at], ordered[at] == asked
+    sorted_keys, wanted_keys = among[by_key], keys.astype(np.int64)
+    at = np.minimum(np.searchsorted(sorted_keys, wanted_keys), max(0, len(among) - 1))
+    return by_key[at], sorted_keys[at] == wanted_keys

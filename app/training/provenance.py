@@ -28,15 +28,15 @@ class LearnedDigest:
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
 
-    def add(self, name: str, shape: tuple[int, ...], stored: Iterable[bytes]) -> None:
-        """Take the next array; ``stored`` are its numbers, little-endian, in pieces."""
+    def add(self, name: str, shape: tuple[int, ...], rows: Iterable[bytes]) -> None:
+        """Take the next array; ``rows`` are its numbers, little-endian, in pieces."""
         self._digest.update(f"{name} {shape} ".encode())
-        for part in stored:
+        for part in rows:
             self._digest.update(part)
 
-    def add_shared(self, shared: Mapping[str, Tensor]) -> None:
+    def add_shared(self, tensors: Mapping[str, Tensor]) -> None:
         """Take what is neither a user's nor a movie's, by name."""
-        for name, numbers in sorted(shared.items()):
+        for name, numbers in sorted(tensors.items()):
             array = numbers.contiguous().numpy()
             self.add(name, array.shape, [array.astype(array.dtype.newbyteorder("<")).tobytes()])
 
@@ -45,26 +45,26 @@ class LearnedDigest:
         return self._digest.hexdigest()
 
 
-def describe(seen: Seen, learned: Learned, threads: int, timestamps_digest: str | None) -> dict[str, Any]:
+def describe(dataset: Seen, result: Learned, threads: int, timestamps_digest: str | None) -> dict[str, Any]:
     """Return the provenance of a training; digests are SHA-256 in hexadecimal.
 
     ``timestamps_digest`` is that of the timestamps, if it looked at them too.
     """
     timestamps = {} if timestamps_digest is None else {"timestamps": timestamps_digest}
     return {
-        "vectors": seen.vectors_digest,
-        "responses": seen.responses_digest,
+        "vectors": dataset.vectors_digest,
+        "responses": dataset.responses_digest,
         **timestamps,
-        "learned": _digest(learned),
+        "learned": _digest(result),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
         "machine": platform.machine(),
         "threads": threads,
         "kept": {
-            "users": seen.users_digest,
-            "movies": seen.movies_digest,
-            "movies_version": seen.movies_version,
+            "users": dataset.users_digest,
+            "movies": dataset.movies_digest,
+            "movies_version": dataset.movies_version,
             "responses_by_user": True,  # digested by user; older trainings' responses were digested as one
-            "state": digest_state(safetensors.torch.save(dict(learned.shared))),
+            "state": digest_state(safetensors.torch.save(dict(result.shared))),
         },
     }
 
@@ -74,11 +74,11 @@ def digest_state(state: bytes) -> str:
     return hashlib.sha256(state).hexdigest()
 
 
-def _digest(learned: Learned) -> str:
+def _digest(result: Learned) -> str:
     digest = LearnedDigest()
-    factors = learned.posteriors.factors
-    for name, numbers in (("embeddings", learned.embeddings), ("factors", factors), ("items", learned.items)):
+    factors = result.posteriors.factors
+    for name, numbers in (("embeddings", result.embeddings), ("factors", factors), ("items", result.items)):
         if numbers is not None:
             digest.add(name, tuple(numbers.shape), [vectors.to_bytes(numbers.contiguous().numpy())])
-    digest.add_shared(learned.shared)
+    digest.add_shared(result.shared)
     return digest.hexdigest()

@@ -33,18 +33,18 @@ class Publication:
     def __init__(
         self,
         models: TrainedModels,
-        seen: Seen,
-        learned: Learned,
+        dataset: Seen,
+        result: Learned,
         trainer: Trainer,
         check: Callable[[], None],
     ) -> None:
-        self._models, self._seen, self._learned, self._trainer = models, seen, learned, trainer
+        self._models, self._seen, self._learned, self._trainer = models, dataset, result, trainer
         self._check = check  # raises when the training is to end
-        self._places = {user: place for place, user in enumerate(seen.users)}
-        self._versions = dict(zip(seen.users, seen.versions, strict=True))
+        self._places = {user: place for place, user in enumerate(dataset.users)}
+        self._versions = dict(zip(dataset.users, dataset.versions, strict=True))
         self._folded_in: dict[int, FoldedIn] = {}
         self._squared_norms = dict(
-            zip(seen.users, learned.embeddings.double().square().sum(dim=1).tolist(), strict=True)
+            zip(dataset.users, result.embeddings.double().square().sum(dim=1).tolist(), strict=True)
         )
         self._restored: TrainedModel | None = None
 
@@ -63,13 +63,15 @@ class Publication:
         """
 
         def end(connection: Connection) -> None:
-            judged = _serve(connection, lease, verdict)
-            leases.end(connection, lease, "succeeded", metrics={**metrics, **judged}, provenance=provenance)
+            is_serving = _serve(connection, lease, verdict)
+            leases.end(
+                connection, lease, "succeeded", metrics={**metrics, **is_serving}, provenance=provenance
+            )
 
-        for left in reversed(range(_ROUNDS)):
+        for rounds_left in reversed(range(_ROUNDS)):
             with database.reading() as connection:
                 self._catch_up(connection, lease)
-            if self._publish_once(database, lease, unwritten, end, whatever_is_behind=left == 0):
+            if self._publish_once(database, lease, unwritten, end, whatever_is_behind=rounds_left == 0):
                 return
 
     def _publish_once(
@@ -114,11 +116,11 @@ class Publication:
 
     def _find_stale(self, connection: Connection, catalog_id: int) -> list[int]:
         """Forget who is gone, and return who answered since they were learned."""
-        answered = select(Response.user_id).where(Response.user_id == User.id).exists()
+        has_answers = select(Response.user_id).where(Response.user_id == User.id).exists()
         versions: dict[int, int] = {
             row.id: row.version
             for row in connection.execute(
-                select(User.id, User.version).where(User.catalog_id == catalog_id, answered)
+                select(User.id, User.version).where(User.catalog_id == catalog_id, has_answers)
             )
         }
         for user in self._versions.keys() - versions.keys():
@@ -128,15 +130,15 @@ class Publication:
     def _fold_in(self, connection: Connection, lease: Lease, users: Sequence[int]) -> None:
         if not users:
             return
-        trained = self._model(connection, lease)
-        everybody = sum(self._squared_norms.values())
+        serving = self._model(connection, lease)
+        total = sum(self._squared_norms.values())
         for user in users:
             self._check()
-            own = self._squared_norms.get(user, 0.0)
-            others = max(0.0, everybody - own)
-            folded_in = fold_in_alongside(connection, trained, user, self._posterior(user), others)
+            user_norm = self._squared_norms.get(user, 0.0)
+            others_norm = max(0.0, total - user_norm)
+            folded_in = fold_in_alongside(connection, serving, user, self._posterior(user), others_norm)
             norm = 0.0 if folded_in.posterior is None else squared_norm(folded_in.posterior.embedding)
-            everybody += norm - own
+            total += norm - user_norm
             self._folded_in[user], self._squared_norms[user] = folded_in, norm
             self._versions[user] = folded_in.version
 
@@ -144,8 +146,8 @@ class Publication:
         """Return the model over the movies as they are now."""
         movies = self._models.movies(connection, _still_there(connection, lease))
         if self._restored is None or self._restored.movies.version != movies.version:
-            learned, keys = self._learned, self._seen.movies
-            model = restore(self._trainer, movies, learned.shared, keys, learned.items)
+            result, keys = self._learned, self._seen.movies
+            model = restore(self._trainer, movies, result.shared, keys, result.items)
             self._restored = TrainedModel(lease.training, lease.trainer, movies, model)
         return self._restored
 
@@ -155,22 +157,22 @@ def _serve(connection: Connection, lease: Lease, verdict: Verdict | None) -> dic
 
     One that must be better than what serves does not take the place of what was promoted meanwhile.
     """
-    promoted = lease.serve
+    is_promoted = lease.serve
     if lease.if_better:
         stands = verdict is not None and _still_there(connection, lease).serving == verdict.over
-        promoted = stands and verdict is not None and verdict.better
-    if promoted:
+        is_promoted = stands and verdict is not None and verdict.better
+    if is_promoted:
         serve(connection, lease.catalog_id, lease.training)
     if verdict is None:
         return {}
     if not lease.if_better:
         return {"held_out": verdict.held_out}
-    compared = {"training": verdict.over, "log_loss": verdict.log_loss_over, "promoted": promoted}
-    return {"held_out": verdict.held_out, "compared_with": compared}
+    comparison = {"training": verdict.over, "log_loss": verdict.log_loss_over, "promoted": is_promoted}
+    return {"held_out": verdict.held_out, "compared_with": comparison}
 
 
 def _still_there(connection: Connection, lease: Lease) -> CatalogRow:
-    found = find_catalog_by_key(connection, lease.catalog_id)
-    if found is None:
+    catalog_row = find_catalog_by_key(connection, lease.catalog_id)
+    if catalog_row is None:
         raise LeaseLostError(f"training {lease.training} went with its catalog")
-    return found
+    return catalog_row

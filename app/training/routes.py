@@ -115,7 +115,7 @@ TrainingBody = Annotated[GradientDescentBody | MixedEffectsBody, Field(discrimin
     responses={202: {"headers": {"Location": _LOCATION, **REPEATED}}},
 )
 def create_training(
-    settings: FromSettings, database: FromDatabase, catalog: CatalogId, body: TrainingBody, asked: Once
+    settings: FromSettings, database: FromDatabase, catalog: CatalogId, body: TrainingBody, once: Once
 ) -> Response:
     """Put a training into the queue; Location is where to watch it."""
     with database.writing() as connection:
@@ -134,7 +134,7 @@ def create_training(
             return Answer(HTTPStatus.ACCEPTED, _TRAINING.dump_json(training), location)
 
         catalog_id = catalogs.find_catalog(connection, catalog).id
-        answer = answer_once(connection, asked, catalog_id, settings.idempotency_seconds, create)
+        answer = answer_once(connection, once, catalog_id, settings.idempotency_seconds, create)
     return respond(answer)
 
 
@@ -149,8 +149,8 @@ def list_trainings(
 ) -> Page[TrainingRow]:
     """List the trainings, the newest first."""
     with database.reading() as connection:
-        found = trainings.list_trainings(connection, catalog, limit, after)
-        return page(found, limit, lambda item: item.id)
+        rows = trainings.list_trainings(connection, catalog, limit, after)
+        return page(rows, limit, lambda item: item.id)
 
 
 def tagged(row: TrainingRow, media_type: str) -> dict[str, str]:
@@ -184,17 +184,17 @@ def read_training(
     responses={202: {"headers": REPEATED}},
 )
 def cancel_training(
-    settings: FromSettings, database: FromDatabase, catalog: CatalogId, training: TrainingId, asked: Once
+    settings: FromSettings, database: FromDatabase, catalog: CatalogId, training: TrainingId, once: Once
 ) -> Response:
     """Cancel a training that waits or runs."""
     with database.writing() as connection:
 
         def cancel() -> Answer:
-            cancelled = trainings.cancel_training(connection, catalog, training)
-            return Answer(HTTPStatus.ACCEPTED, _TRAINING.dump_json(cancelled))
+            training_row = trainings.cancel_training(connection, catalog, training)
+            return Answer(HTTPStatus.ACCEPTED, _TRAINING.dump_json(training_row))
 
         catalog_id = catalogs.find_catalog(connection, catalog).id
-        answer = answer_once(connection, asked, catalog_id, settings.idempotency_seconds, cancel)
+        answer = answer_once(connection, once, catalog_id, settings.idempotency_seconds, cancel)
     return respond(answer)
 
 
@@ -224,18 +224,18 @@ async def stream_events(
 
     A client that reconnects with `Last-Event-ID` misses nothing and gets nothing twice.
     """
-    sent = last_event_id
+    last_step = last_event_id
     while True:
-        heard = changes.heard
-        news = await run_in_threadpool(_read_news, database, catalog, training, sent)
+        notifications = changes.heard
+        news = await run_in_threadpool(_read_news, database, catalog, training, last_step)
         for loss in news.losses:
             yield ServerSentEvent(raw_data=_LOSS.dump_json(loss).decode(), event="step", id=str(loss.step))
-            sent = loss.step
+            last_step = loss.step
         if news.ended is not None:
             yield ServerSentEvent(raw_data=_TRAINING.dump_json(news.training).decode(), event=news.ended)
             return
         if len(news.losses) < _STEPS_AT_ONCE:
-            await changes.wait_beside(heard, settings.poll_seconds)
+            await changes.wait_beside(notifications, settings.poll_seconds)
 
 
 @dataclass(frozen=True)

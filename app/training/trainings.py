@@ -74,10 +74,10 @@ def create_training(
     Raises `NotFound` for the catalog, `BadInput` when it is to be better without a holdout to say so,
     `Conflict` when it asks for a device that this machine does not have.
     """
-    found = find_catalog(connection, catalog)
-    chosen = make_trainer(trainer, options)
+    catalog_row = find_catalog(connection, catalog)
+    checked_trainer = make_trainer(trainer, options)
     try:
-        find_device(chosen.device)
+        find_device(checked_trainer.device)
     except MissingDeviceError as error:
         raise Conflict(f"options.device: {error}", [Place(str(error), pointer="/options/device")]) from error
     if serve == "if_better" and holdout is None:
@@ -89,7 +89,7 @@ def create_training(
     training = connection.execute(
         insert(Training)
         .values(
-            catalog_id=found.id,
+            catalog_id=catalog_row.id,
             trainer=trainer,
             options=dict(options),
             seed=seed,
@@ -97,7 +97,7 @@ def create_training(
             if_better=serve == "if_better",
             holdout=holdout,
             status="queued",
-            steps_total=chosen.steps_total,
+            steps_total=checked_trainer.steps_total,
             created_at=now(),
         )
         .returning(Training.id)
@@ -113,8 +113,8 @@ def read_training(connection: Connection, catalog: str, training: int) -> Traini
 
 def list_trainings(connection: Connection, catalog: str, limit: int, after: int | None) -> list[TrainingRow]:
     """Return up to ``limit`` trainings, the newest first, those older than ``after``."""
-    found = find_catalog(connection, catalog)
-    statement = select(*Training.__table__.columns).where(Training.catalog_id == found.id)
+    catalog_row = find_catalog(connection, catalog)
+    statement = select(*Training.__table__.columns).where(Training.catalog_id == catalog_row.id)
     if after is not None:
         statement = statement.where(Training.id < after)
     rows = connection.execute(statement.order_by(Training.id.desc()).limit(limit))
@@ -123,9 +123,11 @@ def list_trainings(connection: Connection, catalog: str, limit: int, after: int 
 
 def find_oldest_unfinished(connection: Connection, catalog: str) -> int | None:
     """Return the catalog's training that is next to end, or None."""
-    found = find_catalog(connection, catalog)
+    catalog_row = find_catalog(connection, catalog)
     return connection.scalar(
-        select(func.min(Training.id)).where(Training.catalog_id == found.id, Training.status.in_(UNFINISHED))
+        select(func.min(Training.id)).where(
+            Training.catalog_id == catalog_row.id, Training.status.in_(UNFINISHED)
+        )
     )
 
 
@@ -176,9 +178,11 @@ def serve(connection: Connection, catalog_id: int, training: int) -> None:
 
 
 def _find_training(connection: Connection, catalog: str, training: int) -> Row[Any]:
-    found = find_catalog(connection, catalog)
+    catalog_row = find_catalog(connection, catalog)
     row = connection.execute(
-        select(*Training.__table__.columns).where(Training.catalog_id == found.id, Training.id == training)
+        select(*Training.__table__.columns).where(
+            Training.catalog_id == catalog_row.id, Training.id == training
+        )
     ).one_or_none()
     if row is None:
         raise NotFound(f"there is no training {training} in catalog {catalog!r}")

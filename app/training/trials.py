@@ -108,16 +108,19 @@ def compare(
     """
     try:
         with database.reading() as connection:
-            found = find_catalog(connection, catalog)
+            catalog_row = find_catalog(connection, catalog)
             snapshot = read_snapshot(
-                connection, found.id, Memory.of(settings), lambda dimensions: _largest(trainers, dimensions)
+                connection,
+                catalog_row.id,
+                Memory.of(settings),
+                lambda dimensions: _largest(trainers, dimensions),
             )
         torch.set_num_threads(snapshot.responses.threads(settings.training_threads))
         split = Split.of(snapshot.responses, snapshot.timestamps, holdout, seed)
-        tried = {str(name): run_trial(make_trainer(name, {}), split, seed, check) for name in trainers}
+        trials = {str(name): run_trial(make_trainer(name, {}), split, seed, check) for name in trainers}
     except (BadResponsesError, DivergedError) as error:
         raise Conflict(str(error)) from error
-    return {**tried, "the movie's mean": try_item_means(split, seed)}
+    return {**trials, "the movie's mean": try_item_means(split, seed)}
 
 
 def _largest(trainers: Sequence[str], dimensions: int) -> Sizes:
@@ -135,5 +138,5 @@ def shown(trial: Trial) -> dict[str, Any]:
         **asdict(trial.metrics),
         "ranked_users": rankings.pop("users"),
         **rankings,
-        "reliability": [asdict(one) for one in trial.reliability],
+        "reliability": [asdict(bin_) for bin_ in trial.reliability],
     }

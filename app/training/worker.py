@@ -99,11 +99,11 @@ class Reporter:
     def _write_regularly(self) -> None:
         # Often enough to notice a cancelled training well within a second.
         renew_after = min(0.5, self._settings.lease_seconds / 4)
-        renewed = 0.0
+        renewed_at = 0.0
         while not self._done.wait(min(self._settings.poll_seconds, renew_after)):
             _beat(self._settings)
             steps = list(self._unwritten)
-            if not steps and time.monotonic() - renewed < renew_after:
+            if not steps and time.monotonic() - renewed_at < renew_after:
                 continue
             try:
                 with self._database.writing_fenced() as connection:
@@ -115,7 +115,7 @@ class Reporter:
                 log.warning("losses not written", training=self._lease.training, error=error.detail)
                 continue
             del self._unwritten[: len(steps)]
-            renewed = time.monotonic()
+            renewed_at = time.monotonic()
 
 
 class Worker:
@@ -133,7 +133,7 @@ class Worker:
         changes.open()
         try:
             while not self.stop.is_set():
-                heard = changes.heard
+                notifications = changes.heard
                 _beat(self._settings)
                 try:
                     if self.run_next() or self.fold_in_some():
@@ -141,21 +141,21 @@ class Worker:
                 except Unavailable as error:
                     log.warning("the worker waits for the database", error=error.detail)
                     self.stop.wait(_WAITS_SECONDS)
-                self._rest(changes, heard)
+                self._rest(changes, notifications)
         finally:
             changes.close()
 
-    def _rest(self, changes: Changes, heard: int) -> None:
+    def _rest(self, changes: Changes, notifications: int) -> None:
         """Wait until it is time to look again, there is news, or the worker is to stop."""
         if not self._database.sends_news:
             self.stop.wait(self._settings.poll_seconds)
             return
         until = time.monotonic() + self._settings.poll_seconds
-        while not self.stop.is_set() and changes.heard == heard:
-            left = until - time.monotonic()
-            if left <= 0:
+        while not self.stop.is_set() and changes.heard == notifications:
+            seconds_left = until - time.monotonic()
+            if seconds_left <= 0:
                 return
-            changes.wait(heard, min(left, _NOTICES_SECONDS))
+            changes.wait(notifications, min(seconds_left, _NOTICES_SECONDS))
 
     def run_next(self, only: int | None = None, watch: Callable[[Step], None] | None = None) -> bool:
         """Run the next training in the queue, or the one given; return whether there was one.
@@ -166,8 +166,11 @@ class Worker:
         if lease is None:
             return False
         log.info("training started", training=lease.training, trainer=lease.trainer)
-        traced = span("training", root=True, trainer=lease.trainer)
-        with traced, self._surviving("training", lambda error: self._fail(lease, f"internal error: {error}")):
+        training_span = span("training", root=True, trainer=lease.trainer)
+        with (
+            training_span,
+            self._surviving("training", lambda error: self._fail(lease, f"internal error: {error}")),
+        ):
             try:
                 self._train(lease, watch)
             except LeaseLostError:
@@ -183,15 +186,15 @@ class Worker:
         return True
 
     @contextmanager
-    def _surviving(self, what: str, failed: Callable[[str], None]) -> Iterator[None]:
-        """Let a bug end what the worker does, not the worker; ``failed`` is told its name."""
+    def _surviving(self, work: str, on_failure: Callable[[str], None]) -> Iterator[None]:
+        """Let a bug end what the worker does, not the worker; ``on_failure`` is told its name."""
         try:
             yield
         except Unavailable:
             raise
         except Exception as error:
-            log.exception("%s failed", what)
-            failed(type(error).__name__)
+            log.exception("%s failed", work)
+            on_failure(type(error).__name__)
 
     def fold_in_some(self) -> bool:
         """Store some embeddings that bulk changes left behind; return whether there were any."""
@@ -251,18 +254,18 @@ class Worker:
                     watch(step)
 
             if self._is_apart(trainer):
-                done = self._fit_apart(lease, trainer, report, reporter.check)
+                outcome = self._fit_apart(lease, trainer, report, reporter.check)
             else:
-                done = self._fit_here(lease, trainer, report, reporter.check)
-            provenance = describe(done.seen, done.learned, done.threads, done.timestamps)
+                outcome = self._fit_here(lease, trainer, report, reporter.check)
+            provenance = describe(outcome.seen, outcome.learned, outcome.threads, outcome.timestamps)
             with span("index"):
                 more_than = self._settings.index_movies
-                index = measure_index(trainer, done.vectors, done.learned, more_than, reporter.check)
-            publication = Publication(self._models, done.seen, done.learned, trainer, reporter.check)
-            metrics = {**_counts(done.seen), "status": done.learned.status, **index}
+                index = measure_index(trainer, outcome.vectors, outcome.learned, more_than, reporter.check)
+            publication = Publication(self._models, outcome.seen, outcome.learned, trainer, reporter.check)
+            metrics = {**_counts(outcome.seen), "status": outcome.learned.status, **index}
             with span("publish"):
                 publication.publish(
-                    self._database, lease, reporter.unwritten, metrics, provenance, done.verdict
+                    self._database, lease, reporter.unwritten, metrics, provenance, outcome.verdict
                 )
         log.info("training succeeded", training=lease.training)
 
@@ -272,10 +275,10 @@ class Worker:
         """Learn in this process."""
         snapshot, verdict, threads = self._judged(lease, trainer, check)
         with span("fit"):
-            learned = trainer.fit(snapshot.responses, lease.seed, report)
+            result = trainer.fit(snapshot.responses, lease.seed, report)
         by_time = lease.holdout is not None and lease.holdout["by"] == "time"
         timestamps = snapshot.timestamps_digest if by_time else None
-        return _Done(snapshot, learned, snapshot.responses.item_vectors, threads, timestamps, verdict)
+        return _Done(snapshot, result, snapshot.responses.item_vectors, threads, timestamps, verdict)
 
     def _judged(
         self, lease: Lease, trainer: Trainer, check: Callable[[], None]
@@ -310,11 +313,14 @@ class Worker:
             from app.training.ray import tasks  # it imports Ray, which is an extra
 
             place = tasks.Place(self._database.address, self._settings.busy_seconds)
-            learned, seen = tasks.fit(trainer, outline, place, lease.seed, report, check)
-        return _Done(seen, learned, outline.movies.vectors, 1, timestamps, verdict)
+            result, dataset = tasks.fit(trainer, outline, place, lease.seed, report, check)
+        return _Done(dataset, result, outline.movies.vectors, 1, timestamps, verdict)
 
     def _fail(self, lease: Lease, error: str) -> None:
-        self._under(lease, lambda connection, held: leases.end(connection, held, "failed", error=error))
+        self._under(
+            lease,
+            lambda connection, current_lease: leases.end(connection, current_lease, "failed", error=error),
+        )
         log.warning("training failed", training=lease.training, error=error)
 
     def _under(self, lease: Lease, write: Callable[..., None]) -> None:
@@ -338,5 +344,5 @@ def _not_stale(catalog_id: int) -> Update:
     return update(Catalog).where(Catalog.id == catalog_id).values(embeddings_behind=False)
 
 
-def _counts(seen: Seen) -> dict[str, object]:
-    return {"users": len(seen.users), "movies": len(seen.movies), "responses": seen.answers}
+def _counts(dataset: Seen) -> dict[str, object]:
+    return {"users": len(dataset.users), "movies": len(dataset.movies), "responses": dataset.answers}

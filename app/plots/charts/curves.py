@@ -41,10 +41,10 @@ def draw(figure: LossCurve) -> Plot:
     layers = [chart.mark_line(strokeWidth=2, clip=True).encode(strokeDash=dash)]
     if len(figure.steps) <= _FEW:
         layers.append(chart.mark_point(filled=True, size=30))
-    drawn = alt.layer(*layers).properties(
+    layered = alt.layer(*layers).properties(
         width=640, height=320, title=style.title(figure.title, figure.subtitle)
     )
-    return Plot(drawn, {"losses": _rows(figure)})
+    return Plot(layered, {"losses": _rows(figure)})
 
 
 def _scale(values: Sequence[float], scale: alt.Scale) -> alt.Scale:

@@ -22,11 +22,11 @@ def draw(figure: Fit) -> Plot:
     title = style.title(figure.title, figure.subtitle)
     if figure.surface is None:
         return Plot(against.properties(title=title), data)
-    both = alt.hconcat(against, _over_inputs(), spacing=36).resolve_scale(
+    panels = alt.hconcat(against, _over_inputs(), spacing=36).resolve_scale(
         color="independent", shape="independent"
     )
     surface = {"surface": _cells(figure.surface), "inputs": _input_rows(figure)}
-    return Plot(both.properties(title=title), data | surface)
+    return Plot(panels.properties(title=title), data | surface)
 
 
 def is_within(figure: Fit, target: float, prediction: float) -> bool:
@@ -90,9 +90,9 @@ def _cells(surface: Surface) -> list[style.Row]:
     """Return a rectangle around each point of the grid, with its corners."""
     columns, rows = _edges(surface.xs), _edges(surface.ys)
     return [
-        {"left": left, "right": right, "lower": lower, "upper": upper, "prediction": prediction}
+        {"left": start, "right": end, "lower": lower, "upper": upper, "prediction": prediction}
         for (lower, upper), predictions in zip(rows, surface.predictions, strict=True)
-        for (left, right), prediction in zip(columns, predictions, strict=True)
+        for (start, end), prediction in zip(columns, predictions, strict=True)
     ]
 
 

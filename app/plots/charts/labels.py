@@ -27,11 +27,11 @@ class Box:
     middle: tuple[float, float]
     size: tuple[float, float]
 
-    def overlap(self, other: "Box") -> float:
+    def overlap(self, box: "Box") -> float:
         """Return the area that both cover."""
         sides = (
-            min(own, others, (own + others) / 2 - abs(at - there))
-            for own, others, at, there in zip(self.size, other.size, self.middle, other.middle, strict=True)
+            min(size, other_size, (size + other_size) / 2 - abs(at - there))
+            for size, other_size, at, there in zip(self.size, box.size, self.middle, box.middle, strict=True)
         )
         across, up = (max(0.0, side) for side in sides)
         return across * up
@@ -58,27 +58,30 @@ def place(
     marks: Sequence[tuple[float, float]], names: Sequence[str], picture: tuple[float, float]
 ) -> list[Name]:
     """Return a place for each name, in pixels of the ``picture``, whose marks lie at these pixels."""
-    taken = [Box(mark, (2 * _MARK, 2 * _MARK)) for mark in marks]
+    occupied = [Box(mark, (2 * _MARK, 2 * _MARK)) for mark in marks]
     inside = Box((picture[0] / 2, picture[1] / 2), picture)
-    placed = []
+    names_placed = []
     for mark, name in zip(marks, names, strict=True):
-        best = min(_around(mark, _LETTER * cell_len(name)), key=lambda one: _cost(one.box, taken, inside))
-        taken.append(best.box)
-        placed.append(best)
-    return placed
+        best = min(
+            _around(mark, _LETTER * cell_len(name)),
+            key=lambda candidate: _cost(candidate.box, occupied, inside),
+        )
+        occupied.append(best.box)
+        names_placed.append(best)
+    return names_placed
 
 
 def _around(mark: tuple[float, float], width: float) -> list[Name]:
     """Return the eight places around a mark, the usual ones first."""
     x, y = mark
-    beside, above = _MARK + 3 + width / 2, _MARK + _LINE / 2
+    sideways, above = _MARK + 3 + width / 2, _MARK + _LINE / 2
     steps = [(1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (-1, -1), (1, 1), (-1, 1)]
     return [
-        Name(Box((x + across * beside, y + down * above), (width, _LINE)), _ALIGN[across])
+        Name(Box((x + across * sideways, y + down * above), (width, _LINE)), _ALIGN[across])
         for across, down in steps
     ]
 
 
-def _cost(box: Box, taken: Sequence[Box], inside: Box) -> float:
+def _cost(box: Box, occupied: Sequence[Box], inside: Box) -> float:
     outside = box.size[0] * box.size[1] - box.overlap(inside)
-    return _OUTSIDE * outside + sum(map(box.overlap, taken))
+    return _OUTSIDE * outside + sum(map(box.overlap, occupied))

@@ -32,7 +32,7 @@ def draw(figure: ReliabilityDiagram) -> Plot:
 
 def _rows(figure: ReliabilityDiagram) -> list[style.Row]:
     return [
-        {"score": each.mean_score, "response": each.mean_response, "responses": each.responses}
-        for each in figure.bins
-        if each.mean_score is not None and each.mean_response is not None
+        {"score": bin_.mean_score, "response": bin_.mean_response, "responses": bin_.responses}
+        for bin_ in figure.bins
+        if bin_.mean_score is not None and bin_.mean_response is not None
     ]

@@ -31,8 +31,8 @@ def draw(figure: Scatter) -> Plot:
     chart = alt.layer(*_zeros(figure, xs, ys), marks, *names).properties(
         width=_WIDTH, height=_HEIGHT, title=style.title(figure.title, figure.subtitle)
     )
-    shown = [_point(entity) for entity in figure.entities]
-    return Plot(chart, {"points": shown, "zero": [{"zero": 0}], **_placed(figure, xs, ys)})
+    point_rows = [_point(entity) for entity in figure.entities]
+    return Plot(chart, {"points": point_rows, "zero": [{"zero": 0}], **_placed(figure, xs, ys)})
 
 
 def short(name: str) -> str:
@@ -41,9 +41,9 @@ def short(name: str) -> str:
 
 
 def _range(values: list[float]) -> Ends:
-    least, most = min(values, default=-1.0), max(values, default=1.0)
-    margin = (most - least) * _MARGIN or 1.0
-    return least - margin, most + margin
+    lowest, highest = min(values, default=-1.0), max(values, default=1.0)
+    margin = (highest - lowest) * _MARGIN or 1.0
+    return lowest - margin, highest + margin
 
 
 def _color() -> alt.Color:
@@ -88,8 +88,8 @@ def _placed(figure: Scatter, xs: Ends, ys: Ends) -> dict[str, list[style.Row]]:
         ((entity.values[0] - xs[0]) * across, (ys[1] - entity.values[1]) * up) for entity in figure.entities
     ]
     rows: dict[str, list[style.Row]] = {_names(align): [] for align in ALIGNS}
-    for name, placed in zip(names, place(marks, names, (_WIDTH, _HEIGHT)), strict=True):
-        x, y = placed.at
+    for name, label in zip(names, place(marks, names, (_WIDTH, _HEIGHT)), strict=True):
+        x, y = label.at
         row: style.Row = {"name": name, "x": xs[0] + x / across, "y": ys[1] - y / up}
-        rows[_names(placed.align)].append(row)
+        rows[_names(label.align)].append(row)
     return rows

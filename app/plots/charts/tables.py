@@ -76,10 +76,10 @@ def _answered(figure: ScoreMatrix) -> alt.Chart:
         legend=alt.Legend(title="the user's response", symbolFillColor=DARK, symbolStrokeColor=DARK),
     )
     marks = alt.Chart(alt.NamedData("answers")).mark_point(size=28, filled=True, xOffset=24, opacity=1)
-    answered: alt.Chart = marks.encode(
+    chart: alt.Chart = marks.encode(
         *_places(figure.users, figure.movies, "user", "movie"), shape, alt.Color("ink:N", scale=None)
     )
-    return answered
+    return chart
 
 
 def _places(

@@ -84,13 +84,13 @@ def _greet(address: str) -> None:
         try:
             if greeting.stdout is not None:
                 greeting.stdout.readline()  # it has imported Ray, which may take as long as the rest
-            _, said = greeting.communicate(timeout=_GREETS_SECONDS)
+            _, errors = greeting.communicate(timeout=_GREETS_SECONDS)
         except subprocess.TimeoutExpired:
             greeting.kill()
-            _, said = greeting.communicate()
+            _, errors = greeting.communicate()
     if greeting.returncode == 0:
         return
-    if "Unauthenticated" in said:
+    if "Unauthenticated" in errors:
         raise ClusterUnusableError(
             f"LIKELY_RAY_ADDRESS: the cluster at {address} does not take the token: set RAY_AUTH_TOKEN or "
             "RAY_AUTH_TOKEN_PATH to what it was started with"
@@ -112,7 +112,7 @@ def connected(settings: Settings) -> Iterator[None]:
     if settings.ray_address == LOCAL:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray keeps one in a file
     folder = mkdtemp(prefix="ray-")  # for its owner only; a long name would be no name for a socket
-    begun = False
+    is_connected = False
     try:
         with _signals_kept():
             if settings.ray_address == LOCAL:
@@ -126,16 +126,16 @@ def connected(settings: Settings) -> Iterator[None]:
                 )
             else:
                 ray.init(address=settings.ray_address, configure_logging=False, log_to_driver=False)
-        begun = True
+        is_connected = True
         yield
     except Exception as error:
         # Where its processes take long to come, Ray raises a plain Exception.
-        if begun or not (
+        if is_connected or not (
             type(error) is Exception or isinstance(error, (*_NOT_BEGUN, ray.exceptions.RayError))
         ):
             raise
-        said = str(error).partition("\n")[0]
-        raise Unavailable(f"the Ray cluster cannot be used at present: {said}") from error
+        message = str(error).partition("\n")[0]
+        raise Unavailable(f"the Ray cluster cannot be used at present: {message}") from error
     finally:  # also what of it had begun
         ray.shutdown()
         rmtree(folder, ignore_errors=True)
@@ -162,9 +162,9 @@ def _signals_kept() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = [(each, signal.getsignal(each)) for each in _SIGNALS]
+    before = [(number, signal.getsignal(number)) for number in _SIGNALS]
     try:
         yield
     finally:
-        for each, handler in before:
-            signal.signal(each, handler)
+        for number, handler in before:
+            signal.signal(number, handler)

@@ -84,8 +84,8 @@ def fit(
     size = trainer.sizes(outline.movies.vectors.shape[1]).embedding
     with _worded():
         steps = OnCluster(outline, place, size, check)
-        learned = trainer.learn_by(steps, outline.movies.vectors, seed, report)
-        return result_of(learned, steps.found.answered), seen(outline, steps.found)
+        result = trainer.learn_by(steps, outline.movies.vectors, seed, report)
+        return result_of(result, steps.found.answered), seen(outline, steps.found)
 
 
 class OnCluster:
@@ -96,26 +96,29 @@ class OnCluster:
         self._check = check
         layout = Layout.of(outline.counts, size)
         movies, users = (torch.tensor(keys).numpy() for keys in (outline.movies.keys, outline.users))
-        asked = [layout.order[block] for block in layout.blocks]
-        listed = ray.put(movies)
-        keys = [ray.put(users[places.numpy()]) for places in asked]
+        movie_orders = [layout.order[block] for block in layout.blocks]
+        movies_ref = ray.put(movies)
+        keys = [ray.put(users[places.numpy()]) for places in movie_orders]
         # Held to the end: what was on a machine that is lost is computed again, from the reading on.
-        self._held: list[Any] = [listed, *keys]
-        begun = [
-            _start(_read, 3, place, own, listed, size, scheduling_strategy=machine)
-            for machine, own in zip(_machines(), keys, strict=False)
+        self._held: list[Any] = [movies_ref, *keys]
+        actors = [
+            _start(_read, 3, place, user_range, movies_ref, size, scheduling_strategy=machine)
+            for machine, user_range in zip(_machines(), keys, strict=False)
         ]
-        self._ranges, self._known = [each[0] for each in begun], [each[1] for each in begun]
-        found = self._got([each[2] for each in begun])
-        there = [number for number, each in enumerate(found) if each is not None]
+        self._ranges, self._known = [parts[0] for parts in actors], [parts[1] for parts in actors]
+        versions = self._got([parts[2] for parts in actors])
+        there = [number for number, parts in enumerate(versions) if parts is not None]
         if not there:
             raise BadResponsesError("there are no responses to learn from")
         self._ranges, self._known = (
-            [each[number] for number in there] for each in (self._ranges, self._known)
+            [parts[number] for number in there] for parts in (self._ranges, self._known)
         )
-        self._marks = [found[number].mark for number in there]
+        self._marks = [versions[number].mark for number in there]
         together = Found.joined(
-            [replace(found[number], places=asked[number][found[number].places]) for number in there]
+            [
+                replace(versions[number], places=movie_orders[number][versions[number].places])
+                for number in there
+            ]
         )
         in_order = torch.argsort(together.places)
         self.found = together.ordered(in_order)
@@ -125,44 +128,44 @@ class OnCluster:
 
     def update_users(self, common: GlobalParameters) -> Totals:
         """Update all users once, and keep what the movies need of them."""
-        given, parts = self._put(common), len(coordinate_updates.item_ranges(len(common.items.means)))
-        moved = [
-            _start(_move_users, 2 + parts, own, mark, known, self._constants, given)
-            for own, mark, known in zip(self._ranges, self._marks, self._known, strict=True)
+        common_ref, parts = self._put(common), len(coordinate_updates.item_ranges(len(common.items.means)))
+        results = [
+            _start(_move_users, 2 + parts, user_range, mark, sites, self._constants, common_ref)
+            for user_range, mark, sites in zip(self._ranges, self._marks, self._known, strict=True)
         ]
-        totals: list[Totals] = self._got([each[1] for each in moved])
-        self._known = [each[0] for each in moved]
-        self._sums = [_added(each) for each in zip(*(each[2:] for each in moved), strict=True)]
+        totals: list[Totals] = self._got([part[1] for part in results])
+        self._known = [part[0] for part in results]
+        self._sums = [_added(part) for part in zip(*(part[2:] for part in results), strict=True)]
         return coordinate_updates.tree_sum(totals)
 
     def update_items(self, items: Items, prior: Prior) -> tuple[Items, float]:
         """Return all movies with new posteriors, and the sum of their covariances' log determinants."""
         ranges = coordinate_updates.item_ranges(len(items.means))
-        moved = [
-            _move_items.remote(items.part(own), prior.part(own), *sums)
-            for own, sums in zip(ranges, self._sums, strict=True)
+        results = [
+            _move_items.remote(items.part(item_range), prior.part(item_range), *sums)
+            for item_range, sums in zip(ranges, self._sums, strict=True)
         ]
         self._sums = []
-        return coordinate_updates.join_items(items, self._got(moved))
+        return coordinate_updates.join_items(items, self._got(results))
 
     def fold_in_users(self, common: GlobalParameters) -> UserPosteriors:
         """Return every user's posterior with the movies held where they are, by the users' rows."""
-        given = self._put(common)
-        settled = [
-            _settle.remote(own, mark, known, self._constants, given)
-            for own, mark, known in zip(self._ranges, self._marks, self._known, strict=True)
+        common_ref = self._put(common)
+        results = [
+            _settle.remote(user_range, mark, sites, self._constants, common_ref)
+            for user_range, mark, sites in zip(self._ranges, self._marks, self._known, strict=True)
         ]
-        posteriors = chain.from_iterable(self._got(settled))
+        posteriors = chain.from_iterable(self._got(results))
         return coordinate_updates.in_row_order(self._rows, posteriors, common.items.features.shape[1])
 
     def _put(self, common: GlobalParameters) -> Any:  # noqa: ANN401 - a reference, of which Ray does not say to what
         """Give the cluster what changes of what users are held to."""
         if self._constants is None:
             self._constants = ray.put(common.items.constants)
-        given = ray.put((common.items.means, common.items.covariances, common.prior))
+        common_ref = ray.put((common.items.means, common.items.covariances, common.prior))
         if len(ray.nodes()) > 1:  # type: ignore[no-untyped-call]  # the library's
-            self._held.append(given)
-        return given
+            self._held.append(common_ref)
+        return common_ref
 
     def _got(self, references: Sequence[Any]) -> list[Any]:
         """Return what the tasks returned; raises what they raised, or `check`.
@@ -199,28 +202,28 @@ def _worded() -> Iterator[None]:
 
 def _machines() -> Iterator[Any]:
     """Yield where each next range is to be read: sixteen on a machine, where their sums are added first."""
-    nodes = [each["NodeID"] for each in ray.nodes() if each["Alive"]]  # type: ignore[no-untyped-call]  # the library's
+    nodes = [machine["NodeID"] for machine in ray.nodes() if machine["Alive"]]  # type: ignore[no-untyped-call]  # the library's
     for node in cycle(nodes):
         yield from repeat(NodeAffinitySchedulingStrategy(node, soft=True), coordinate_updates.FAN_IN)
 
 
 def _added(sums: Sequence[Any]) -> list[Any]:
     """Return references to the ranges' sums, added by sixteens until there are no more than that."""
-    left = list(sums)
-    while len(left) > coordinate_updates.FAN_IN:
-        starts = range(0, len(left), coordinate_updates.FAN_IN)
-        left = [_add.remote(*left[start : start + coordinate_updates.FAN_IN]) for start in starts]
-    return left
+    pending = list(sums)
+    while len(pending) > coordinate_updates.FAN_IN:
+        starts = range(0, len(pending), coordinate_updates.FAN_IN)
+        pending = [_add.remote(*pending[start : start + coordinate_updates.FAN_IN]) for start in starts]
+    return pending
 
 
 def _start(
     task: Any,  # noqa: ANN401 - Ray's types know one result only
     returns: int,
-    *given: object,
+    *arguments: object,
     **options: object,
 ) -> list[Any]:
     """Start a task that returns so many things; return references to them."""
-    references: list[Any] = task.options(num_returns=returns, **options).remote(*given)
+    references: list[Any] = task.options(num_returns=returns, **options).remote(*arguments)
     return references
 
 
@@ -232,31 +235,31 @@ def _read(place: Place, users: Keys, movies: Keys, size: int) -> tuple[Range, li
         read = read_range(connection, users, movies)
     if read is None:
         return Range([], [], ""), [], None
-    responses, found = read
+    responses, versions = read
     cut = BlockedResponses.of(responses, size)
     answers = [cut.values[block.responses] for block in cut.blocks]
-    known = [coordinate_updates.initial_sites(each) for each in answers]
-    return Range(cut.blocks, answers, found.mark), known, found.ordered(cut.order)
+    sites = [coordinate_updates.initial_sites(rows) for rows in answers]
+    return Range(cut.blocks, answers, versions.mark), sites, versions.ordered(cut.order)
 
 
 @ray.remote(max_retries=_RETRIES)
 def _move_users(
-    own: Range,
+    user_range: Range,
     mark: str,
-    known: list[Sites],
+    sites: list[Sites],
     constants: Tensor,
-    given: Any,  # noqa: ANN401 - as `_put` gives it
+    common_ref: Any,  # noqa: ANN401 - as `_put` gives it
 ) -> tuple[Any, ...]:
     """Update a range's users; return what is known of its responses, totals, and sums by range of movies."""
-    _begin(own, mark)
-    common = _common(constants, given)
-    moved = [
+    _begin(user_range, mark)
+    common = _common(constants, common_ref)
+    results = [
         coordinate_updates.update_users(block, answers, before, common)
-        for block, answers, before in zip(own.blocks, own.answers, known, strict=True)
+        for block, answers, before in zip(user_range.blocks, user_range.answers, sites, strict=True)
     ]
-    left = coordinate_updates.tree_sum(each for _, each in moved)
-    sums = (left.items.part(rows) for rows in coordinate_updates.item_ranges(len(constants)))
-    return [each for each, _ in moved], left.totals, *sums
+    totals = coordinate_updates.tree_sum(part for _, part in results)
+    sums = (totals.items.part(rows) for rows in coordinate_updates.item_ranges(len(constants)))
+    return [part for part, _ in results], totals.totals, *sums
 
 
 @ray.remote(max_retries=_RETRIES)
@@ -275,31 +278,31 @@ def _move_items(items: Items, prior: Prior, *sums: ItemSums) -> ItemPosteriors:
 
 @ray.remote(max_retries=_RETRIES)
 def _settle(
-    own: Range,
+    user_range: Range,
     mark: str,
-    known: list[Sites],
+    sites: list[Sites],
     constants: Tensor,
-    given: Any,  # noqa: ANN401 - as `_put` gives it
+    common_ref: Any,  # noqa: ANN401 - as `_put` gives it
 ) -> list[UserPosteriors]:
     """Return the posteriors of a range's users with the movies held where they are."""
-    _begin(own, mark)
-    common = _common(constants, given)
+    _begin(user_range, mark)
+    common = _common(constants, common_ref)
     return [
         coordinate_updates.fold_in_users(block, answers, before, common)
-        for block, answers, before in zip(own.blocks, own.answers, known, strict=True)
+        for block, answers, before in zip(user_range.blocks, user_range.answers, sites, strict=True)
     ]
 
 
-def _common(constants: Tensor, given: tuple[Tensor, Tensor, Prior]) -> GlobalParameters:
-    means, covariances, prior = given
+def _common(constants: Tensor, parts: tuple[Tensor, Tensor, Prior]) -> GlobalParameters:
+    means, covariances, prior = parts
     return GlobalParameters(Items(constants, means, covariances), prior)
 
 
-def _begin(own: Range | None = None, mark: str = "") -> None:
+def _begin(user_range: Range | None = None, mark: str = "") -> None:
     """Prepare a task's process; raises `_ChangedError` where a range is not what was first read of it."""
     torch.set_num_threads(1)
     _register()
-    if own is not None and own.mark != mark:
+    if user_range is not None and user_range.mark != mark:
         raise _ChangedError("the Ray cluster lost responses that have changed since they were read")
 
 

@@ -107,7 +107,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         what="a key is answered whatever was asked under it",
         file="app/database/idempotency.py",
-        right="if row.digest != asked.digest:",
+        right="if row.digest != request.digest:",
         wrong="if len(row.digest) != len(asked.digest):",
         tests=(f"{_KEYS}::test_a_key_that_stood_for_another_request_is_refused_and_nothing_is_done",),
     ),

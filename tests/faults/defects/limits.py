@@ -134,8 +134,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "an exception's message is in the log",
         "app/observability/logs.py",
-        "said = error.strerror if isinstance(error, OSError) else None",
-        "said = str(error)",
+        "message = error.strerror if isinstance(error, OSError) else None",
+        "message = str(error)",
         (f"{_LOGS}::test_a_bug_is_logged_with_its_place_and_request_and_without_its_words",),
     ),
     Defect(

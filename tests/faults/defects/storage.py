@@ -68,14 +68,14 @@ DEFECTS = (
     Defect(
         what="verification passes numbers that are not finite",
         file="app/database/vectors.py",
-        right=' if np.isfinite(from_bytes(stored)).all() else "has numbers that are not finite"',
+        right=' if np.isfinite(from_bytes(data)).all() else "has numbers that are not finite"',
         wrong="",
         tests=(f"{_VERIFICATION}test_each_fault_is_named",),
     ),
     Defect(
         what="the digest of what was learned is not taken again",
         file="app/operations/stored_trainings.py",
-        right='        taken.append("learned")',
+        right='        digest_names.append("learned")',
         wrong="        pass",
         tests=(f"{_VERIFICATION}test_each_fault_is_named",),
     ),
