@@ -227,7 +227,7 @@ def demo() -> None:
             database, settings, example.CATALOG, "gradient_descent", {}, example.SEED, serve=True
         )
         output.print_training(training)
-    output.print_score_matrix(database, example.CATALOG)
+    output.print_score_matrix(database, settings, example.CATALOG)
 
 
 @imports.command("movielens")
@@ -270,14 +270,15 @@ def scores(
 ) -> None:
     """Print a user's scores, best first."""
     from app.cli import output
+    from app.scoring.memory import Memory
     from app.scoring.model_cache import TrainedModels
     from app.scoring.scores import score_movies
 
     settings = Settings()
     database = Database.migrated(settings.database_url, settings.busy_seconds)
     with database.reading() as connection:
-        result = score_movies(connection, TrainedModels(), catalog, user, movie or [])
-    output.print_scores(result, None if movie else limit)
+        user_scores = score_movies(connection, TrainedModels(Memory.of(settings)), catalog, user, movie or [])
+    output.print_scores(user_scores, None if movie else limit)
 
 
 if __name__ == "__main__":

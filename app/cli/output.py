@@ -13,6 +13,7 @@ from app.catalogs.catalogs import CatalogSummary
 from app.catalogs.users import list_users
 from app.database.database import Database
 from app.errors import Conflict
+from app.scoring.memory import Memory
 from app.scoring.model_cache import TrainedModels
 from app.scoring.scores import UserScores, score_movies
 from app.settings import Settings
@@ -196,9 +197,9 @@ def print_scores(scores: UserScores, limit: int | None) -> None:
     out.print(table)
 
 
-def print_score_matrix(database: Database, catalog: str) -> None:
+def print_score_matrix(database: Database, settings: Settings, catalog: str) -> None:
     """Print the scores of a small catalog, a row a user, a column a movie."""
-    models = TrainedModels()
+    models = TrainedModels(Memory.of(settings))
     table = Table("user")
     with database.reading() as connection:
         rows = [

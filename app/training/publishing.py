@@ -25,6 +25,7 @@ from models.recommender.trainer import Learned, Step, Trainer
 # that relearning them under it keeps nobody waiting; after the last round, as everybody else who is behind.
 _RELEARNED_WHILE_WRITING = 10
 _ROUNDS = 10
+_LEASE_SECONDS = 1.0  # nobody sees it: the transaction that renews the lease ends it too
 
 
 class Publication:
@@ -89,7 +90,7 @@ class Publication:
             few = len(stale) <= _RELEARNED_WHILE_WRITING
             if not few and not whatever_is_behind:
                 return False
-            leases.report(connection, lease, unwritten(), lease_seconds=1.0)
+            leases.report(connection, lease, unwritten(), _LEASE_SECONDS)
             if few:
                 self._fold_in(connection, lease, stale)
             else:  # readers relearn them, and workers store what they find

@@ -123,7 +123,7 @@ class Worker:
 
     def __init__(self, database: Database, settings: Settings, name: str) -> None:
         self._database, self._settings, self._name = database, settings, name
-        self._models = TrainedModels()
+        self._models = TrainedModels(Memory.of(settings))
         self._folded_in = 0  # the catalog that had its turn last
         self.stop = threading.Event()
 

@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from app.database.database import Database
+from app.database.tables import Movie
 from app.scoring.model_cache import TrainedModels
 from app.scoring.responses import delete_response
 from app.training.trainings import create_training
@@ -55,6 +57,22 @@ def test_scores_are_printed_best_first_or_as_asked(likely: Run) -> None:
     asked = likely("scores", "1", "--movie", "m2").out
     assert "m2" in asked
     assert "m1" not in asked
+
+
+def test_scores_keep_to_the_configured_memory_of_a_catalog(
+    likely: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    likely("demo")
+    database = Database(url_for(tmp_path))
+    movies = [{"catalog_id": 1, "movie": f"x{n}", "title": "", "vector": bytes(12)} for n in range(2000)]
+    with database.writing() as connection:
+        connection.execute(insert(Movie), movies)
+    database.close()
+    monkeypatch.setenv("LIKELY_CATALOG_MEMORY_BYTES", str(2**20))
+    for command in (("scores", "1"), ("demo",)):
+        refused = likely(*command)
+        assert refused.status == 1
+        assert "LIKELY_CATALOG_MEMORY_BYTES allows 1,048,576" in refused.err
 
 
 @pytest.mark.sqlite  # what is wrong is wrong in either, and each costs seconds

@@ -143,6 +143,22 @@ def test_a_training_larger_than_memory_allows_fails_before_anything_is_read(
     )
 
 
+@pytest.mark.usefixtures("class_catalog")
+def test_a_worker_keeps_to_the_configured_memory_of_a_catalog(database: Database, settings: Settings) -> None:
+    worker = Worker(database, settings.model_copy(update={"catalog_memory_bytes": 1024}), "small")
+    training = enqueue(database, epochs=5)
+
+    def respond(step: Step) -> None:
+        if step.step == 5:  # so that its user is folded in before the training is published
+            with database.writing() as connection:
+                put_response(connection, TrainedModels(), "class", "0", "m0", 0.0, None)
+
+    assert worker.run_next(watch=respond)
+    row = read(database, training)
+    assert row.status == "failed"
+    assert "LIKELY_CATALOG_MEMORY_BYTES allows 1,024" in (row.error or "")
+
+
 def _movie(connection: Connection, number: int) -> dict[str, object]:
     catalog = connection.execute(select(Catalog.id)).scalar_one()
     return {"catalog_id": catalog, "movie": f"another{number}", "title": "", "vector": bytes(8)}
