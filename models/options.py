@@ -1,7 +1,4 @@
-"""Options of trainers and splits: strict, frozen, and refused with the whole range where one is outside.
-
-Does not know which options there are.
-"""
+"""Options of trainers and splits: strict, frozen, and with errors that name the range of a number."""
 
 from typing import Any
 
@@ -19,37 +16,37 @@ from pydantic_core import PydanticCustomError
 LARGEST_SEED = 2**53 - 1
 """Every JSON reader keeps whole numbers up to here."""
 
-_UNKNOWN_FIELDS = 100  # more than these are not named one by one
+_UNKNOWN_FIELDS = 100  # more are not named one by one
 _BOUNDS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}"}
 _OUTSIDE = {"greater_than_equal", "greater_than", "less_than_equal", "less_than"}
 
 
 class Closed(BaseModel):
-    """What somebody sent: nothing unknown, nothing converted, nothing infinite."""
+    """Input from outside: no unknown fields, no conversions, no infinite numbers."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_very_many(cls, value: object) -> object:
-        """Say once what hundreds of unknown fields would be told one by one, which takes seconds."""
-        if isinstance(value, dict) and len(value) > len(cls.model_fields) + _UNKNOWN_FIELDS:
+    def _refuse_very_many(cls, data: object) -> object:
+        """Raise one error for hundreds of unknown fields, instead of one each, which takes seconds."""
+        if isinstance(data, dict) and len(data) > len(cls.model_fields) + _UNKNOWN_FIELDS:
             raise PydanticCustomError(
                 "too_many_fields",
                 "there are {count} fields here; expected at most {fields}",
-                {"count": len(value), "fields": ", ".join(cls.model_fields)},
+                {"count": len(data), "fields": ", ".join(cls.model_fields)},
             )
-        return value
+        return data
 
 
 class Options(Closed):
-    """Choices that are checked when they are made."""
+    """Options, checked when they are made."""
 
     model_config = ConfigDict(frozen=True)
 
     @field_validator("*", mode="wrap")
     @classmethod
-    def _say_the_range(
+    def _name_the_range(
         cls,
         value: Any,  # noqa: ANN401 - any field's
         handler: ValidatorFunctionWrapHandler,
@@ -63,9 +60,7 @@ class Options(Closed):
             if first["type"] not in _OUTSIDE or first["loc"] or info.field_name is None:
                 raise
             bounds = cls._range(info.field_name)
-            if (
-                not bounds
-            ):  # they stand inside of the type, and pydantic's own sentence has the one that counts
+            if not bounds:  # they are the type's, and pydantic's own message names the one that counts
                 raise
             raise PydanticCustomError(
                 "outside_range", "expected a number {range}", {"range": bounds}
@@ -75,9 +70,11 @@ class Options(Closed):
     def _range(cls, name: str) -> str:
         """Return a field's bounds in words, for example "above 0 to 0.1"."""
         bounds = {
-            bound: getattr(one, bound)
-            for one in cls.model_fields[name].metadata
+            bound: getattr(metadata, bound)
+            for metadata in cls.model_fields[name].metadata
             for bound in _BOUNDS
-            if hasattr(one, bound)
+            if hasattr(metadata, bound)
         }
-        return " ".join(said.format(f"{bounds[name]:,}") for name, said in _BOUNDS.items() if name in bounds)
+        return " ".join(
+            phrase.format(f"{bounds[bound]:,}") for bound, phrase in _BOUNDS.items() if bound in bounds
+        )

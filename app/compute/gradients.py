@@ -27,7 +27,7 @@ from app.compute.inputs import (
 from models.notebook.autograd import gradient
 from models.notebook.autograd.computation_graph import Edge, Node
 from models.notebook.autograd.differences import Table
-from models.notebook.autograd.gradient import Asked, Check
+from models.notebook.autograd.gradient import Check, GradientOptions
 from models.notebook.tensor_language.runtime.values import text_of
 from models.options import Options
 
@@ -110,10 +110,12 @@ def differentiate(problem: GradientProblem, limits: ComputeLimits) -> GradientAn
     variables = {
         name: variable_of(name, number, torch.float64, limits) for name, number in problem.variables.items()
     }
-    request = Asked(problem.wrt, 2 if problem.order > 1 else 1, problem.check, problem.graph, problem.dtype)
+    options = GradientOptions(
+        problem.wrt, 2 if problem.order > 1 else 1, problem.check, problem.graph, problem.dtype
+    )
     with placed_in_gradient():
         derivatives = gradient.differentiate(
-            problem.expression, variables, problem.seed, request, limits.language
+            problem.expression, variables, problem.seed, options, limits.language
         )
     return GradientAnswer(
         float(derivatives.value),  # a comparison's too, which is 0 or 1

@@ -18,11 +18,11 @@ from typing_extensions import TypeAliasType
 from app.errors import BadInput, Place, TooLarge, pointer
 from app.settings import Settings
 from models.errors import DivergedError
-from models.notebook.autograd.gradient import AskedError
+from models.notebook.autograd.gradient import GradientOptionError
 from models.notebook.neuron import BadNetworkError
 from models.notebook.tensor_language.runtime.errors import LanguageError, LimitError, OperationError
 from models.notebook.tensor_language.runtime.limits import Budget, Limits
-from models.notebook.tensor_language.runtime.values import Given, Value, value_of
+from models.notebook.tensor_language.runtime.values import PlainValue, Value, value_of
 from models.options import LARGEST_SEED
 
 # A program may go on to another tensor of the largest size this often, what it no longer uses counted too.
@@ -83,7 +83,7 @@ class _AnyOf:
 
 
 if TYPE_CHECKING:  # mypy knows recursive types, but not when they are made by calling TypeAliasType
-    Numbers = Given
+    Numbers = PlainValue
     ShownNumbers = Nested
 else:
     Numbers = TypeAliasType(
@@ -150,7 +150,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 """torch's types by the names that a precision has."""
 
 
-def variable_of(name: str, numbers: Given, dtype: torch.dtype, limits: ComputeLimits) -> Value:
+def variable_of(name: str, numbers: PlainValue, dtype: torch.dtype, limits: ComputeLimits) -> Value:
     """Return a variable: a number as it is, nested lists as a tensor."""
     try:
         value = value_of(numbers)
@@ -194,7 +194,7 @@ def placed_in_gradient() -> Iterator[None]:
     try:
         with placed("expression"):
             yield
-    except AskedError as error:
+    except GradientOptionError as error:
         with placed(error.field):
             raise error.refusal from error
 

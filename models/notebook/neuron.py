@@ -4,7 +4,7 @@
 
 in float32 by torch's autograd and the step of `torch.optim.SGD`, with the notebook's own operations, so that
 it ends at the notebook's figures. Source: its sections "Backpropagation" (``layer="weights"``) and "Proper
-PyTorch model with a fully-connected layer" (``layer="linear"``). Does not know networks of several neurons.
+PyTorch model with a fully-connected layer" (``layer="linear"``).
 """
 
 from collections.abc import Callable
@@ -25,8 +25,8 @@ Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 
 # How many epochs the notebook prints at the start, and at the end.
 _PRINTED = 3
-# Numbers in a whole trace; more makes an answer of tens of megabytes.
-_TRACED = 1_000_000
+# Numbers in a trace of all epochs; more makes an answer of tens of megabytes.
+_MOST_PRINTED = 1_000_000
 
 
 class BadNetworkError(ValueError):
@@ -105,7 +105,7 @@ def train_neuron(problem: NeuronProblem) -> TrainedNeuron:
             f"and {len(problem.weights)} weights",
             "weights",
         )
-    traced = _traced(problem)
+    is_traced = _trace_filter(problem)
     inputs = torch.tensor(problem.inputs, dtype=torch.float32)
     weights, weigh = _layer(problem)
     losses, trace = [], []
@@ -116,41 +116,42 @@ def train_neuron(problem: NeuronProblem) -> TrainedNeuron:
         loss.backward()  # type: ignore[no-untyped-call]  # torch's
         losses.append(loss.item())
         _step(weights, problem.learning_rate)
-        if traced(epoch):
-            trace.append(_epoch(epoch, weights, output, losses[-1]))
+        if is_traced(epoch):
+            gradient: list[float] = [] if weights.grad is None else weights.grad.tolist()
+            trace.append(NeuronEpoch(epoch, weights.tolist(), gradient, output.item(), losses[-1]))
     with torch.no_grad():
         return TrainedNeuron(weights.tolist(), torch.sigmoid(weigh(inputs)).item(), losses, trace)
 
 
-def _traced(problem: NeuronProblem) -> Callable[[int], bool]:
-    """Return which epochs are kept."""
+def _trace_filter(problem: NeuronProblem) -> Callable[[int], bool]:
+    """Return whether an epoch, from 1, is in the trace; raises `BadNetworkError` for a trace too long."""
     if problem.trace == "ends":
         last = problem.epochs - _PRINTED
         return lambda epoch: epoch <= _PRINTED or epoch > last
     numbers = problem.epochs * (2 * len(problem.inputs) + 3)
-    if numbers > _TRACED:
+    if numbers > _MOST_PRINTED:
         raise BadNetworkError(
-            f"a trace of all epochs has {numbers:,} numbers here and {_TRACED:,} are allowed: ask for fewer "
-            "epochs, or for the ends",
+            f"a trace of all epochs has {numbers:,} numbers here and {_MOST_PRINTED:,} are allowed: "
+            "ask for fewer epochs, or for the ends",
             "trace",
         )
     return lambda _: True
 
 
 def _layer(problem: NeuronProblem) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """Return the weights, float32 [inputs], and what makes a number of inputs and weights."""
+    """Return the weights, float32 [inputs], and the function w · x of inputs x."""
     weights = torch.tensor(problem.weights, dtype=torch.float32)
     if problem.layer == "weights":
         weights.requires_grad_()
         return weights, lambda inputs: torch.sum(inputs * weights)
-    # On "meta" nothing is drawn: the weights are given, and torch's shared random state stays as it is.
+    # On "meta" nothing is drawn: the weights are given, and torch's global random state is left alone.
     linear = nn.Linear(len(problem.inputs), 1, bias=False, device="meta")
     linear.weight = nn.Parameter(weights)  # of one dimension, as in the notebook: the output is a number
     return linear.weight, linear
 
 
 def _step(weights: Tensor, rate: float) -> None:
-    """Do what optimizer.step() does for `torch.optim.SGD([weights], lr=rate)`.
+    """Take the step of `torch.optim.SGD([weights], lr=rate)`, by the function behind the class.
 
     The class adds hooks, which take a third of an epoch's time, and on first use a second to import torch's
     compiler.
@@ -171,8 +172,3 @@ def _step(weights: Tensor, rate: float) -> None:
             maximize=False,
             foreach=False,
         )
-
-
-def _epoch(epoch: int, weights: Tensor, output: Tensor, loss: float) -> NeuronEpoch:
-    gradient = [] if weights.grad is None else weights.grad.tolist()
-    return NeuronEpoch(epoch, weights.tolist(), gradient, output.item(), loss)

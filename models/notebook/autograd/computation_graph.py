@@ -1,8 +1,8 @@
-"""The graph that backward goes through, in the order in which it does.
+"""The graph of a backward pass, its nodes in the order of their visits.
 
-torch's engine takes, of the nodes whose gradients are all there, the one that was computed last; a leaf as
-soon as it can. The order is not worked out here but seen: every node says when it is visited. Nodes have the
-names of the tensor language's operations, with their position in the program. Does not know the grammar.
+Of the nodes whose gradients are complete, torch's engine visits the one that was computed last; a leaf as
+soon as it can. The order is not derived but observed: a hook of each node records its visit. Nodes have the
+names of the tensor language's operations, with their position in the program.
 """
 
 from collections.abc import Mapping
@@ -65,14 +65,14 @@ class Graph:
 
 
 class Trace:
-    """What a run of a program computed, so that its nodes can be named."""
+    """Records which operation of a program made which autograd node, so that the nodes have names."""
 
     def __init__(self, leaves: Mapping[str, Tensor]) -> None:
         self._leaves = leaves
         self._steps: dict[AutogradNode, tuple[str, Step]] = {}
 
     def watch(self, step: Step, value: Value) -> None:
-        """Remember which step made a value's node; the interpreter calls this."""
+        """Record which step made a value's node; the interpreter calls this after each step."""
         if (
             isinstance(step, Operation | Subscript)
             and isinstance(value, Tensor)
@@ -86,8 +86,8 @@ class Trace:
         if not value.requires_grad:
             return Graph((), ())
         root = torch.autograd.graph.get_gradient_edge(value).node
-        visited: dict[AutogradNode, tuple[int, ...]] = {}
-        hooks = [_announce(node, visited) for node in _reachable(root)]
+        shapes: dict[AutogradNode, tuple[int, ...]] = {}
+        hooks = [_record_visit(node, shapes) for node in _reachable(root)]
         try:
             torch.autograd.backward(value, retain_graph=True)
         except RuntimeError as error:
@@ -95,11 +95,11 @@ class Trace:
         finally:
             for hook in hooks:
                 hook.remove()
-        numbers = {node: number for number, node in enumerate(visited)}
-        nodes = tuple(self._node(numbers[node], node, shape) for node, shape in visited.items())
+        numbers = {node: number for number, node in enumerate(shapes)}
+        nodes = tuple(self._node(numbers[node], node, shape) for node, shape in shapes.items())
         edges = tuple(
             Edge(numbers[node], numbers[target])
-            for node in visited
+            for node in shapes
             for target, _ in node.next_functions
             if target in numbers
         )
@@ -118,21 +118,21 @@ class Trace:
 
 
 def _reachable(root: AutogradNode) -> list[AutogradNode]:
-    found = {root: None}
-    waiting = [root]
-    while waiting:
-        for node, _ in waiting.pop().next_functions:
-            if node is not None and node not in found:
-                found[node] = None
-                waiting.append(node)
-    return list(found)
+    nodes = {root: None}
+    pending = [root]
+    while pending:
+        for node, _ in pending.pop().next_functions:
+            if node is not None and node not in nodes:
+                nodes[node] = None
+                pending.append(node)
+    return list(nodes)
 
 
-def _announce(node: AutogradNode, visited: dict[AutogradNode, tuple[int, ...]]) -> RemovableHandle:
-    """Make a node enter itself, with its shape, when backward visits it."""
+def _record_visit(node: AutogradNode, shapes: dict[AutogradNode, tuple[int, ...]]) -> RemovableHandle:
+    """Add a hook that enters the node, with its gradient's shape, when backward visits it."""
 
     def enter(gradients: tuple[Tensor | None, ...]) -> None:
         shape = next((gradient.shape for gradient in gradients if gradient is not None), ())
-        visited.setdefault(node, tuple(shape))
+        shapes.setdefault(node, tuple(shape))
 
     return node.register_prehook(enter)

@@ -2,7 +2,7 @@
 
 The expression is a program whose last expression is one number. It is computed in float32 as torch does, or
 in float64 on request. A check compares the gradient with central differences of the same program computed in
-float64, one element at a time. Does not know where the expression comes from.
+float64, one element at a time.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +18,8 @@ from models.notebook.autograd.differences import Table, differences, disagreemen
 from models.notebook.autograd.scalar_function import (
     ScalarFunction,
     backward,
-    held_value,
-    is_whole,
+    constant_value,
+    is_integer,
     leaves_of,
     point_of,
 )
@@ -30,19 +30,19 @@ from models.notebook.tensor_language.runtime.errors import (
     UnknownNameError,
 )
 from models.notebook.tensor_language.runtime.limits import Limits
-from models.notebook.tensor_language.runtime.values import Given, Value
+from models.notebook.tensor_language.runtime.values import PlainValue, Value
 from models.notebook.tensor_language.syntax.parsing import parse
 from models.notebook.tensor_language.syntax.program import Program
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is asked of an expression.
+class GradientOptions:
+    """What to compute of an expression.
 
     wrt     the variables to differentiate by; None is all
     order   2 adds the Hessian
     check   adds central differences
-    graph   adds what backward visits
+    graph   adds the graph of the backward pass
     dtype   to compute in
     """
 
@@ -53,11 +53,11 @@ class Asked:
     dtype: Literal["float32", "float64"] = "float32"
 
 
-class AskedError(Exception):
-    """What is asked beside the gradient cannot be had of an expression that is right in itself.
+class GradientOptionError(Exception):
+    """An option that an expression which is right in itself does not allow.
 
-    field     which of `Asked` asks for it
-    refusal   why not; without a position, as the program is not to blame
+    field     which of the `GradientOptions`
+    refusal   the reason; without a position, since the program is not wrong
     """
 
     def __init__(self, field: Literal["order", "check"], refusal: LanguageError) -> None:
@@ -80,7 +80,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Gradient:
-    """What was differentiated.
+    """The value of an expression and its derivatives.
 
     value       scalar
     gradients   by variable, each in the shape of its variable
@@ -94,41 +94,44 @@ class Gradient:
     graph: Graph | None = None
 
 
-_ASKED = Asked()
+_OPTIONS = GradientOptions()
 _LIMITS = Limits()
-_STARTING = 20  # to start a program takes as long as so many operations
-_CHECKED_OPERATIONS = 15  # times the operations that a program may have: half a second, or two if it is wild
+_START_OPERATIONS = 20  # to start a program takes as long as so many operations
+_CHECK_FACTOR = (
+    15  # times the operations that a program may have: half a second, or two if differences are hard
+)
 
 
 def differentiate(
     expression: str,
-    variables: Mapping[str, Given | Value],
+    variables: Mapping[str, PlainValue | Value],
     seed: int = 0,
-    asked: Asked = _ASKED,
+    options: GradientOptions = _OPTIONS,
     limits: Limits = _LIMITS,
 ) -> Gradient:
     """Differentiate an expression by its variables, numbers or nested lists.
 
-    Raises `LanguageError`, without a position where backward refuses; `AskedError` of ``order``, ``check``.
+    Raises `LanguageError`, without a position where it is backward's, and `GradientOptionError` of ``order``
+    and ``check``.
     """
-    names = tuple(variables) if asked.wrt is None else tuple(dict.fromkeys(asked.wrt))
+    names = tuple(variables) if options.wrt is None else tuple(dict.fromkeys(options.wrt))
     points = {name: point_of(name, variables) for name in names}
     if not points:
         raise UnknownNameError("there is no variable to differentiate by")
-    held = {name: held_value(value) for name, value in variables.items() if name not in points}
+    constants = {name: constant_value(value) for name, value in variables.items() if name not in points}
     program = parse(expression, limits)
-    function = ScalarFunction(program, held, seed, limits)
-    leaves = leaves_of(points, torch.float32 if asked.dtype == "float32" else torch.float64)
-    trace = Trace(leaves) if asked.graph else None
+    function = ScalarFunction(program, constants, seed, limits)
+    leaves = leaves_of(points, torch.float32 if options.dtype == "float32" else torch.float64)
+    trace = Trace(leaves) if options.graph else None
     try:
         value = function(leaves, trace.watch if trace else None)
     except OperationError as error:
-        hint = _hint(program, variables, seed, limits) if asked.wrt is None else ""
+        hint = _hint(program, variables, seed, limits) if options.wrt is None else ""
         raise OperationError(error.message + hint, error.line, error.column) from error
-    gradients, hessian = _derivatives(value, leaves, asked.order, limits)
+    gradients, hessian = _derivatives(value, leaves, options.order, limits)
     check = None
-    if asked.check:
-        with _asked_for("check"):
+    if options.check:
+        with _option_errors("check"):
             check = _check(function, points, gradients, hessian, limits)
     return Gradient(
         value.detach().reshape(()),
@@ -139,33 +142,32 @@ def differentiate(
     )
 
 
-def _hint(program: Program, variables: Mapping[str, Given | Value], seed: int, limits: Limits) -> str:
-    """Return which variables to name if the program runs when its whole numbers stay what they are."""
-    whole = {name: held_value(given) for name, given in variables.items()}
-    held = {name: value for name, value in whole.items() if is_whole(value)}
-    names = [name for name in variables if name not in held]
-    if not held or not names:
+def _hint(program: Program, variables: Mapping[str, PlainValue | Value], seed: int, limits: Limits) -> str:
+    """Return which variables to name if the program runs when its integers stay integers."""
+    values = {name: constant_value(value) for name, value in variables.items()}
+    integers = {name: value for name, value in values.items() if is_integer(value)}
+    names = [name for name in variables if name not in integers]
+    if not integers or not names:
         return ""
     leaves = leaves_of({name: point_of(name, variables) for name in names}, torch.float32)
     try:
-        ScalarFunction(program, held, seed, limits)(leaves)
+        ScalarFunction(program, integers, seed, limits)(leaves)
     except LanguageError:
         return ""
-    listed = ", ".join(f'"{name}"' for name in names)
-    kept = ", ".join(held)
-    return f'; what is differentiated by is a float: for {kept} to stay whole, write "wrt": [{listed}]'
+    wrt, whole_names = ", ".join(f'"{name}"' for name in names), ", ".join(integers)
+    return f'; what is differentiated by is a float: for {whole_names} to stay whole, write "wrt": [{wrt}]'
 
 
 @contextmanager
-def _asked_for(field: Literal["order", "check"]) -> Iterator[None]:
-    """Lay what is refused inside to the field that asks for it; raises `AskedError`."""
+def _option_errors(field: Literal["order", "check"]) -> Iterator[None]:
+    """Raise a `LanguageError` of the block as a `GradientOptionError` of the field."""
     try:
         yield
     except LanguageError as error:
         message = error.message
         if error.line is not None:  # types that fit in float32 may not in float64
             message = f"the check runs the program again, in float64, and there it is refused at {error}"
-        raise AskedError(field, type(error)(message)) from error
+        raise GradientOptionError(field, type(error)(message)) from error
 
 
 def _derivatives(
@@ -176,7 +178,7 @@ def _derivatives(
     plain = {name: gradient.detach() for name, gradient in gradients.items()}
     if order == 1:
         return plain, None
-    with _asked_for("order"):
+    with _option_errors("order"):
         elements = sum(leaf.numel() for leaf in leaves.values())
         if elements**2 > limits.elements:
             raise LimitError(
@@ -204,11 +206,11 @@ def _check(
     limits: Limits,
 ) -> Check:
     elements = sum(point.numel() for point in points.values())
-    allowed = _CHECKED_OPERATIONS * limits.operations // (len(function.program.steps) + _STARTING)
-    allowed = min(allowed, limits.operations)
-    if elements > allowed:
-        why = "a check runs the program three times an element or more"
-        raise LimitError(f"{why}: of this one {allowed:,} elements are allowed, not {elements:,}")
+    limit = _CHECK_FACTOR * limits.operations // (len(function.program.steps) + _START_OPERATIONS)
+    limit = min(limit, limits.operations)
+    if elements > limit:
+        reason = "a check runs the program three times an element or more"
+        raise LimitError(f"{reason}: of this one {limit:,} elements are allowed, not {elements:,}")
 
     def value(at: Table) -> Table:
         return {"": function(at).detach().double().reshape(())}

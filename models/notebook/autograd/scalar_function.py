@@ -1,6 +1,6 @@
-"""An expression of the tensor language as a function of some of its variables, and its slopes by torch.
+"""An expression of the tensor language as a function of some of its variables, and its derivatives by torch.
 
-Its value is one number; what is not differentiated by is held. Does not know what is asked of it.
+Its value is one number; all other variables are constants.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ from models.notebook.autograd.differences import Table
 from models.notebook.tensor_language.runtime.errors import OperationError, UnknownNameError
 from models.notebook.tensor_language.runtime.interpreter import Watch, execute
 from models.notebook.tensor_language.runtime.limits import Limits
-from models.notebook.tensor_language.runtime.values import Given, Value, kind_of, meaning, value_of
+from models.notebook.tensor_language.runtime.values import PlainValue, Value, kind_of, meaning, value_of
 from models.notebook.tensor_language.syntax.program import Program
 
-# What torch says of programs that write to what backward still needs, and what there is to do about it.
-_IN_OTHER_WORDS = {
+# Parts of torch's messages about in-place writes that backward does not allow, and clearer messages.
+_CLEARER_MESSAGES = {
     "modified by an inplace": "the program writes to a tensor whose earlier elements its gradient "
     "needs; write to a copy, as in y = y.clone()",
     "leaf Variable that requires grad": "a variable to differentiate by cannot be written to in-place; "
@@ -27,68 +27,70 @@ _IN_OTHER_WORDS = {
 
 @dataclass(frozen=True)
 class ScalarFunction:
-    """The expression as a function of what it is differentiated by; everything else is held."""
+    """The expression as a function of the variables to differentiate by; all others are constants."""
 
     program: Program
-    held: Mapping[str, Value]
+    constants: Mapping[str, Value]
     seed: int
     limits: Limits
 
     def __call__(self, leaves: Table, watch: Watch | None = None) -> Tensor:
         """Return the value, a tensor of one element; raises `LanguageError`."""
         dtype = next(iter(leaves.values())).dtype
-        held = {name: _floats_to(value, dtype) for name, value in self.held.items()}
+        # Copies, since a run may write to them.
+        constants = {name: _copy(value, dtype) for name, value in self.constants.items()}
         try:
-            result = execute(self.program, {**held, **leaves}, self.seed, self.limits, dtype, watch).result
+            result = execute(
+                self.program, {**constants, **leaves}, self.seed, self.limits, dtype, watch
+            ).result
         except OperationError as error:
-            raise OperationError(_in_other_words(error.message), error.line, error.column) from error
+            raise OperationError(_clearer(error.message), error.line, error.column) from error
         if isinstance(result, bool | int | float):
             return torch.tensor(result, dtype=dtype)
         if isinstance(result, Tensor) and result.numel() == 1:
             return result
-        what = (
+        kind = (
             f"a tensor of shape {tuple(result.shape)}"
             if isinstance(result, Tensor)
             else f"a {kind_of(result)}"
         )
         if result is None:
-            what = "nothing"
+            kind = "nothing"
         place = (self.program.steps[-1].line, self.program.steps[-1].column) if self.program.steps else (1, 1)
-        raise OperationError(f"a gradient needs an expression that gives one number, not {what}", *place)
+        raise OperationError(f"a gradient needs an expression that gives one number, not {kind}", *place)
 
 
-def point_of(name: str, variables: Mapping[str, Given | Value]) -> Tensor:
+def point_of(name: str, variables: Mapping[str, PlainValue | Value]) -> Tensor:
     """Return a variable's value in float64; raises `UnknownNameError`, `OperationError`."""
     if name not in variables:
         raise UnknownNameError(f"there is no variable {name} to differentiate by")
-    given = variables[name]
-    if isinstance(given, Tensor):
-        return given.detach().double()
+    value = variables[name]
+    if isinstance(value, Tensor):
+        return value.detach().double()
     if (
-        given is None
-        or isinstance(given, torch.dtype)
-        or not isinstance(given, bool | int | float | Sequence)
+        value is None
+        or isinstance(value, torch.dtype)
+        or not isinstance(value, bool | int | float | Sequence)
     ):
-        raise OperationError(f"{name} is a {kind_of(given)}, not numbers")
+        raise OperationError(f"{name} is a {kind_of(value)}, not numbers")
     try:
-        return torch.tensor(given, dtype=torch.float64)
+        return torch.tensor(value, dtype=torch.float64)
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise OperationError(f"{name} holds no numbers: {meaning(error)}") from error
 
 
-def held_value(given: Given | Value) -> Value:
+def constant_value(value: PlainValue | Value) -> Value:
     """Return a variable that is not differentiated by; raises `OperationError`."""
-    return value_of(given) if isinstance(given, Sequence) else given
+    return value_of(value) if isinstance(value, Sequence) else value
 
 
-def _floats_to(value: Value, dtype: torch.dtype) -> Value:
-    """Return a copy for one run, which may write to it."""
+def _copy(value: Value, dtype: torch.dtype) -> Value:
     if isinstance(value, Tensor):
         return value.to(dtype, copy=True) if value.dtype.is_floating_point else value.clone()
     return value
 
 
-def is_whole(value: Value) -> bool:
+def is_integer(value: Value) -> bool:
     """Return whether a value is one integer, as an index is."""
     if isinstance(value, Tensor):
         return value.dim() == 0 and not value.dtype.is_floating_point
@@ -96,7 +98,7 @@ def is_whole(value: Value) -> bool:
 
 
 def leaves_of(points: Table, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Return tensors that autograd follows."""
+    """Return the points as leaves of autograd's graph."""
     return {name: point.to(dtype, copy=True).requires_grad_() for name, point in points.items()}
 
 
@@ -105,7 +107,7 @@ def backward(value: Tensor, leaves: Table, *, create_graph: bool = False) -> dic
     if not value.requires_grad:
         return {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
     try:
-        found = torch.autograd.grad(
+        gradients = torch.autograd.grad(
             value,
             tuple(leaves.values()),
             retain_graph=True,
@@ -114,10 +116,10 @@ def backward(value: Tensor, leaves: Table, *, create_graph: bool = False) -> dic
             materialize_grads=True,
         )
     except RuntimeError as error:  # a value that backward needs was written to
-        raise OperationError(_in_other_words(meaning(error))) from error
-    return dict(zip(leaves, found, strict=True))
+        raise OperationError(_clearer(meaning(error))) from error
+    return dict(zip(leaves, gradients, strict=True))
 
 
-def _in_other_words(message: str) -> str:
-    """Return what torch says, in the words of this language where the case is known."""
-    return next((words for part, words in _IN_OTHER_WORDS.items() if part in message), message)
+def _clearer(message: str) -> str:
+    """Return a clearer message than torch's where there is one."""
+    return next((clearer for part, clearer in _CLEARER_MESSAGES.items() if part in message), message)

@@ -1,7 +1,7 @@
 """A fully connected network: its layers as `torch.nn.Linear` draws them, and the forward pass.
 
 All weights and biases lie in one tensor, and so do their gradients; a layer's are views of both. So a step of
-an optimizer is a step of one tensor, however many layers there are. Does not know what is learned.
+an optimizer is a step of one tensor, however many layers there are.
 """
 
 import math
@@ -48,7 +48,7 @@ class Network:
         self.gradient = torch.zeros_like(self.parameters)
         self.layers: list[Layer] = []
         self._activation = _ACTIVATIONS[activation]
-        # A generator of its own draws the same numbers without touching torch's shared random state.
+        # A separate generator draws the same numbers and leaves torch's global random state alone.
         generator = torch.Generator().manual_seed(seed)
         begin = 0
         for inputs, neurons in pairwise(sizes):
@@ -60,9 +60,9 @@ class Network:
 
     def __call__(self, points: Tensor) -> Tensor:
         """Return the outputs [points, outputs] for float32 points [points, inputs]."""
-        *hidden, last = self.layers
+        *hidden_layers, last = self.layers
         values = points
-        for layer in hidden:
+        for layer in hidden_layers:
             values = self._activation(functional.linear(values, layer.weight, layer.bias))
         return functional.linear(values, last.weight, last.bias)
 

@@ -1,7 +1,6 @@
-"""Steps against a gradient by torch.optim: with Nesterov's momentum, without any, or Adam's.
+"""Steps of SGD, of SGD with Nesterov's momentum, and of Adam, by torch.optim.
 
-The default and the learning rates were measured on task 6 of the notebook: docs/experiments.md. Does not know
-the network.
+The default and the learning rates were measured on task 6 of the notebook: docs/experiments.md.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,25 +17,25 @@ from models.notebook.mlp.network import Activation
 OptimizerName = Literal["nesterov", "sgd", "adam"]
 
 _MOMENTUM = 0.9
-# By optimizer: for sigmoid and tanh, and for relu, whose neurons die of steps that are long.
+# By optimizer: for sigmoid and tanh, and for relu, whose neurons die of long steps.
 _RATES: Mapping[OptimizerName, tuple[float, float]] = MappingProxyType(
     {"nesterov": (0.1, 0.02), "sgd": (0.3, 0.1), "adam": (0.03, 0.01)}
 )
 
 
 def default_rate(optimizer: OptimizerName, activation: Activation) -> float:
-    """Return the learning rate where none is given."""
-    smooth, bent = _RATES[optimizer]
-    return bent if activation == "relu" else smooth
+    """Return the default learning rate."""
+    smooth, relu = _RATES[optimizer]
+    return relu if activation == "relu" else smooth
 
 
 def stepper(
     optimizer: OptimizerName, parameters: Tensor, gradient: Tensor, rate: float
 ) -> Callable[[], object]:
-    """Return what moves the parameters in place by one step against the gradient that is then there.
+    """Return a function that updates the parameters in place by one step against the present gradient.
 
-    By the functions behind torch's classes, without their hooks: these take 40 µs a step, and on first use a
-    second to import torch's compiler.
+    It calls the functions behind torch's classes, without their hooks: these take 40 µs a step, and on first
+    use a second to import torch's compiler.
     """
     if optimizer == "adam":
         return _adam(parameters, gradient, rate)
@@ -44,8 +43,8 @@ def stepper(
 
 
 def _descent(parameters: Tensor, gradient: Tensor, rate: float, momentum: float) -> Callable[[], None]:
-    """Return what `torch.optim.SGD` does at each step(), by its own function."""
-    # torch puts the momentum here at the first step, and changes it in place from then on.
+    """Return the step of `torch.optim.SGD`."""
+    # torch stores the momentum here at the first step, and updates it in place from then on.
     momenta: list[Tensor | None] = [None]
 
     def step() -> None:
@@ -67,7 +66,7 @@ def _descent(parameters: Tensor, gradient: Tensor, rate: float, momentum: float)
 
 
 def _adam(parameters: Tensor, gradient: Tensor, rate: float) -> Callable[[], None]:
-    """Return what `torch.optim.Adam` does at each step(), by its own function and with its defaults."""
+    """Return the step of `torch.optim.Adam` with its defaults."""
     mean, square, steps = torch.zeros_like(parameters), torch.zeros_like(parameters), torch.tensor(0.0)
 
     def step() -> None:

@@ -1,7 +1,7 @@
-"""What a network is trained on: its layers, points, targets and choices, and what of these is refused.
+"""The problem of a network: layers, points, targets and choices, and their checks.
 
 A field that is wrong by itself is refused when the problem is made, by pydantic; fields that do not fit each
-other are refused by `check`, with the place. Does not know how a network is trained.
+other are refused by `check`, with the place.
 """
 
 from collections.abc import Sequence
@@ -74,7 +74,7 @@ class MlpProblem(Options):
 
 
 def check(problem: MlpProblem, largest: int) -> None:
-    """Refuse what does not fit together, or has more than ``largest`` parameters: `BadNetworkError`."""
+    """Raise `BadNetworkError` if fields do not fit together, or for more than ``largest`` parameters."""
     parameters = parameter_count(problem.layers)
     if parameters > largest:
         raise BadNetworkError(f"the network has {parameters:,} parameters; {largest:,} are allowed", "layers")
@@ -84,7 +84,7 @@ def check(problem: MlpProblem, largest: int) -> None:
     if problem.targets is not None:
         if len(problem.targets) != len(problem.inputs):
             raise BadNetworkError(
-                f"{_said(len(problem.targets), 'target')} for {_said(len(problem.inputs), 'point')}: "
+                f"{_counted(len(problem.targets), 'target')} for {_counted(len(problem.inputs), 'point')}: "
                 "a target a point is expected",
                 "targets",
             )
@@ -101,11 +101,11 @@ def _check_lengths(field: str, points: Sequence[Sequence[float]], length: int, n
     for position, point in enumerate(points):
         if len(point) != length:
             raise BadNetworkError(
-                f"{_said(len(point), 'number')} where the network has {_said(length, neuron)}",
+                f"{_counted(len(point), 'number')} where the network has {_counted(length, neuron)}",
                 field,
                 position,
             )
 
 
-def _said(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,7 +1,4 @@
-"""Targets from an expression of the tensor language: f(x1, x2, …) in float64, a point at a time.
-
-Does not know the network that learns them.
-"""
+"""Targets from an expression of the tensor language: f(x1, x2, …) in float64, a point at a time."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +13,7 @@ from models.notebook.tensor_language.runtime.limits import Limits
 from models.notebook.tensor_language.runtime.values import Listing, Value, kind_of
 from models.notebook.tensor_language.syntax.program import Program
 
-_SHOWN = 5
+_COORDINATES_SHOWN = 5
 
 
 def targets_at(
@@ -33,18 +30,18 @@ def targets_at(
 def _target(program: Program, point: Sequence[float], outputs: int, seed: int, limits: Limits) -> list[float]:
     variables: dict[str, Value] = {f"x{position}": number for position, number in enumerate(point, 1)}
     numbers = _numbers(execute(program, variables, seed, limits, torch.float64).result)
-    what = numbers if isinstance(numbers, str) else f"{len(numbers):,} numbers"
+    result = numbers if isinstance(numbers, str) else f"{len(numbers):,} numbers"
     if isinstance(numbers, str) or len(numbers) != outputs:
-        wanted = "output is one number" if outputs == 1 else f"outputs are {outputs:,} numbers"
-        raise _refused(point, f"{what}, and the network's {wanted}")
+        expected = "output is one number" if outputs == 1 else f"outputs are {outputs:,} numbers"
+        raise _error(point, f"{result}, and the network's {expected}")
     for number in numbers:
         if not (math.isfinite(number) and abs(number) <= LARGEST):
-            raise _refused(point, f"{number:g}, and targets are from {-LARGEST:,.0f} to {LARGEST:,.0f}")
+            raise _error(point, f"{number:g}, and targets are from {-LARGEST:,.0f} to {LARGEST:,.0f}")
     return numbers
 
 
 def _numbers(value: Value) -> list[float] | str:
-    """Return the numbers of a number, a tensor or a flat list; of anything else what it is."""
+    """Return the numbers of a number, a tensor or a flat list; of another value its description."""
     if isinstance(value, bool | int | float):
         return [float(value)]
     if isinstance(value, Tensor):
@@ -60,6 +57,9 @@ def _numbers(value: Value) -> list[float] | str:
     return numbers
 
 
-def _refused(point: Sequence[float], what: str) -> BadNetworkError:
-    shown = ", ".join(f"{number:g}" for number in point[:_SHOWN]) + (", …" if len(point) > _SHOWN else "")
-    return BadNetworkError(f"at ({shown}) the target expression gives {what}", "target_expression")
+def _error(point: Sequence[float], result: str) -> BadNetworkError:
+    coordinates = ", ".join(f"{number:g}" for number in point[:_COORDINATES_SHOWN])
+    ellipsis = ", …" if len(point) > _COORDINATES_SHOWN else ""
+    return BadNetworkError(
+        f"at ({coordinates}{ellipsis}) the target expression gives {result}", "target_expression"
+    )

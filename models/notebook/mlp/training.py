@@ -1,7 +1,6 @@
-"""Trains a fully connected network on all points at once, and says what it has become.
+"""Trains a fully connected network on all points at once, and evaluates it.
 
-Source: task 6 of the class notebook, in its section "PyTorch advanced operations tasks". Does not know how
-points and targets are checked.
+Source: task 6 of the class notebook, in its section "PyTorch advanced operations tasks".
 """
 
 import math
@@ -73,22 +72,18 @@ class TrainedMlp:
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """Targets of the training points; of the points to look at too, where there is an expression."""
+class _Targets:
+    """Targets of the training points, and of the points to evaluate where there is an expression."""
 
     training: list[list[float]]
     evaluation: list[list[float]] | None
-
-
-def _unheard(epoch: int, loss: float) -> None:
-    """Report to nobody."""
 
 
 def train_mlp(
     problem: MlpProblem,
     limits: Limits = _LIMITS,
     largest: int = 100_000,
-    report: Callable[[int, float], None] = _unheard,
+    report: Callable[[int, float], None] | None = None,
 ) -> TrainedMlp:
     """Run all epochs, calling ``report(epoch, loss)`` after each; it may raise to stop the training.
 
@@ -96,21 +91,21 @@ def train_mlp(
     `BadNetworkError` with the place, the expression's `LanguageError`, `DivergedError` when numbers overflow.
     """
     check(problem, largest)
-    wanted = _wanted(problem, limits)
+    targets = _targets(problem, limits)
     rate = problem.learning_rate or default_rate(problem.optimizer, problem.activation)
     network = Network(problem.layers, problem.activation, problem.seed)
-    losses = _descend(problem, network, wanted.training, rate, report)
+    losses = _descend(problem, network, targets.training, rate, report)
     predictions = _outputs(network, problem.inputs, problem.epochs)
     outputs = _outputs(network, problem.evaluate, problem.epochs)
     parameters = [LayerParameters(layer.weight.tolist(), layer.bias.tolist()) for layer in network.layers]
-    max_error = max(map(_distance, predictions, wanted.training))
+    max_error = max(map(_distance, predictions, targets.training))
     return TrainedMlp(
         parameters,
         {name: _weight(name, parameters) for name in problem.weights},
         predictions,
-        wanted.training,
+        targets.training,
         losses,
-        _evaluations(problem.evaluate, outputs, wanted.evaluation),
+        _evaluations(problem.evaluate, outputs, targets.evaluation),
         max_error,
         max_error < problem.tolerance,
         problem.optimizer,
@@ -118,16 +113,16 @@ def train_mlp(
     )
 
 
-def _wanted(problem: MlpProblem, limits: Limits) -> _Wanted:
+def _targets(problem: MlpProblem, limits: Limits) -> _Targets:
     if problem.target_expression is None:
-        return _Wanted(problem.targets or [], None)
+        return _Targets(problem.targets or [], None)
     program = parse(problem.target_expression, limits)
-    asked = problem.evaluate if problem.targets is not None else problem.inputs + problem.evaluate
-    found = targets_at(program, asked, problem.layers[-1], problem.seed, limits)
+    points = problem.evaluate if problem.targets is not None else problem.inputs + problem.evaluate
+    targets = targets_at(program, points, problem.layers[-1], problem.seed, limits)
     if problem.targets is not None:
-        return _Wanted(problem.targets, found)
-    points = len(problem.inputs)
-    return _Wanted(found[:points], found[points:])
+        return _Targets(problem.targets, targets)
+    count = len(problem.inputs)
+    return _Targets(targets[:count], targets[count:])
 
 
 def _descend(
@@ -135,21 +130,22 @@ def _descend(
     network: Network,
     targets: Sequence[Sequence[float]],
     rate: float,
-    report: Callable[[int, float], None],
+    report: Callable[[int, float], None] | None,
 ) -> list[float]:
     """Train the network in place; returns the losses."""
-    points, wanted = _tensor(problem.inputs), _tensor(targets)
+    points, expected = _tensor(problem.inputs), _tensor(targets)
     step = stepper(problem.optimizer, network.parameters, network.gradient, rate)
     losses = []
     for epoch in range(1, problem.epochs + 1):
         network.gradient.zero_()
-        loss = functional.mse_loss(network(points), wanted)
+        loss = functional.mse_loss(network(points), expected)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
             raise DivergedError(f"the loss left the finite numbers at epoch {epoch}; lower learning_rate")
         step()
-        report(epoch, losses[-1])
+        if report is not None:
+            report(epoch, losses[-1])
     return losses
 
 
@@ -170,7 +166,7 @@ def _tensor(rows: Sequence[Sequence[float]]) -> Tensor:
 
 
 def _distance(output: Sequence[float], expected: Sequence[float]) -> float:
-    return max(abs(found - wanted) for found, wanted in zip(output, expected, strict=True))
+    return max(abs(actual - target) for actual, target in zip(output, expected, strict=True))
 
 
 def _evaluations(
@@ -179,13 +175,13 @@ def _evaluations(
     if expected is None:
         return [Evaluation(*pair, None, None) for pair in zip(points, outputs, strict=True)]
     return [
-        Evaluation(point, output, wanted, _distance(output, wanted))
-        for point, output, wanted in zip(points, outputs, expected, strict=True)
+        Evaluation(point, output, target, _distance(output, target))
+        for point, output, target in zip(points, outputs, expected, strict=True)
     ]
 
 
 def _weight(name: str, parameters: Sequence[LayerParameters]) -> float:
-    """Return the weight or bias of a name that `check` has let through."""
+    """Return the weight or bias of a name that `check` has accepted."""
     place = find(name)
     if place is None:
         raise KeyError(name)

@@ -4,7 +4,7 @@ r"""Single weights by name, as the class notebook's task 6 writes them: w_{1, 2}
     w_1,12^(2)  with a comma, where a number has more than a digit
     b_1^(1)     the bias of neuron 1 of layer 1
 
-Braces are LaTeX's and may be there or not. Does not know the weights' values.
+Braces are LaTeX's and optional.
 """
 
 import re
@@ -22,7 +22,7 @@ _NAME = re.compile(
 
 
 class Place(NamedTuple):
-    """Where a weight is, all counted from 0; ``input`` is None for a bias."""
+    """The position of a weight, all counted from 0; ``input`` is None for a bias."""
 
     layer: int
     neuron: int
@@ -30,7 +30,7 @@ class Place(NamedTuple):
 
 
 def find(name: str) -> Place | None:
-    """Return where the weight of this name is, or None if it is no name."""
+    """Return the position of the weight of this name, or None if it is not the name of a weight."""
     match = _NAME.fullmatch(name.strip())
     if match is None:
         return None
@@ -46,7 +46,7 @@ def find(name: str) -> Place | None:
 
 
 def check_name(name: str, layers: Sequence[int], position: int) -> None:
-    """Refuse a name that no weight of the network has, with what there is: `BadNetworkError`."""
+    """Raise `BadNetworkError`, with what there is, if no weight of the network has this name."""
     place = find(name)
     if place is None:
         raise BadNetworkError(

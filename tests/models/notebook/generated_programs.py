@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from models.notebook.autograd.gradient import Asked, differentiate
+from models.notebook.autograd.gradient import GradientOptions, differentiate
 from models.notebook.tensor_language.runtime.errors import LanguageError
 from models.notebook.tensor_language.runtime.interpreter import run
 from models.notebook.tensor_language.runtime.values import Value, show
@@ -295,7 +295,7 @@ def _say(what: str, begin: float) -> None:
 
 def _gradient_disagreement(seed: int) -> float:
     expression, variables = smooth(seed)
-    check = differentiate(expression, variables, asked=Asked(check=True)).check
+    check = differentiate(expression, variables, options=GradientOptions(check=True)).check
     if check is None:
         raise AssertionError(expression)
     return check.largest_disagreement

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from models.notebook.autograd.differences import Table, differences, disagreement
-from models.notebook.autograd.gradient import Asked, differentiate
+from models.notebook.autograd.gradient import GradientOptions, differentiate
 
 
 def slope(function: Callable[[Tensor], Tensor], at: float) -> float:
@@ -86,7 +86,7 @@ def test_the_function_is_asked_only_as_often_as_it_takes() -> None:
 @pytest.mark.parametrize("expression", ["1 / w", "log(w)", "sqrt(w)", "w * log(w)", "exp(1 / (1 + w))"])
 @pytest.mark.parametrize("at", [1e-6, 3e-5, 1e-3, 2.0])
 def test_a_right_gradient_agrees_at_a_small_variable_too(expression: str, at: float) -> None:
-    check = differentiate(expression, {"w": at}, asked=Asked(order=2, check=True)).check
+    check = differentiate(expression, {"w": at}, options=GradientOptions(order=2, check=True)).check
     assert check is not None
     assert check.largest_disagreement < 1e-5
 

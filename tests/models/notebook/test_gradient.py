@@ -6,25 +6,25 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from models.notebook.autograd.gradient import Asked, AskedError, differentiate
+from models.notebook.autograd.gradient import GradientOptionError, GradientOptions, differentiate
 from models.notebook.tensor_language.runtime.errors import LimitError, OperationError, UnknownNameError
 from models.notebook.tensor_language.runtime.limits import Limits
 from tests.models.notebook.generated_programs import smooth
 
 if TYPE_CHECKING:
-    from models.notebook.tensor_language.runtime.values import Given
+    from models.notebook.tensor_language.runtime.values import PlainValue
 
 
 @pytest.mark.parametrize("seed", range(100))
 def test_generated_gradients_agree_with_central_differences(seed: int) -> None:
     expression, variables = smooth(seed)
-    check = differentiate(expression, variables, asked=Asked(order=2, check=True)).check
+    check = differentiate(expression, variables, options=GradientOptions(order=2, check=True)).check
     assert check is not None
     assert check.largest_disagreement < 1e-4
 
 
 def test_the_hessian_of_a_product_has_the_mixed_derivatives() -> None:
-    found = differentiate("x**2 * y", {"x": 3.0, "y": 5.0}, asked=Asked(order=2, check=True))
+    found = differentiate("x**2 * y", {"x": 3.0, "y": 5.0}, options=GradientOptions(order=2, check=True))
     assert found.hessian is not None
     table = {
         first: {last: float(value) for last, value in row.items()} for first, row in found.hessian.items()
@@ -36,14 +36,14 @@ def test_the_hessian_of_a_product_has_the_mixed_derivatives() -> None:
 
 def test_the_hessian_of_a_quadratic_form_is_its_matrix_doubled() -> None:
     found = differentiate(
-        "x @ A @ x", {"x": [1.0, 2.0], "A": [[2.0, 1.0], [1.0, 3.0]]}, asked=Asked(("x",), 2)
+        "x @ A @ x", {"x": [1.0, 2.0], "A": [[2.0, 1.0], [1.0, 3.0]]}, options=GradientOptions(("x",), 2)
     )
     assert found.hessian is not None
     assert found.hessian["x"]["x"].tolist() == [[4.0, 2.0], [2.0, 6.0]]
 
 
 def test_of_a_linear_expression_the_hessian_is_zero() -> None:
-    found = differentiate("sum(x)", {"x": [1.0, 2.0]}, asked=Asked(order=2))
+    found = differentiate("sum(x)", {"x": [1.0, 2.0]}, options=GradientOptions(order=2))
     assert found.hessian is not None
     assert found.hessian["x"]["x"].tolist() == [[0.0, 0.0], [0.0, 0.0]]
 
@@ -55,19 +55,23 @@ def test_a_variable_that_is_not_in_the_expression_has_gradient_zero() -> None:
 
 def test_float32_is_torch_s_and_float64_is_there_to_choose() -> None:
     assert float(differentiate("sin(w)", {"w": math.pi}).value) == pytest.approx(-8.74e-8, rel=1e-3)
-    precise = differentiate("sin(w)", {"w": math.pi}, asked=Asked(dtype="float64"))
+    precise = differentiate("sin(w)", {"w": math.pi}, options=GradientOptions(dtype="float64"))
     assert float(precise.value) == pytest.approx(1.22e-16, rel=1e-2)
     assert precise.gradients["w"].dtype == torch.float64
 
 
 def test_random_draws_are_the_same_in_the_check() -> None:
-    found = differentiate("(x * torch.randn(40)).sum()", {"x": [1.0] * 40}, seed=3, asked=Asked(check=True))
+    found = differentiate(
+        "(x * torch.randn(40)).sum()", {"x": [1.0] * 40}, seed=3, options=GradientOptions(check=True)
+    )
     assert found.check is not None
     assert found.check.largest_disagreement < 1e-6
 
 
 def test_variables_in_a_list_keep_their_gradients() -> None:
-    found = differentiate("sum(tensor([w, 2 * v]) ** 2)", {"w": 1.0, "v": 2.0}, asked=Asked(check=True))
+    found = differentiate(
+        "sum(tensor([w, 2 * v]) ** 2)", {"w": 1.0, "v": 2.0}, options=GradientOptions(check=True)
+    )
     assert {name: float(value) for name, value in found.gradients.items()} == {"w": 2.0, "v": 16.0}
     assert found.check is not None
     assert found.check.largest_disagreement < 1e-6
@@ -79,7 +83,9 @@ def test_a_list_of_tensors_is_refused_with_gradients_as_it_is_without() -> None:
 
 
 def test_the_graph_is_in_the_order_in_which_backward_visits_it() -> None:
-    graph = differentiate("y = w**3 + w**2\ny * sin(w)", {"w": 2.0}, asked=Asked(graph=True)).graph
+    graph = differentiate(
+        "y = w**3 + w**2\ny * sin(w)", {"w": 2.0}, options=GradientOptions(graph=True)
+    ).graph
     assert graph is not None
     # The engine takes what was computed last first: sin after the sum; the square after the cube.
     assert [(node.operation, node.line, node.column) for node in graph.nodes] == [
@@ -104,7 +110,7 @@ def test_the_graph_is_in_the_order_in_which_backward_visits_it() -> None:
 
 
 def test_the_graph_of_what_does_not_depend_on_the_variables_is_empty() -> None:
-    graph = differentiate("3", {"w": 2.0}, asked=Asked(graph=True)).graph
+    graph = differentiate("3", {"w": 2.0}, options=GradientOptions(graph=True)).graph
     assert graph is not None
     assert graph.nodes == ()
 
@@ -126,22 +132,26 @@ def test_what_autograd_refuses_is_refused(expression: str, words: str) -> None:
 
 
 def test_too_large_a_hessian_or_check_is_refused() -> None:
-    with pytest.raises(AskedError, match="Hessian") as refused:
-        differentiate("sum(x)", {"x": [1.0] * 5}, asked=Asked(order=2), limits=Limits(elements=24))
+    with pytest.raises(GradientOptionError, match="Hessian") as refused:
+        differentiate(
+            "sum(x)", {"x": [1.0] * 5}, options=GradientOptions(order=2), limits=Limits(elements=24)
+        )
     assert refused.value.field == "order"
     assert type(refused.value.refusal) is LimitError
-    with pytest.raises(AskedError, match="check") as refused:
-        differentiate("sum(x)", {"x": [1.0] * 5}, asked=Asked(check=True), limits=Limits(operations=4))
+    with pytest.raises(GradientOptionError, match="check") as refused:
+        differentiate(
+            "sum(x)", {"x": [1.0] * 5}, options=GradientOptions(check=True), limits=Limits(operations=4)
+        )
     assert refused.value.field == "check"
     assert type(refused.value.refusal) is LimitError
 
 
 @pytest.mark.parametrize("expression", ["x[i]", "sum(x[:i])", "sum(x.reshape(i, 3))"])
 def test_a_whole_number_that_is_needed_as_one_says_to_name_the_others_in_wrt(expression: str) -> None:
-    variables: dict[str, Given] = {"x": [1, 2, 3], "i": 1}
+    variables: dict[str, PlainValue] = {"x": [1, 2, 3], "i": 1}
     with pytest.raises(OperationError, match=r'for i to stay whole, write "wrt": \["x"\]'):
         differentiate(expression, variables)
-    assert differentiate(expression, variables, asked=Asked(("x",))).gradients["x"].shape == (3,)
+    assert differentiate(expression, variables, options=GradientOptions(("x",))).gradients["x"].shape == (3,)
     with pytest.raises(OperationError) as refused:
         differentiate("x @ ones(i)", variables)
     assert "wrt" not in refused.value.message  # which would not help
@@ -150,8 +160,8 @@ def test_a_whole_number_that_is_needed_as_one_says_to_name_the_others_in_wrt(exp
 def test_what_only_float64_refuses_is_laid_to_the_check() -> None:
     expression, variables = "(x.float() @ a).sum()", {"x": [1.0, 2.0], "a": [3.0, 4.0]}
     assert float(differentiate(expression, variables).value) == 11.0
-    with pytest.raises(AskedError, match=r"float64.*line 1, column 12") as refused:
-        differentiate(expression, variables, asked=Asked(check=True))
+    with pytest.raises(GradientOptionError, match=r"float64.*line 1, column 12") as refused:
+        differentiate(expression, variables, options=GradientOptions(check=True))
     assert (refused.value.field, refused.value.refusal.line) == ("check", None)
 
 
@@ -166,6 +176,6 @@ def test_what_backward_refuses_has_no_position_and_says_what_to_do() -> None:
 
 def test_a_variable_to_differentiate_by_must_be_there() -> None:
     with pytest.raises(UnknownNameError, match="there is no variable v"):
-        differentiate("w", {"w": 1.0}, asked=Asked(("v",)))
+        differentiate("w", {"w": 1.0}, options=GradientOptions(("v",)))
     with pytest.raises(UnknownNameError):
         differentiate("3", {})

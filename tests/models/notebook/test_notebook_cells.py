@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from models.notebook.autograd.gradient import Asked, differentiate
+from models.notebook.autograd.gradient import GradientOptions, differentiate
 from models.notebook.tensor_language.runtime.errors import OperationError
 from models.notebook.tensor_language.runtime.interpreter import run
 from models.notebook.tensor_language.runtime.values import show
@@ -26,7 +26,7 @@ def test_a_cell_prints_what_the_notebook_prints(cell: Cell) -> None:
 
 @pytest.mark.parametrize("cell", GRADIENT_CELLS, ids=lambda cell: cell.heading)
 def test_a_gradient_is_the_one_that_the_notebook_prints(cell: GradientCell) -> None:
-    found = differentiate(cell.expression, cell.variables, asked=Asked(wrt=tuple(cell.gradients)))
+    found = differentiate(cell.expression, cell.variables, options=GradientOptions(wrt=tuple(cell.gradients)))
     assert show(found.value).text == cell.value
     assert {name: show(gradient).text for name, gradient in found.gradients.items()} == cell.gradients
 
@@ -61,7 +61,7 @@ def test_task_3_is_the_logistic_function_of_the_sum() -> None:
     [("w**3 + w**2", 2.0, 16.0), ("sin(w)", math.pi, -1.0), ("log(w * exp(3 * w))", 1.0, 4.0)],
 )
 def test_task_4_has_the_derivatives_16_minus_1_and_4(expression: str, w: float, derivative: float) -> None:
-    found = differentiate(expression, {"w": w}, asked=Asked(check=True))
+    found = differentiate(expression, {"w": w}, options=GradientOptions(check=True))
     assert float(found.gradients["w"]) == pytest.approx(derivative, rel=1e-6)
     assert found.check is not None
     assert found.check.largest_disagreement < 1e-6
@@ -85,7 +85,7 @@ SQUARES = "w1**2 + w2**2 + w3**2"
 def test_task_5_has_the_derivatives_that_calculus_gives(
     expression: str, variables: dict[str, float], derivative: float
 ) -> None:
-    found = differentiate(expression, variables, asked=Asked(wrt=("w1",)))
+    found = differentiate(expression, variables, options=GradientOptions(wrt=("w1",)))
     assert list(found.gradients) == ["w1"]
     assert float(found.gradients["w1"]) == pytest.approx(derivative, rel=1e-6)
 

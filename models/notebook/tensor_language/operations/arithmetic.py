@@ -53,10 +53,10 @@ def operand(call: Call, name: str) -> Tensor | Number:
 
 def _binary(symbol: str, compute: _Binary) -> Callable[[Call], Value]:
     def computed(call: Call) -> Value:
-        left, right = operand(call, "input"), operand(call, "other")
-        if isinstance(left, Tensor) or isinstance(right, Tensor):
-            return compute(left, right)
-        return arithmetic(symbol, left, right)
+        first, second = operand(call, "input"), operand(call, "other")
+        if isinstance(first, Tensor) or isinstance(second, Tensor):
+            return compute(first, second)
+        return arithmetic(symbol, first, second)
 
     return computed
 
@@ -73,14 +73,14 @@ def _positive(call: Call) -> Value:
 
 def _product_extent(call: Call) -> Iterable[Shape]:
     """Yield the product, and both factors repeated over the dimensions in front, as torch repeats them."""
-    left, right = tuple(call.extent("input")), tuple(call.extent("other"))
-    if not left or not right:
+    first, second = tuple(call.extent("input")), tuple(call.extent("other"))
+    if not first or not second:
         raise OperationError(f"{call.name} takes vectors and matrices, not single numbers")
-    rows = left if len(left) > 1 else (1, *left)
-    columns = right if len(right) > 1 else (*right, 1)
+    rows = first if len(first) > 1 else (1, *first)
+    columns = second if len(second) > 1 else (*second, 1)
     if rows[-1] != columns[-2]:
         raise OperationError(
-            f"shapes {left} and {right} cannot be multiplied ({rows[-1]} is not {columns[-2]})"
+            f"shapes {first} and {second} cannot be multiplied ({rows[-1]} is not {columns[-2]})"
         )
     front = broadcast_shape(rows[:-2], columns[:-2])
     yield (*front, rows[-2], columns[-1])
@@ -91,27 +91,27 @@ def _product_extent(call: Call) -> Iterable[Shape]:
 
 def _dot_extent(call: Call) -> Iterable[Shape]:
     """Yield what `_product_extent` does; torch's dot takes vectors only."""
-    left, right = len(call.extent("input")), len(call.extent("other"))
-    if call.style != "numpy" and (left, right) != (1, 1):
-        raise OperationError(f"dot: 1D tensors expected, but got {left}D and {right}D tensors")
+    first, second = len(call.extent("input")), len(call.extent("other"))
+    if call.style != "numpy" and (first, second) != (1, 1):
+        raise OperationError(f"dot: 1D tensors expected, but got {first}D and {second}D tensors")
     return _product_extent(call)
 
 
 def _factors(call: Call) -> tuple[Tensor, Tensor]:
-    """Return both factors; NumPy's functions bring them to one element type, torch refuses unlike ones."""
-    left, right = call.tensor("input"), call.tensor("other")
+    """Return both factors; NumPy's functions promote them to one element type, torch's do not."""
+    first, second = call.tensor("input"), call.tensor("other")
     if call.style != "numpy":
-        return left, right
-    dtype = numpy_promoted(left.dtype, right.dtype)
-    return left.to(dtype), right.to(dtype)
+        return first, second
+    dtype = numpy_promoted(first.dtype, second.dtype)
+    return first.to(dtype), second.to(dtype)
 
 
-def numpy_promoted(left: torch.dtype, right: torch.dtype) -> torch.dtype:
+def numpy_promoted(first: torch.dtype, second: torch.dtype) -> torch.dtype:
     """Return NumPy's common type: int32 or int64 with float32 is float64, where torch takes float32."""
-    whole = {torch.int32, torch.int64}
-    if torch.float32 in {left, right} and whole & {left, right}:
+    integers = {torch.int32, torch.int64}
+    if torch.float32 in {first, second} and integers & {first, second}:
         return torch.float64
-    return torch.promote_types(left, right)
+    return torch.promote_types(first, second)
 
 
 def _matmul(call: Call) -> Tensor:
@@ -119,10 +119,10 @@ def _matmul(call: Call) -> Tensor:
 
 
 def _dot(call: Call) -> Tensor:
-    left, right = _factors(call)
-    if call.style == "numpy" and max(left.dim(), right.dim()) == 2:  # noqa: PLR2004 - NumPy's dot of matrices
-        return torch.matmul(left, right)
-    return torch.dot(left, right)
+    first, second = _factors(call)
+    if call.style == "numpy" and max(first.dim(), second.dim()) == 2:  # noqa: PLR2004 - matrices
+        return torch.matmul(first, second)
+    return torch.dot(first, second)
 
 
 OPERATIONS: tuple[Specification, ...] = (

@@ -9,11 +9,7 @@ from models.notebook.tensor_language.operations.table import Specification, like
 from models.notebook.tensor_language.runtime.calls import Call, number_in
 from models.notebook.tensor_language.runtime.errors import OperationError
 from models.notebook.tensor_language.runtime.plain_numbers import check_integer
-from models.notebook.tensor_language.runtime.values import Listing, Number, Value
-
-
-def _item(call: Call) -> Number:
-    return number_in(call.tensor("input"), "item")
+from models.notebook.tensor_language.runtime.values import Listing, Value
 
 
 def _float(call: Call) -> Value:
@@ -46,10 +42,6 @@ def _converted(call: Call) -> Tensor:
     return call.tensor("input").to(dtype)
 
 
-def _copied(call: Call) -> Tensor:
-    return call.tensor("input").clone()
-
-
 def _listed(call: Call) -> Value:
     """Return `a.tolist()`; a number of a tensor without dimensions."""
     tensor = call.tensor("input")
@@ -60,12 +52,12 @@ def _listed(call: Call) -> Value:
     return _listing(tensor.tolist())
 
 
-def _listing(nested: object) -> Value:
-    if isinstance(nested, list):
-        return Listing(tuple(_listing(item) for item in nested))
-    if isinstance(nested, bool | int | float):
-        return nested
-    raise TypeError(f"torch gave {type(nested)} in a list")
+def _listing(value: object) -> Value:
+    if isinstance(value, list):
+        return Listing(tuple(_listing(item) for item in value))
+    if isinstance(value, bool | int | float):
+        return value
+    raise TypeError(f"torch gave {type(value)} in a list")
 
 
 OPERATIONS: tuple[Specification, ...] = (
@@ -75,7 +67,7 @@ OPERATIONS: tuple[Specification, ...] = (
         "the plain number in a tensor of one element",
         "mean(tensor([1.0, 2.0])).item()",
         nothing,
-        _item,
+        lambda call: number_in(call.tensor("input"), "item"),
     ),
     operation(
         "float",
@@ -133,7 +125,7 @@ OPERATIONS: tuple[Specification, ...] = (
         "a copy, which later changes of the parts leave alone",
         "ones(2).clone()",
         like("input"),
-        _copied,
+        lambda call: call.tensor("input").clone(),
     ),
     operation(
         "tolist", "input", "plain numbers in nested lists", "arange(3).tolist()", like("input"), _listed

@@ -20,27 +20,11 @@ from models.notebook.tensor_language.operations.table import (
 from models.notebook.tensor_language.runtime.calls import Call
 from models.notebook.tensor_language.runtime.errors import LimitError, OperationError
 from models.notebook.tensor_language.runtime.limits import Shape
-from models.notebook.tensor_language.runtime.values import Listing, Value
-
-
-def _tensor(call: Call) -> Tensor:
-    return call.machine.tensor(call.arguments["data"], call.dtype(), call.style)
-
-
-def _array(call: Call) -> Tensor:
-    return call.machine.tensor(call.arguments["data"], call.dtype(), "numpy")
+from models.notebook.tensor_language.runtime.values import Listing
 
 
 def _float_dtype(call: Call) -> torch.dtype:
     return call.dtype() or call.machine.float_dtype(call.style)
-
-
-def _zeros(call: Call) -> Tensor:
-    return torch.zeros(call.shape("size"), dtype=_float_dtype(call))
-
-
-def _ones(call: Call) -> Tensor:
-    return torch.ones(call.shape("size"), dtype=_float_dtype(call))
 
 
 def _full(call: Call) -> Tensor:
@@ -83,13 +67,13 @@ def _range_ends(call: Call) -> range:
 
 
 def _range_extent(call: Call) -> Iterable[Shape]:
-    whole_range = _range_ends(call)
-    # len() refuses what does not fit a machine word, so the length is reckoned here.
-    return ((max(-((whole_range.start - whole_range.stop) // whole_range.step), 0),),)
+    ends = _range_ends(call)
+    # len() does not take lengths above a machine word, so the length is computed here.
+    return ((max(-((ends.start - ends.stop) // ends.step), 0),),)
 
 
 def _steps(call: Call) -> int:
-    """Return how many numbers; NumPy gives 50 where nothing says."""
+    """Return how many numbers; 50 in NumPy by default."""
     if call.given("steps"):
         return call.whole("steps")
     return 50 if call.style == "numpy" else 100
@@ -135,10 +119,10 @@ def _normal_extent(call: Call) -> Iterable[Shape]:
     return (broadcast_shape(call.extent("mean"), call.extent("std")),)
 
 
-def _drawn_dtype(call: Call) -> torch.dtype:
-    """Return the dtype to draw in: torch draws other float64 numbers than float32 ones from the same seed.
+def _random_dtype(call: Call) -> torch.dtype:
+    """Return the dtype to draw in: from the same seed torch draws other float64 numbers than float32 ones.
 
-    So a program that is run again in float64, to check its gradients, gets the numbers that it had.
+    So a program that runs again in float64, to check its gradients, gets the same numbers.
     """
     return call.dtype() or (torch.float64 if call.style == "numpy" else torch.float32)
 
@@ -149,11 +133,11 @@ def _normal(call: Call) -> Tensor:
     if not isinstance(spread, Tensor) and call.number("std") < 0:
         raise OperationError("normal takes a standard deviation of 0 or more")
     if call.given("size"):
-        empty = torch.empty(call.shape("size"), dtype=_drawn_dtype(call))
-        drawn = empty.normal_(float(call.number("mean")), float(call.number("std")), generator=generator)
-        return drawn.to(_float_dtype(call))
+        numbers = torch.empty(call.shape("size"), dtype=_random_dtype(call))
+        numbers.normal_(float(call.number("mean")), float(call.number("std")), generator=generator)
+        return numbers.to(_float_dtype(call))
     mean, std = (
-        call.machine.tensor(call.arguments[name], None, call.style).to(_drawn_dtype(call))
+        call.machine.tensor(call.arguments[name], None, call.style).to(_random_dtype(call))
         for name in ("mean", "std")
     )
     shape = broadcast_shape(mean.shape, std.shape)
@@ -161,17 +145,13 @@ def _normal(call: Call) -> Tensor:
 
 
 def _rand(call: Call) -> Tensor:
-    drawn = torch.rand(call.shape("size"), generator=call.machine.generator, dtype=_drawn_dtype(call))
-    return drawn.to(_float_dtype(call))
+    numbers = torch.rand(call.shape("size"), generator=call.machine.generator, dtype=_random_dtype(call))
+    return numbers.to(_float_dtype(call))
 
 
 def _randn(call: Call) -> Tensor:
-    drawn = torch.randn(call.shape("size"), generator=call.machine.generator, dtype=_drawn_dtype(call))
-    return drawn.to(_float_dtype(call))
-
-
-def _range(call: Call) -> Value:
-    return Listing(_range_ends(call))
+    numbers = torch.randn(call.shape("size"), generator=call.machine.generator, dtype=_random_dtype(call))
+    return numbers.to(_float_dtype(call))
 
 
 _SIZE = "*size|shape, dtype=None"
@@ -183,7 +163,7 @@ OPERATIONS: tuple[Specification, ...] = (
         "tensor of a list; floats become float32, integers int64. requires_grad changes nothing here",
         "torch.tensor([i**2 for i in range(10)])",
         like("data"),
-        _tensor,
+        lambda call: call.machine.tensor(call.arguments["data"], call.dtype(), call.style),
     ),
     operation(
         "array",
@@ -191,10 +171,24 @@ OPERATIONS: tuple[Specification, ...] = (
         "tensor of a list by NumPy's rules: floats become float64",
         "np.array([[1.0, 2.0], [3.0, 4.0]])",
         like("data"),
-        _array,
+        lambda call: call.machine.tensor(call.arguments["data"], call.dtype(), "numpy"),
     ),
-    operation("zeros", _SIZE, "all zeros", "torch.zeros((3, 4))", shaped("size"), _zeros),
-    operation("ones", _SIZE, "all ones", "torch.ones(2, 3)", shaped("size"), _ones),
+    operation(
+        "zeros",
+        _SIZE,
+        "all zeros",
+        "torch.zeros((3, 4))",
+        shaped("size"),
+        lambda call: torch.zeros(call.shape("size"), dtype=_float_dtype(call)),
+    ),
+    operation(
+        "ones",
+        _SIZE,
+        "all ones",
+        "torch.ones(2, 3)",
+        shaped("size"),
+        lambda call: torch.ones(call.shape("size"), dtype=_float_dtype(call)),
+    ),
     operation(
         "full",
         "size|shape, fill_value, dtype=None",
@@ -217,7 +211,7 @@ OPERATIONS: tuple[Specification, ...] = (
         "integers for a list comprehension or a list",
         "[i**2 - i for i in range(9)]",
         _range_extent,
-        _range,
+        lambda call: Listing(_range_ends(call)),
     ),
     operation(
         "linspace",
@@ -254,4 +248,4 @@ OPERATIONS: tuple[Specification, ...] = (
     operation("rand", _SIZE, "random numbers between 0 and 1", "torch.rand(3, 2)", shaped("size"), _rand),
     operation("randn", _SIZE, "random numbers from N(0, 1)", "torch.randn(3, 2)", shaped("size"), _randn),
 )
-"""What makes tensors, and ranges of integers for comprehensions."""
+"""Tensors, and ranges of integers for comprehensions."""

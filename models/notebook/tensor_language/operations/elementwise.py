@@ -62,10 +62,6 @@ def _round(call: Call) -> Value:
     return torch.round(call.tensor("input"), decimals=decimals)
 
 
-def _softmax(call: Call) -> Tensor:
-    return torch.softmax(call.tensor("input"), dim=call.whole("dim"), dtype=call.dtype())
-
-
 OPERATIONS: tuple[Specification, ...] = (
     *(
         operation(name, "input", text, example, like("input"), _floating(compute))
@@ -86,7 +82,7 @@ OPERATIONS: tuple[Specification, ...] = (
         "e to the power of each element, divided by their sum along dim",
         "softmax(tensor([1.0, 2.0, 3.0]), dim=0)",
         like("input"),
-        _softmax,
+        lambda call: torch.softmax(call.tensor("input"), dim=call.whole("dim"), dtype=call.dtype()),
     ),
     operation(
         "round",

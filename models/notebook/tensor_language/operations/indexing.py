@@ -1,7 +1,7 @@
 """Reading and writing parts of tensors and lists: `a[-3:, 0]`, `a[1:4, 1:4] = b`, `a[a > 3]`.
 
-Integers, slices, `...` and None give views, as in torch. A tensor or a list as index copies; one of them is
-taken in each pair of brackets, so that what is copied can be reckoned beforehand.
+Integers, slices, `...` and None give views, as in torch. A tensor or a list as index copies; each pair of
+brackets takes one of them, so that the size of the copy is known beforehand.
 """
 
 from collections.abc import Sequence
@@ -14,37 +14,37 @@ from models.notebook.tensor_language.runtime.calls import Machine, whole
 from models.notebook.tensor_language.runtime.errors import OperationError
 from models.notebook.tensor_language.runtime.values import Extremes, Listing, Value, dtype_name, kind_of
 
-Chosen = Value | slice | EllipsisType
+IndexValue = Value | slice | EllipsisType
 _Index = int | slice | EllipsisType | Tensor | None
 
 
-def read(base: Value, chosen: Sequence[Chosen], machine: Machine) -> Value:
-    """Return `base[chosen]`; raises `OperationError`."""
+def read(base: Value, index_values: Sequence[IndexValue], machine: Machine) -> Value:
+    """Return `base[index_values]`; raises `OperationError`."""
     if isinstance(base, Tensor):
-        indices = _tensor_indices(base, chosen, machine)
+        indices = _tensor_indices(base, index_values, machine)
         return base[indices]
-    if len(chosen) != 1:
+    if len(index_values) != 1:
         raise OperationError(f"a {kind_of(base)} takes one index; a tensor takes one for each dimension")
-    index = chosen[0]
+    index = index_values[0]
     if isinstance(base, Listing):
-        return _listed(base, index)
+        return _item_of(base, index)
     if isinstance(base, Extremes):
-        return _listed(Listing((base.values, base.indices)), index)
+        return _item_of(Listing((base.values, base.indices)), index)
     raise OperationError(f"a {kind_of(base)} has no parts")
 
 
-def write(base: Value, chosen: Sequence[Chosen], value: Value, machine: Machine) -> None:
-    """Do `base[chosen] = value` in place; raises `OperationError`."""
+def write(base: Value, index_values: Sequence[IndexValue], value: Value, machine: Machine) -> None:
+    """Do `base[index_values] = value` in place; raises `OperationError`."""
     if not isinstance(base, Tensor):
         raise OperationError(f"parts of a {kind_of(base)} cannot be assigned to; make a tensor of it")
     if isinstance(value, Listing):
         value = machine.tensor(value, base.dtype, "torch")
     if not isinstance(value, bool | int | float | Tensor):
         raise OperationError(f"{kind_of(value)} cannot be assigned to a part of a tensor")
-    base[_tensor_indices(base, chosen, machine)] = value
+    base[_tensor_indices(base, index_values, machine)] = value
 
 
-def _listed(base: Listing, index: Chosen) -> Value:
+def _item_of(base: Listing, index: IndexValue) -> Value:
     if isinstance(index, slice):
         return Listing(base.items[index], base.kind)
     if isinstance(index, EllipsisType):
@@ -55,17 +55,17 @@ def _listed(base: Listing, index: Chosen) -> Value:
     return base.items[at]
 
 
-def _tensor_indices(base: Tensor, chosen: Sequence[Chosen], machine: Machine) -> tuple[_Index, ...]:
-    indices = tuple(_tensor_index(each) for each in chosen)
-    copying = [index for index in indices if isinstance(index, Tensor)]
-    if len(copying) > 1:
+def _tensor_indices(base: Tensor, index_values: Sequence[IndexValue], machine: Machine) -> tuple[_Index, ...]:
+    indices = tuple(_tensor_index(value) for value in index_values)
+    copying_indices = [index for index in indices if isinstance(index, Tensor)]
+    if len(copying_indices) > 1:
         raise OperationError("one tensor or list is taken as index in each pair of brackets")
-    if copying:
-        _reserve(base, indices, copying[0], machine)
+    if copying_indices:
+        _reserve(base, indices, copying_indices[0], machine)
     return indices
 
 
-def _tensor_index(index: Chosen) -> _Index:
+def _tensor_index(index: IndexValue) -> _Index:
     if index is None or isinstance(index, slice | EllipsisType):
         return index
     if isinstance(index, Listing):
@@ -79,12 +79,9 @@ def _tensor_index(index: Chosen) -> _Index:
 
 def _reserve(base: Tensor, indices: tuple[_Index, ...], copying: Tensor, machine: Machine) -> None:
     """Count what an index that copies will allocate: its elements in place of the dimension it picks from."""
-    if (
-        copying.dtype == torch.bool
-    ):  # never more than there is; the comparison with the mask's shape is torch's
+    if copying.dtype == torch.bool:  # never more than all; torch compares the mask's shape
         machine.budget.reserve(base.shape)
         return
-    # Each row that is copied is what is left when the other indices are applied, without the picked
-    # dimension.
-    others = tuple(slice(0, 1) if index is copying else index for index in indices)
-    machine.budget.reserve((*base[others].shape, copying.numel()))
+    # Each copied row is the result of all other indices, without the dimension of the copying one.
+    other_indices = tuple(slice(0, 1) if index is copying else index for index in indices)
+    machine.budget.reserve((*base[other_indices].shape, copying.numel()))

@@ -1,4 +1,4 @@
-"""The table of all operations: what is not in it, a program cannot do."""
+"""The table of all operations, by name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ TABLE: Mapping[str, Specification] = MappingProxyType(
 ATTRIBUTES: Mapping[str, Specification] = MappingProxyType(
     {specification.name: specification for specification in shaping.ATTRIBUTES}
 )
-"""What is asked of a value without brackets: `a.shape`, `a.T`."""
+"""Attributes, without brackets: `a.shape`, `a.T`."""
 
 # Creation has no receiver: `a.zeros(3)` is nothing.
 NOT_METHODS = frozenset(specification.name for specification in creation.OPERATIONS) | {"len"}
 
-# What is only asked of a tensor: `type(a)` would mean Python's own.
+# Only methods of a tensor: `type(a)` would mean Python's own.
 ONLY_METHODS = frozenset({"type", "to", "astype", "item", "double", "long", "tolist", "size"})
 
 
@@ -48,6 +48,6 @@ class Described:
 def list_operations() -> tuple[Described, ...]:
     """Return every operation with an example, in the order of the table."""
     return tuple(
-        Described(each.name, each.signature.text.replace("|", " or "), each.description, each.example)
-        for each in (*TABLE.values(), *ATTRIBUTES.values())
+        Described(row.name, row.signature.text.replace("|", " or "), row.description, row.example)
+        for row in (*TABLE.values(), *ATTRIBUTES.values())
     )

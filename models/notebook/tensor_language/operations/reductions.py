@@ -33,7 +33,7 @@ def _floats(call: Call) -> Tensor:
 
 
 def _plain_list(call: Call) -> Listing | None:
-    """Return the input if it is a list of numbers and nothing says that it should become a tensor."""
+    """Return the input if it is a list of numbers and no prefix says that it should become a tensor."""
     value = call.arguments["input"]
     if call.style != "plain" or not isinstance(value, Listing):
         return None
@@ -69,8 +69,8 @@ def _spread(compute: Callable[..., Tensor]) -> Callable[[Call], Tensor]:
         if call.given("unbiased"):
             correction = int(call.flag("unbiased"))
         every = range(tensor.dim()) if axes is None else axes
-        counted = torch.Size([tensor.size(axis) for axis in every]).numel()
-        if counted <= correction:  # torch gives nan (or infinity), with a warning
+        count = torch.Size([tensor.size(axis) for axis in every]).numel()
+        if count <= correction:  # torch gives nan (or infinity), with a warning
             return torch.sum(tensor, dim=axes, keepdim=call.flag("keepdim")) * torch.nan
         return compute(tensor, dim=axes, correction=correction, keepdim=call.flag("keepdim"))
 
@@ -93,15 +93,14 @@ def _extreme(name: str) -> Callable[[Call], Value]:
         if isinstance(call.arguments["other"], Tensor):
             return _of_two(call, of_two)
         if two_numbers:
-            left, right = call.number("input"), call.number("other")
-            return (max if name == "max" else min)(left, right)
+            return (max if name == "max" else min)(call.number("input"), call.number("other"))
         return _along(call, name, all_of, along)
 
     return computed
 
 
 def _two_and_dim(call: Call) -> OperationError:
-    """Return the refusal of two values with a dimension; a third number stands where that would be."""
+    """Return the error of two values with a dimension; a third number stands where that would be."""
     name = call.name
     return OperationError(
         f"{name} takes two values, or one value and dim; of several numbers write {name}([1, 2, 3])"
@@ -109,8 +108,8 @@ def _two_and_dim(call: Call) -> OperationError:
 
 
 def _of_two(call: Call, compute: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    left, right = operand(call, "input"), call.tensor("other")
-    return compute(left if isinstance(left, Tensor) else torch.tensor(left, dtype=right.dtype), right)
+    first, second = operand(call, "input"), call.tensor("other")
+    return compute(first if isinstance(first, Tensor) else torch.tensor(first, dtype=second.dtype), second)
 
 
 def _along(call: Call, name: str, all_of: Callable[[Tensor], Tensor], along: Callable[..., Tensor]) -> Value:
@@ -161,10 +160,10 @@ def _norm(call: Call) -> Tensor:
 
 
 def _two_or_one(call: Call) -> tuple[tuple[int, ...]]:
-    other = call.arguments["other"]
+    second = call.arguments["other"]
     extent = tuple(call.extent("input"))
-    if isinstance(other, Tensor):
-        return (broadcast_shape(extent, other.shape),)
+    if isinstance(second, Tensor):
+        return (broadcast_shape(extent, second.shape),)
     return (extent,)
 
 
@@ -239,4 +238,4 @@ OPERATIONS: tuple[Specification, ...] = (
         _norm,
     ),
 )
-"""What takes many elements to few."""
+"""Reductions of all elements, or along a dimension."""

@@ -1,4 +1,4 @@
-"""Operations on the form of a tensor, and what is asked of a value without brackets."""
+"""Operations on the shape of a tensor, and attributes of a value."""
 
 import torch
 from torch import Tensor
@@ -7,10 +7,6 @@ from models.notebook.tensor_language.operations.table import Specification, like
 from models.notebook.tensor_language.runtime.calls import Call
 from models.notebook.tensor_language.runtime.errors import OperationError
 from models.notebook.tensor_language.runtime.values import Extremes, Listing, Value, kind_of
-
-
-def _reshape(call: Call) -> Tensor:
-    return call.tensor("input").reshape(call.shape("shape"))
 
 
 def _transpose(call: Call) -> Tensor:
@@ -57,14 +53,6 @@ def _extremes(call: Call) -> Extremes:
     return value
 
 
-def _values(call: Call) -> Tensor:
-    return _extremes(call).values
-
-
-def _indices(call: Call) -> Tensor:
-    return _extremes(call).indices
-
-
 OPERATIONS: tuple[Specification, ...] = (
     operation(
         "reshape",
@@ -72,7 +60,7 @@ OPERATIONS: tuple[Specification, ...] = (
         "the same elements in another shape; -1 stands for the size that fits",
         "arange(6).reshape(-1, 2)",
         like("input"),
-        _reshape,
+        lambda call: call.tensor("input").reshape(call.shape("shape")),
     ),
     operation(
         "transpose",
@@ -131,7 +119,10 @@ ATTRIBUTES: tuple[Specification, ...] = (
             nothing,
             compute,
         )
-        for name, compute in (("values", _values), ("indices", _indices))
+        for name, compute in (
+            ("values", lambda call: _extremes(call).values),
+            ("indices", lambda call: _extremes(call).indices),
+        )
     ),
 )
-"""What is asked without brackets."""
+"""Attributes."""

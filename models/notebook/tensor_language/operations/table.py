@@ -1,7 +1,7 @@
-"""The form of a line in the table of operations.
+"""The form of a row in the table of operations.
 
-A line says how its operation is called, what it allocates, reckoned from the arguments alone, and what
-computes it. Does not know any operation.
+A row has an operation's name, signature, description and example, what it allocates, which follows from the
+arguments alone, and what computes it.
 """
 
 from collections.abc import Callable, Iterable
@@ -40,7 +40,7 @@ def operation(
     extent: Extent,
     compute: Callable[[Call], Value],
 ) -> Specification:
-    """Write a line of the table."""
+    """Return a row of the table."""
     return Specification(name, Signature.read(signature), description, example, extent, compute)
 
 
@@ -55,30 +55,30 @@ def like(name: str) -> Extent:
 
 
 def shaped(name: str) -> Extent:
-    """Allocate the shape that an argument says."""
+    """Allocate the shape that an argument gives."""
     return lambda call: (call.shape(name),)
 
 
-def broadcast(left: str, right: str) -> Extent:
-    """Allocate the shape that two arguments have together."""
+def broadcast(first: str, second: str) -> Extent:
+    """Allocate the shape of two arguments broadcast together."""
 
     def extent(call: Call) -> Iterable[Shape]:
-        return (broadcast_shape(call.extent(left), call.extent(right)),)
+        return (broadcast_shape(call.extent(first), call.extent(second)),)
 
     return extent
 
 
-def broadcast_shape(left: Shape, right: Shape) -> tuple[int, ...]:
-    """Return the shape of two shapes together; raises `OperationError` when they do not fit."""
-    width = max(len(left), len(right))
+def broadcast_shape(first: Shape, second: Shape) -> tuple[int, ...]:
+    """Return two shapes broadcast together; raises `OperationError` when they do not match."""
+    width = max(len(first), len(second))
     pairs = zip(
-        (1,) * (width - len(left)) + tuple(left), (1,) * (width - len(right)) + tuple(right), strict=True
+        (1,) * (width - len(first)) + tuple(first), (1,) * (width - len(second)) + tuple(second), strict=True
     )
     shape = tuple(a if b == 1 else b for a, b in pairs)  # not max: a size of 0 stays 0
     if any(
-        size not in {1, whole}
-        for part in (left, right)
-        for size, whole in zip(part[::-1], shape[::-1], strict=False)
+        size not in {1, common}
+        for part in (first, second)
+        for size, common in zip(part[::-1], shape[::-1], strict=False)
     ):
-        raise OperationError(f"shapes {tuple(left)} and {tuple(right)} do not match")
+        raise OperationError(f"shapes {tuple(first)} and {tuple(second)} do not match")
     return shape

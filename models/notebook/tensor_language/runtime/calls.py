@@ -1,7 +1,4 @@
-"""One call of an operation: its arguments, read as what the operation needs, and what a run shares.
-
-Does not know which operation it is.
-"""
+"""One call of an operation: its arguments, converted as the operation needs them, and what a run shares."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -45,14 +42,14 @@ class Machine:
             return value.clone() if dtype is None else value.to(dtype, copy=True)
         if not isinstance(value, bool | int | float | Listing):
             raise OperationError(f"no tensor can be made of {kind_of(value)}")
-        inside = list(numbers_in(value))
-        if dtype is None and any(isinstance(item, float | Tensor) for item in inside):
-            dtype = _common_dtype(inside, self.float_dtype(style))
-        if not all(isinstance(item, bool | int | float | Tensor) for item in inside):
+        items = list(numbers_in(value))
+        if dtype is None and any(isinstance(item, float | Tensor) for item in items):
+            dtype = _common_dtype(items, self.float_dtype(style))
+        if not all(isinstance(item, bool | int | float | Tensor) for item in items):
             raise OperationError("a tensor is made of numbers")
-        if any(isinstance(item, Tensor) and item.numel() != 1 for item in inside):
+        if any(isinstance(item, Tensor) and item.numel() != 1 for item in items):
             raise OperationError("a list of tensors makes a tensor only of tensors with one element")
-        if any(isinstance(item, Tensor) and item.requires_grad for item in inside):
+        if any(isinstance(item, Tensor) and item.requires_grad for item in items):
             return _stacked(value, dtype or self.dtype)
         return torch.tensor(plain(value), dtype=dtype)
 
@@ -68,7 +65,7 @@ class Call:
     method: bool = False
 
     def given(self, name: str) -> bool:
-        """Return whether an optional argument is there."""
+        """Return whether an optional argument is given."""
         return self.arguments[name] is not None
 
     def is_number(self, name: str) -> bool:
@@ -128,7 +125,7 @@ class Call:
 
 
 def extent(value: Value) -> Shape:
-    """Return the shape that a value has as a tensor; of a list as its first elements say."""
+    """Return the shape that a value has as a tensor; of a list by its first elements."""
     if isinstance(value, Tensor):
         return value.shape
     if isinstance(value, Listing):
@@ -142,8 +139,8 @@ def whole(value: Value, name: str) -> int:
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return check_integer(value)
-    what = dtype_name(value.dtype) + " tensor" if isinstance(value, Tensor) else kind_of(value)
-    raise OperationError(f"{name} takes integers, not {what}")
+    kind = dtype_name(value.dtype) + " tensor" if isinstance(value, Tensor) else kind_of(value)
+    raise OperationError(f"{name} takes integers, not {kind}")
 
 
 def number_in(tensor: Tensor, name: str) -> Number:
@@ -158,10 +155,10 @@ def number_in(tensor: Tensor, name: str) -> Number:
     return number
 
 
-def _common_dtype(inside: Iterable[Value], floats: torch.dtype) -> torch.dtype:
+def _common_dtype(items: Iterable[Value], floats: torch.dtype) -> torch.dtype:
     """Return the dtype that torch gives a list of numbers and of tensors with one element."""
     common = torch.bool
-    for item in inside:
+    for item in items:
         if isinstance(item, Tensor):
             common = torch.promote_types(common, item.dtype)
         elif not isinstance(item, bool):

@@ -1,12 +1,10 @@
-"""What a program can be refused for, always with the position in the program.
+"""The errors of a program, always with the position in the program.
 
-    LanguageError
-    ├── ProgramSyntaxError   the text is not a program
-    ├── UnknownNameError     a name, function or method that does not exist
-    ├── OperationError       values that do not fit: types, shapes, what torch refuses
-    └── LimitError           larger, deeper or longer than is allowed
-
-Does not know how an answer over HTTP looks.
+LanguageError
+├── ProgramSyntaxError   the text is not a program
+├── UnknownNameError     a name, function or method that does not exist
+├── OperationError       values that do not fit: types, shapes, what torch refuses
+└── LimitError           larger, deeper or longer than is allowed
 """
 
 from typing import Self
@@ -22,7 +20,7 @@ class LanguageError(Exception):
         self.column = column
 
     def at(self, line: int, column: int) -> Self:
-        """Return the same refusal with its position, if it has none yet."""
+        """Return the same error with its position, if it has none yet."""
         if self.line is not None:
             return self
         return type(self)(self.message, line, column)

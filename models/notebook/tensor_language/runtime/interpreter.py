@@ -1,7 +1,7 @@
 """Runs a program: each operation once, in order, over registers and variables.
 
-Knows the table of operations and the few things that are not operations: lists, loops, parts, names. What
-torch refuses becomes a refusal with the operation's position.
+It calls the table of operations, and itself does what is no operation: lists, loops, indexing, names. An
+error of torch becomes a `LanguageError` with the operation's position.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,16 +43,16 @@ from models.notebook.tensor_language.syntax.program import (
     Subscript,
 )
 
-# How torch and Python refuse: nothing else is caught, so that a fault of this package stays visible.
+# Errors of torch and Python about a program's values: nothing else is caught, so that bugs here stay visible.
 _REFUSALS = (RuntimeError, IndexError, ValueError, TypeError, OverflowError, ZeroDivisionError)
 
 Watch = Callable[[Step, Value], None]
-"""Told of each step that has run, with what it gave."""
+"""Called with each step that has run and its value."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run left: its last expression's value, or None; all variables; what was printed, line by line.
+    """The result of a run: its last expression's value, or None; all variables; the lines that it printed.
 
     ``drawn`` says whether it drew random numbers.
     """
@@ -91,16 +91,16 @@ def execute(
     ``dtype`` is what floats become where torch would make float32.
     """
     generator = torch.Generator().manual_seed(seed)
-    undrawn = generator.get_state()
+    initial_state = generator.get_state()
     run = _Run(program, dict(variables), Machine(Budget(limits), generator, dtype), watch)
     run.steps(0, len(program.steps))
     result = None if program.result is None else run.value(program.result)
-    drawn = not torch.equal(generator.get_state(), undrawn)
-    return Outcome(result, MappingProxyType(run.variables), tuple(run.printed), drawn)
+    has_drawn = not torch.equal(generator.get_state(), initial_state)
+    return Outcome(result, MappingProxyType(run.variables), tuple(run.printed), has_drawn)
 
 
 class _Run:
-    """One run: the registers and variables as they are now."""
+    """One run: its registers and variables."""
 
     def __init__(
         self, program: Program, variables: dict[str, Value], machine: Machine, watch: Watch | None
@@ -131,7 +131,7 @@ class _Run:
                 raise OperationError(meaning(error), step.line, step.column) from error
 
     def value(self, reference: Reference) -> Value:
-        """Return what a reference stands for now; raises `UnknownNameError`."""
+        """Return the present value of a reference; raises `UnknownNameError`."""
         if isinstance(reference, Constant):
             return reference.value
         if isinstance(reference, Register):
@@ -142,29 +142,29 @@ class _Run:
         try:
             return CONSTANTS[prefix or "plain", name]
         except KeyError:
-            written = name if prefix is None else f"{prefix} {name}"
-            message = f"there is no {written}{hint(name)}"
+            qualified_name = name if prefix is None else f"{prefix} {name}"
+            message = f"there is no {qualified_name}{hint(name)}"
             raise UnknownNameError(message, reference.line, reference.column) from None
 
     def _step(self, step: Step) -> None:
         value: Value = None
         if isinstance(step, Operation):
-            value = self._registers[step.target] = self._kept(self._operation(step))
+            value = self._registers[step.target] = self._checked(self._operation(step))
         elif isinstance(step, Subscript):
-            chosen = [self._chosen(index) for index in step.indices]
-            value = self._kept(indexing.read(self.value(step.base), chosen, self._machine))
+            indices = [self._index(index) for index in step.indices]
+            value = self._checked(indexing.read(self.value(step.base), indices, self._machine))
             self._registers[step.target] = value
         elif isinstance(step, Collect):
             items = tuple(self.value(item) for item in step.items)
-            self._registers[step.target] = self._kept(Listing(items, step.kind))
+            self._registers[step.target] = self._checked(Listing(items, step.kind))
         elif isinstance(step, AssignPart):
             value = self.value(step.base)
-            chosen = [self._chosen(index) for index in step.indices]
-            indexing.write(value, chosen, self.value(step.value), self._machine)
+            indices = [self._index(index) for index in step.indices]
+            indexing.write(value, indices, self.value(step.value), self._machine)
         elif isinstance(step, Store):
             self._store(step)
         elif isinstance(step, Print):
-            self.printed.append(tuple(self._as_it_is_now(self.value(each)) for each in step.values))
+            self.printed.append(tuple(self._snapshot(self.value(reference)) for reference in step.values))
         if self._watch is not None:
             self._watch(step, value)
 
@@ -180,8 +180,8 @@ class _Run:
             self._machine.budget.reserve(shape)
         return specification.compute(call)
 
-    def _kept(self, value: Value) -> Value:
-        """Return a value if it is within the limits that show only when it is there: dimensions, lists."""
+    def _checked(self, value: Value) -> Value:
+        """Return a value if it is within the limits that only the value shows: dimensions, lists."""
         budget = self._machine.budget
         if isinstance(value, Tensor):
             budget.check_dimensions(value.dim())
@@ -193,16 +193,16 @@ class _Run:
 
     def _loop(self, loop: Loop, begin: int) -> None:
         elements = _elements(self.value(loop.iterable))
-        collected = []
+        items = []
         for element in elements:
             if loop.body == 0:
                 self._machine.budget.step()
             self._registers[loop.variable] = element
             self.steps(begin, begin + loop.body)
-            collected.append(self.value(loop.element))
-        self._registers[loop.target] = self._kept(Listing(tuple(collected)))
+            items.append(self.value(loop.element))
+        self._registers[loop.target] = self._checked(Listing(tuple(items)))
 
-    def _chosen(self, index: Index) -> indexing.Chosen:
+    def _index(self, index: Index) -> indexing.IndexValue:
         if isinstance(index, Dots):
             return ...
         if isinstance(index, Span):
@@ -220,22 +220,22 @@ class _Run:
 
     def _store(self, step: Store) -> None:
         value = self.value(step.value)
-        before = self.variables.get(step.name)
-        if step.update and isinstance(before, Tensor) and isinstance(value, Tensor):
-            if not torch.can_cast(value.dtype, before.dtype):
+        previous = self.variables.get(step.name)
+        if step.update and isinstance(previous, Tensor) and isinstance(value, Tensor):
+            if not torch.can_cast(value.dtype, previous.dtype):
                 raise OperationError(
-                    f"result type {value.dtype} can't be cast to the variable's type {before.dtype}"
+                    f"result type {value.dtype} can't be cast to the variable's type {previous.dtype}"
                 )
-            if value.shape != before.shape:
+            if value.shape != previous.shape:
                 raise OperationError(
-                    f"{step.name} of shape {tuple(before.shape)} cannot hold {tuple(value.shape)}"
+                    f"{step.name} of shape {tuple(previous.shape)} cannot hold {tuple(value.shape)}"
                 )
-            before.copy_(value)
+            previous.copy_(value)
             return
         self.variables[step.name] = value
 
-    def _as_it_is_now(self, value: Value) -> Value:
-        """Return a value to keep: a tensor may be written to later."""
+    def _snapshot(self, value: Value) -> Value:
+        """Return a copy of a tensor, which may be written to later; any other value as it is."""
         if not isinstance(value, Tensor):
             return value
         self._machine.budget.reserve(value.shape)

@@ -1,7 +1,6 @@
 """How large a program and its values may be, and the count of what one run has used.
 
-Everything is counted before it is done: an operation before it runs, elements before they are allocated.
-Does not know what the operations do.
+Everything is counted beforehand: an operation before it runs, elements before they are allocated.
 """
 
 import math
@@ -37,27 +36,27 @@ class Budget:
         self._elements = 0
 
     def step(self) -> None:
-        """Count one operation that is about to run."""
+        """Count an operation that is about to run."""
         self._operations += 1
         if self._operations > self.limits.operations:
             raise LimitError(f"the program runs more than the {self.limits.operations:,} operations allowed")
 
     def check_dimensions(self, dimensions: int) -> None:
-        """Refuse a tensor of more dimensions than torch's operations take."""
+        """Raise `LimitError` for more dimensions than torch's operations take."""
         if dimensions > _DIMENSIONS:
             raise LimitError(f"{dimensions} dimensions; {_DIMENSIONS} are allowed")
 
     def reserve(self, shape: Shape) -> None:
         """Count a tensor of this shape, or a list of (its length,), that is about to be allocated."""
         if any(size < 0 for size in shape):
-            raise OperationError(f"a shape cannot have a negative size: {_written(shape)}")
+            raise OperationError(f"a shape cannot have a negative size: {_text(shape)}")
         self.check_dimensions(len(shape))
         # A size of 0 counts as 1: a shape (10**15, 0) has no elements, and 10**15 empty lists when it is
         # shown.
         elements = math.prod(max(size, 1) for size in shape)
         if elements > self.limits.elements:
             raise LimitError(
-                f"shape {_written(shape)} has more than the {self.limits.elements:,} elements allowed"
+                f"shape {_text(shape)} has more than the {self.limits.elements:,} elements allowed"
             )
         self._elements += elements
         if self._elements > self.limits.total_elements:
@@ -66,5 +65,5 @@ class Budget:
             )
 
 
-def _written(shape: Shape) -> str:
+def _text(shape: Shape) -> str:
     return "(" + ", ".join(str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"

@@ -1,7 +1,4 @@
-"""Python's own numbers, bounded: integers of 64 bits at most, and powers measured before they are computed.
-
-Does not know tensors.
-"""
+"""Python's own numbers, bounded: integers of 64 bits at most, and powers bounded before they are computed."""
 
 import operator
 from collections.abc import Callable
@@ -39,12 +36,12 @@ def check_number(number: Number) -> Number:
     return number if isinstance(number, bool | float) else check_integer(number)
 
 
-def arithmetic(symbol: str, left: Number, right: Number) -> Number:
-    """Compute `left symbol right` as Python does."""
+def arithmetic(symbol: str, first: Number, second: Number) -> Number:
+    """Compute `first symbol second` as Python does."""
     try:
         if symbol == "**":
-            return check_number(_power(left, right))
-        return check_number(_OPERATORS[symbol](left, right))
+            return check_number(_power(first, second))
+        return check_number(_OPERATORS[symbol](first, second))
     except KeyError:
         raise OperationError(f"{symbol} takes tensors, not numbers") from None
     except ZeroDivisionError:

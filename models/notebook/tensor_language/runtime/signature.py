@@ -1,7 +1,7 @@
-"""What arguments an operation takes, written as Python writes them, and how a call's are put in their places.
+"""The parameters of an operation, written as in Python, and the binding of a call's arguments to them.
 
-`input, dim|axis=None, keepdim|keepdims=False`: other spellings of one parameter stand behind `|`; `*shape`
-takes all that is left, or one list. Does not know what the arguments mean.
+`input, dim|axis=None, keepdim|keepdims=False`: other spellings of a parameter follow `|`; `*shape` takes all
+remaining arguments, or one list.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _DEFAULTS: Mapping[str, Value] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: its spellings, whether it must be given, what it is if it is not."""
+    """One parameter: its spellings, whether it is required, and its default."""
 
     names: tuple[str, ...]
     required: bool
@@ -42,31 +42,31 @@ class Signature:
         self, name: str, positional: Sequence[Value], keywords: Mapping[str, Value]
     ) -> Mapping[str, Value]:
         """Return a call's arguments by their parameter's first name; raises `OperationError`."""
-        waiting = list(positional)
+        remaining = list(positional)
         unknown = dict(keywords)
         bound: dict[str, Value] = {}
         for parameter in self.parameters:
-            given = [spelling for spelling in parameter.names if spelling in unknown]
-            if given and (waiting or len(given) > 1) and not parameter.takes_rest:
-                raise OperationError(f"{name} got {given[0]} twice")
+            spellings = [spelling for spelling in parameter.names if spelling in unknown]
+            if spellings and (remaining or len(spellings) > 1) and not parameter.takes_rest:
+                raise OperationError(f"{name} got {spellings[0]} twice")
             bound[parameter.names[0]] = self._argument(
-                name, parameter, waiting, [unknown.pop(g) for g in given]
+                name, parameter, remaining, [unknown.pop(spelling) for spelling in spellings]
             )
-        if waiting or unknown:
+        if remaining or unknown:
             extra = next(iter(unknown), f"{len(positional)} arguments")
             raise OperationError(f"{name} does not take {extra}: {name}({self.text.replace('|', ' or ')})")
         return bound
 
     def _argument(
-        self, name: str, parameter: Parameter, waiting: list[Value], given: Sequence[Value]
+        self, name: str, parameter: Parameter, remaining: list[Value], keywords: Sequence[Value]
     ) -> Value:
-        if given:
-            return given[0]
-        if parameter.takes_rest and waiting:
-            rest, waiting[:] = tuple(waiting), []
+        if keywords:
+            return keywords[0]
+        if parameter.takes_rest and remaining:
+            rest, remaining[:] = tuple(remaining), []
             return rest[0] if len(rest) == 1 and isinstance(rest[0], Listing) else Listing(rest, "tuple")
-        if waiting:
-            return waiting.pop(0)
+        if remaining:
+            return remaining.pop(0)
         if parameter.required:
             raise OperationError(
                 f"{name} lacks {parameter.names[0]}: {name}({self.text.replace('|', ' or ')})"
@@ -75,6 +75,6 @@ class Signature:
 
 
 def _parameter(text: str) -> Parameter:
-    spelled, equals, default = text.partition("=")
-    names = tuple(spelled.removeprefix("*").split("|"))
-    return Parameter(names, not equals, _DEFAULTS[default] if equals else None, spelled.startswith("*"))
+    spellings, equals, default = text.partition("=")
+    names = tuple(spellings.removeprefix("*").split("|"))
+    return Parameter(names, not equals, _DEFAULTS[default] if equals else None, spellings.startswith("*"))

@@ -1,7 +1,7 @@
 """The values of the language: Python's numbers, lists of values, tensors and dtypes; and how they are shown.
 
-Numbers and lists stay what Python has until they meet a tensor, so `[i**2 for i in range(3)]` is a list of
-integers. Lists do not change once they are made. Does not know the operations.
+Numbers and lists stay Python's until they meet a tensor, so `[i**2 for i in range(3)]` is a list of integers.
+Lists are immutable.
 """
 
 import math
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from models.notebook.tensor_language.runtime.errors import OperationError
 
-# What torch prints of a tensor, in elements; more takes seconds (each is formatted in Python).
+# Elements of a tensor that are printed; more take seconds, since torch formats each in Python.
 _PRINTED_ELEMENTS = 10_000
 # A tensor of more elements is printed with the first and last three along each dimension.
 _SUMMARISED_ABOVE = 1000
@@ -57,11 +57,11 @@ class Extremes:
 Number = bool | int | float
 Value = bool | int | float | Tensor | Listing | Extremes | torch.dtype | None
 Nested = None | bool | int | float | list["Nested"]
-Given = bool | int | float | Sequence["Given"]
+PlainValue = bool | int | float | Sequence["PlainValue"]
 
 
 @dataclass(frozen=True)
-class Shown:
+class Display:
     """A value as an answer shows it.
 
     value   nested lists of numbers; nan and the infinities are Python's own
@@ -76,33 +76,33 @@ class Shown:
     text: str
 
 
-def value_of(given: Given) -> Value:
+def value_of(variable: PlainValue) -> Value:
     """Return a variable from plain data: a number as it is, nested lists as a tensor."""
-    if isinstance(given, bool | int | float):
-        return given
+    if isinstance(variable, bool | int | float):
+        return variable
     try:
-        return torch.tensor(given)
+        return torch.tensor(variable)
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise OperationError(f"nested lists that make no tensor: {meaning(error)}") from error
 
 
-def show(value: Value) -> Shown:
+def show(value: Value) -> Display:
     """Return a value with its shape, dtype and text."""
     text = text_of(value)
     if isinstance(value, Tensor):
-        return Shown(value.tolist(), tuple(value.shape), dtype_name(value.dtype), text)
+        return Display(value.tolist(), tuple(value.shape), dtype_name(value.dtype), text)
     if isinstance(value, bool | int | float):
-        return Shown(value, (), type_names[type(value)], text)
+        return Display(value, (), type_names[type(value)], text)
     if isinstance(value, Listing | Extremes):
-        return Shown(plain(value), None, kind_of(value), text)
-    return Shown(None, None, kind_of(value), text)
+        return Display(plain(value), None, kind_of(value), text)
+    return Display(None, None, kind_of(value), text)
 
 
 def plain(value: Value) -> Nested:
     """Return the numbers of a value in nested Python lists."""
     if isinstance(value, Tensor):
-        nested: Nested = value.tolist()
-        return nested
+        lists: Nested = value.tolist()
+        return lists
     if isinstance(value, Listing):
         return [plain(item) for item in value.items]
     if isinstance(value, Extremes):
@@ -111,7 +111,7 @@ def plain(value: Value) -> Nested:
 
 
 def text_of(value: Value) -> str:
-    """Return what `print` prints of a value; of very large ones only what they are."""
+    """Return what `print` prints of a value; of a very large one only its kind and size."""
     if isinstance(value, Tensor):
         return _tensor_text(value)
     if isinstance(value, Extremes):
@@ -132,7 +132,7 @@ def _listing_text(value: Listing) -> str:
 
 
 def kind_of(value: Value) -> str:
-    """Return what a message calls a value."""
+    """Return the name of a value's kind for messages."""
     if isinstance(value, Tensor):
         return "tensor"
     if isinstance(value, Listing):
@@ -159,7 +159,7 @@ def numbers_in(value: Value) -> Iterator[Value]:
 
 
 def meaning(error: Exception) -> str:
-    """Return the first line of what torch or Python says, without the remarks on its own source code."""
+    """Return the first line of torch's or Python's message, without remarks on torch's source code."""
     first = str(error).strip().split("\n", 1)[0].split(" (Triggered internally", 1)[0]
     if first == "ZeroDivisionError":
         return "division by zero"
@@ -167,12 +167,11 @@ def meaning(error: Exception) -> str:
 
 
 def _tensor_text(tensor: Tensor) -> str:
-    plain_tensor = tensor.detach()
     if tensor.numel() > _SUMMARISED_ABOVE:
-        printed = math.prod(min(size, _SUMMARISED_SIZE) for size in tensor.shape)
-        if printed > _PRINTED_ELEMENTS:
+        elements = math.prod(min(size, _SUMMARISED_SIZE) for size in tensor.shape)
+        if elements > _PRINTED_ELEMENTS:
             return f"tensor(..., size={tuple(tensor.shape)}, dtype={tensor.dtype})"
-    return str(plain_tensor)
+    return str(tensor.detach())
 
 
 def _count(value: Value) -> int:

@@ -66,7 +66,7 @@ _OPENING, _CLOSING = frozenset({"LPAR", "LSQB"}), frozenset({"RPAR", "RSQB"})
 
 
 class _Lines(PostLex):
-    """Drops ends of lines inside brackets and empty statements; refuses brackets that nest too deep."""
+    """Drops ends of lines inside brackets and empty statements; raises for brackets that nest too deep."""
 
     always_accept = (SEPARATOR,)
 
@@ -75,11 +75,11 @@ class _Lines(PostLex):
 
     def process(self, stream: Iterator[Token]) -> Iterator[Token]:
         depth = 0
-        begun = False
+        has_words = False
         pending: Token | None = None
         for word in stream:
             if word.type == SEPARATOR:
-                if depth == 0 and begun:
+                if depth == 0 and has_words:
                     pending = pending or word
                 elif word == ";" and depth:
                     yield word  # a syntax error, at its own position
@@ -94,13 +94,13 @@ class _Lines(PostLex):
                 depth -= 1
             if pending is not None:
                 yield pending
-            pending, begun = None, True
+            pending, has_words = None, True
             yield word
 
 
 @cache
 def parser(nesting: int) -> Lark:
-    """Return the parser; it is made when it is first asked for."""
+    """Return the parser, which is made at the first call."""
     return Lark(
         GRAMMAR,
         parser="lalr",

@@ -1,7 +1,4 @@
-"""From the tree of an expression to operations: what is nested in the text becomes a list.
-
-Does not know which operations exist, nor what a statement is.
-"""
+"""From the tree of an expression to a flat list of operations."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -62,7 +59,7 @@ class Lowering:
         }
 
     def value(self, node: Node) -> Reference:
-        """Append what computes an expression, and return where its value will be."""
+        """Append the operations of an expression, and return a reference to its value."""
         tree = tree_of(node)
         self._depth += 1
         # A level of brackets passes here at most six times, and `a ** b ** c` once a power.
@@ -74,7 +71,7 @@ class Lowering:
         return reference
 
     def subscript(self, base: Reference, tree: Tree[Token]) -> tuple[Reference, tuple[Index, ...]]:
-        """Append what computes the indices in `[…]`; return them with what is indexed."""
+        """Append the operations of the indices in `[…]`; return the base and its indices."""
         return base, tuple(self._index(tree_of(index)) for index in tree.children)
 
     def operator(self, symbol: str, arguments: tuple[Reference, ...], place: tuple[int, int]) -> Register:
@@ -90,25 +87,24 @@ class Lowering:
 
     def _chain(self, tree: Tree[Token]) -> Reference:
         """Append `a + b - c`, from left to right; `a ** b` has the same form."""
-        left = self.value(tree.children[0])
+        result = self.value(tree.children[0])
         for symbol, operand in zip(tree.children[1::2], tree.children[2::2], strict=True):
-            right = self.value(operand)
-            left = self.operator(str(symbol), (left, right), place_of(symbol))
-        return left
+            result = self.operator(str(symbol), (result, self.value(operand)), place_of(symbol))
+        return result
 
     def _signed(self, tree: Tree[Token]) -> Reference:
         *signs, operand = tree.children
-        inside = self.value(operand)
-        if isinstance(inside, Constant) and isinstance(inside.value, int | float) and len(signs) == 1:
-            return Constant(-inside.value if signs[0] == "-" else +inside.value)
+        value = self.value(operand)
+        if isinstance(value, Constant) and isinstance(value.value, int | float) and len(signs) == 1:
+            return Constant(-value.value if signs[0] == "-" else +value.value)
         for sign in reversed(signs):
-            inside = self.operator(f"unary {sign}", (inside,), place_of(sign))
-        return inside
+            value = self.operator(f"unary {sign}", (value,), place_of(sign))
+        return value
 
     def _name(self, name: Token) -> Reference:
         check_name(name)
-        for scoped, register in reversed(self._scopes):
-            if scoped == name:
+        for variable, register in reversed(self._scopes):
+            if variable == name:
                 return register
         return Variable(str(name), None, *place_of(name))
 
@@ -127,10 +123,10 @@ class Lowering:
         variable, target = self.register(), self.register()
         begin = len(self.steps)
         self._scopes.append((str(variable_name), variable))
-        collected = self.value(element)
+        item = self.value(element)
         self._scopes.pop()
         body = len(self.steps) - begin
-        loop = Loop(source, variable.number, body, collected, target.number, *place_of(tree))
+        loop = Loop(source, variable.number, body, item, target.number, *place_of(tree))
         self.steps.insert(begin, loop)
         return target
 
@@ -159,9 +155,9 @@ class Lowering:
         return self._trailers(Variable(str(name), style, *place_of(name)), trailers[1:])
 
     def _trailers(self, base: Reference, trailers: Sequence[Tree[Token]]) -> Reference:
-        waiting = list(reversed(trailers))
-        while waiting:
-            trailer = waiting.pop()
+        pending = list(reversed(trailers))
+        while pending:
+            trailer = pending.pop()
             target = self.register()
             if trailer.data == "subscript":
                 step: Step = Subscript(*self.subscript(base, trailer), target.number, *place_of(trailer))
@@ -170,8 +166,8 @@ class Lowering:
             else:
                 name = token_of(trailer.children[0])
                 check_name(name)
-                if waiting and waiting[-1].data == "call":
-                    positional, keywords = self._arguments(waiting.pop())
+                if pending and pending[-1].data == "call":
+                    positional, keywords = self._arguments(pending.pop())
                     arguments = (base, *positional)
                     step = Operation(
                         str(name), "method", "torch", arguments, keywords, target.number, *place_of(name)

@@ -1,6 +1,6 @@
-"""The names that are there without being defined: constants, dtypes and the prefixes `torch.` and `np.`.
+"""Predefined names: constants, dtypes and the prefixes `torch.` and `np.`.
 
-Does not know functions: those are in `operations.TABLE`. Knows which names of torch have no counterpart here.
+Functions are in `operations.TABLE`.
 """
 
 import math
@@ -26,7 +26,7 @@ PREFIXES: MappingProxyType[str, Style] = MappingProxyType(
         "math": "plain",
     }
 )
-"""What may stand before a name, and whose rules the name then follows."""
+"""Prefixes of names, and whose rules a name with the prefix follows."""
 
 OF_GRADIENTS = frozenset(
     {
@@ -41,11 +41,11 @@ OF_GRADIENTS = frozenset(
         "zero_grad",
     }
 )
-"""What torch keeps gradients with."""
+"""Names of torch's autograd, which the language lacks."""
 
 
 def hint(name: str) -> str:
-    """Return what to do instead where somebody looks for a name that is not there."""
+    """Return what to do instead of using a name of torch that the language lacks."""
     if name in OF_GRADIENTS:
         return ": a program keeps no gradients; POST /v1/compute/gradient differentiates an expression"
     return ""

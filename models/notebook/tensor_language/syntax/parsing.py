@@ -1,7 +1,7 @@
 """From the text of a program to its flat list of operations.
 
-Statements: `name = expression`, `a[indices] = expression`, `a += expression`, an expression, `print(…)`. Does
-not know which operations exist: an unknown one is refused when it runs.
+Statements: `name = expression`, `a[indices] = expression`, `a += expression`, an expression, `print(…)`. An
+unknown operation is an error only when it runs.
 """
 
 from lark import Token, Tree
@@ -27,28 +27,28 @@ def parse(program: str, limits: Limits) -> Program:
     except UnexpectedInput as error:
         raise syntax_error(program, error) from None
     lowering = Lowering(limits)
-    result, before = None, 0
+    result, start = None, 0
     for statement in tree.children:
-        before = len(lowering.steps)
+        start = len(lowering.steps)
         try:
             result = _statement(lowering, tree_of(statement))
         except RecursionError:  # deep within what is allowed, asked from deep within something else
             raise LimitError("the expression nests too deep", *place_of(statement)) from None
-    prints = any(isinstance(step, Print) for step in lowering.steps[before:])
+    prints = any(isinstance(step, Print) for step in lowering.steps[start:])
     return Program(tuple(lowering.steps), result, prints)
 
 
 def _statement(lowering: Lowering, tree: Tree[Token]) -> Reference | None:
-    """Append a statement's operations; return where its value is, if it is an expression."""
+    """Append a statement's operations; return a reference to its value if it is an expression."""
     if len(tree.children) > 1 and tree.children[1] is not None:
         target, sign, expression = tree.children
         _assignment(lowering, tree_of(target), str(sign), tree_of(expression))
         return None
     expression = tree_of(tree.children[0])
-    printed = _printed(expression)
-    if printed is None:
+    arguments = _print_arguments(expression)
+    if arguments is None:
         return lowering.value(expression)
-    references = tuple(lowering.value(argument) for argument in printed)
+    references = tuple(lowering.value(argument) for argument in arguments)
     lowering.steps.append(Print(references, *place_of(tree)))
     return references[-1] if references else None
 
@@ -84,12 +84,12 @@ def _store(lowering: Lowering, name: Token, sign: str, expression: Tree[Token]) 
     if sign == "=":
         value = lowering.value(expression)
     else:
-        before = lowering.value(Tree("name", [name]))
-        value = lowering.operator(sign[0], (before, lowering.value(expression)), place)
+        previous = lowering.value(Tree("name", [name]))
+        value = lowering.operator(sign[0], (previous, lowering.value(expression)), place)
     lowering.steps.append(Store(str(name), value, sign != "=", *place))
 
 
-def _printed(expression: Tree[Token]) -> list[Tree[Token]] | None:
+def _print_arguments(expression: Tree[Token]) -> list[Tree[Token]] | None:
     """Return the arguments of `print(…)`, or None of any other expression."""
     inner = tree_of(expression.children[0])
     if len(expression.children) != 1 or inner.data != "postfix" or len(inner.children) != 2:  # noqa: PLR2004

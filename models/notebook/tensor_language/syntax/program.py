@@ -1,8 +1,7 @@
-"""What a program is once it is parsed: a flat list of operations in the order in which they run.
+"""A parsed program: a flat list of operations in the order in which they run.
 
-Each operation names its opcode and where its arguments come from, and puts its result into a register of its
-own. A comprehension is a `Loop` that runs the next `body` operations once for every element. Does not know
-what an opcode does.
+Each operation has an opcode and references to its arguments, and writes its result to a register that nothing
+else writes to. A comprehension is a `Loop` that runs the next `body` operations once for every element.
 """
 
 from dataclasses import dataclass
@@ -131,7 +130,7 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """Keep values as a line that was printed."""
+    """Record values as a line of output."""
 
     values: tuple[Reference, ...]
     line: int
@@ -143,7 +142,7 @@ Step = Operation | Collect | Loop | Subscript | AssignPart | Store | Print
 
 @dataclass(frozen=True)
 class Program:
-    """A parsed program: its operations, where its result is (None if its last statement has none).
+    """A parsed program: its operations and a reference to its result (None if its last statement has none).
 
     ``prints_result`` says that the last statement prints it, so that it need not be shown again.
     """

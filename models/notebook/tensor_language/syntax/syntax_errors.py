@@ -1,6 +1,6 @@
-"""What is said of a text that is no program: the mistake where it stands, and what to write in its place.
+"""Messages for text that does not parse: the mistake, its position, and what to write instead.
 
-Knows what people bring along from Python, from papers and from word processors. Does not know the grammar.
+They cover what users bring from Python, from papers and from word processors.
 """
 
 import re
@@ -11,7 +11,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 
 from models.notebook.tensor_language.runtime.errors import ProgramSyntaxError
 
-# What looks like an operator and is none: its name, and what to write.
+# Characters that look like operators: the character's name, and what to write.
 _TYPOGRAPHIC: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "\u2212": ("minus sign", "-"),
@@ -48,7 +48,7 @@ _NO_LOOP = "there are no loops but in a list: [i**2 for i in range(9)]"
 _NO_FUNCTION = "there are no functions of your own; write the expression out"
 _NO_IMPORT = "nothing needs importing: torch, np and math are there; leave the line out"
 
-# Words of Python that are not there, by the word that cannot stand or the one before it.
+# Words of Python that the language lacks, by the word that does not parse or the one before it.
 _WORDS: Mapping[str, str] = MappingProxyType(
     {
         "import": _NO_IMPORT,
@@ -69,7 +69,7 @@ _WORDS: Mapping[str, str] = MappingProxyType(
 
 
 def syntax_error(program: str, error: UnexpectedInput) -> ProgramSyntaxError:
-    """Return the refusal of a text that the parser stopped at."""
+    """Return the error of a text at the position where the parser stopped."""
     lines = program.split("\n")
     if isinstance(error, UnexpectedToken) and error.token.type == "$END":
         return ProgramSyntaxError("the program ends too early", len(lines), len(lines[-1]) + 1)
@@ -83,7 +83,7 @@ def syntax_error(program: str, error: UnexpectedInput) -> ProgramSyntaxError:
 
 
 def _of_word(error: UnexpectedToken, before: str) -> str:
-    """Word what a parser says of a word, knowing what stands before it on its line."""
+    """Return the message for a word that does not parse, given what precedes it on its line."""
     word = str(error.token)
     if error.token.type == "COMPARISON" and "NAME" not in error.accepts:
         return "comparisons cannot be chained; write (1 < a) * (a < 3) for 1 < a < 3"
@@ -91,14 +91,14 @@ def _of_word(error: UnexpectedToken, before: str) -> str:
     for candidate in (word, previous[1] if previous else ""):
         if candidate in _WORDS:
             return _WORDS[candidate]
-    shown = "end of line" if error.token.type == "_SEPARATOR" else f"'{word}'"
-    return f"{shown} cannot stand here"
+    quoted_word = "end of line" if error.token.type == "_SEPARATOR" else f"'{word}'"
+    return f"{quoted_word} cannot stand here"
 
 
 def _of_character(character: str) -> str:
     if character in _QUOTES:
         return "there are no strings in the language; leave labels out: print(a), not print('a:', a)"
     if character in _TYPOGRAPHIC:
-        name, written = _TYPOGRAPHIC[character]
-        return f"the {name} {character!a} is not part of the language; write {written}"
+        name, replacement = _TYPOGRAPHIC[character]
+        return f"the {name} {character!a} is not part of the language; write {replacement}"
     return f"{character!a} is not part of the language"

@@ -1,4 +1,4 @@
-"""The nodes of a parsed tree: what they are and where they stand."""
+"""The nodes of the parse tree and their positions."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ class Place(NamedTuple):
 
 
 def check_name(name: Token) -> None:
-    """Refuse the names that Python keeps for itself."""
+    """Raise `UnknownNameError` for the names that Python reserves."""
     if name.startswith("__"):
         raise UnknownNameError("names that begin with two underscores are not there", *place_of(name))
 
