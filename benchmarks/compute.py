@@ -58,14 +58,14 @@ def main() -> None:
 
 def _add_gradient(report: Report, service: Service) -> None:
     def compute() -> None:
-        found = service.http.post("/v1/compute/gradient", json=_GRADIENT)
-        check(found.json() == {"value": 12.0, "gradients": {"w": 16.0}})
+        answer = service.http.post("/v1/compute/gradient", json=_GRADIENT)
+        check(answer.json() == {"value": 12.0, "gradients": {"w": 16.0}})
 
     times_of(compute, 50)
     times = times_of(compute, 2000)
-    what = "POST gradient of w**3 + w**2, one client, 2,000 times"
-    report.add_time(f"{what}: median", median(times), at_most=0.010)
-    report.add_time(f"{what}: 95 %", percentile(times, 95))
+    label = "POST gradient of w**3 + w**2, one client, 2,000 times"
+    report.add_time(f"{label}: median", median(times), at_most=0.010)
+    report.add_time(f"{label}: 95 %", percentile(times, 95))
 
 
 def _add_load(report: Report, service: Service) -> None:
@@ -79,27 +79,27 @@ def _add_load(report: Report, service: Service) -> None:
     compute, web, clients, machine, answers = (
         (after - before) / took for before, after in zip(earlier, later, strict=True)
     )
-    what = f"{CLIENTS} clients at once, each POST mlp of task 6"
-    report.add(f"{what}: answers", f"{answers:.1f} a second")
-    wanted = 1.8 - web
+    label = f"{CLIENTS} clients at once, each POST mlp of task 6"
+    report.add(f"{label}: answers", f"{answers:.1f} a second")
+    target = 1.8 - web
     report.add(
-        f"{what}: cores busy with computing",
+        f"{label}: cores busy with computing",
         f"{compute:.2f} of {PROCESSES}",
-        f"≥ 1.8 less the web's: {wanted:.2f}",
-        met=compute >= wanted,
+        f"≥ 1.8 less the web's: {target:.2f}",
+        met=compute >= target,
     )
-    report.add(f"{what}: cores that the web process took", f"{web:.2f}")
+    report.add(f"{label}: cores that the web process took", f"{web:.2f}")
     others = max(0.0, machine - compute - web - clients)
-    report.add(f"{what}: cores that others took", f"{others:.2f}, and the clients {clients:.2f}")
+    report.add(f"{label}: cores that others took", f"{others:.2f}, and the clients {clients:.2f}")
 
 
 def _add_neighbours(report: Report, service: Service) -> None:
     at_rest = _neighbours(service)
-    with _clients(service) as answered:
+    with _clients(service) as answers:
         time.sleep(1)
-        before = len(answered)
+        before = len(answers)
         computing = _neighbours(service)
-        check(len(answered) - before > CLIENTS)
+        check(len(answers) - before > CLIENTS)
     for what, rest in at_rest.items():
         for name, of in (("median", median), ("95 %", lambda times: percentile(times, 95))):
             ratio = of(computing[what]) / of(rest)
@@ -135,22 +135,22 @@ def _neighbours(service: Service) -> dict[str, list[float]]:
 
 
 def _add_over_budget(report: Report, service: Service) -> None:
-    over, whole = [], []
+    over, complete = [], []
     for _ in range(10):
         wait_until_warm(service, PROCESSES)
         began = time.perf_counter()
         answer = service.http.post("/v1/compute/neuron", json=_ENDLESS)
-        answered = time.perf_counter()
+        answers = time.perf_counter()
         check(answer.json()["type"] == "urn:likely:problem:over-budget")
-        over.append(answered - began - BUDGET)
+        over.append(answers - began - BUDGET)
         wait_until_warm(service, PROCESSES)
-        whole.append(time.perf_counter() - answered)
+        complete.append(time.perf_counter() - answers)
         check(service.http.post("/v1/compute/gradient", json=_GRADIENT).is_success)
-    what = f"a neuron over the budget of {BUDGET:g} s, 10 times"
-    report.add_time(f"{what}: longest until the answer, less the budget", max(over), at_most=0.25)
+    label = f"a neuron over the budget of {BUDGET:g} s, 10 times"
+    report.add_time(f"{label}: longest until the answer, less the budget", max(over), at_most=0.25)
     report.add(
-        f"{what}: from the answer until all processes are warm",
-        f"{median(whole):.2f} s, longest {max(whole):.2f} s",
+        f"{label}: from the answer until all processes are warm",
+        f"{median(complete):.2f} s, longest {max(complete):.2f} s",
     )
 
 
@@ -168,8 +168,8 @@ def _add_hang_up(report: Report, service: Service) -> None:
             check(time.perf_counter() - began < BUDGET - 0.6)  # before its time is up anyway
             time.sleep(0.001)
         gone.append(time.perf_counter() - began)
-    what = "a caller that hangs up, 10 times: longest until the process is gone"
-    report.add_time(what, max(gone))
+    label = "a caller that hangs up, 10 times: longest until the process is gone"
+    report.add_time(label, max(gone))
 
 
 @contextmanager
@@ -178,7 +178,7 @@ def _clients(service: Service) -> Iterator[list[None]]:
 
     Threads: they wait nearly all of the time.
     """
-    answered: list[None] = []
+    answers: list[None] = []
     faults: list[str] = []
     stop = threading.Event()
 
@@ -188,13 +188,13 @@ def _clients(service: Service) -> Iterator[list[None]]:
                 answer = client.post("/v1/compute/mlp", json=_TASK_6)
                 if not answer.is_success or len(answer.json()["losses"]) != 1000:  # noqa: PLR2004 - its epochs
                     faults.append(answer.text)
-                answered.append(None)
+                answers.append(None)
 
     threads = [threading.Thread(target=train) for _ in range(CLIENTS)]
     for thread in threads:
         thread.start()
     try:
-        yield answered
+        yield answers
     finally:
         stop.set()
         for thread in threads:
@@ -202,7 +202,7 @@ def _clients(service: Service) -> Iterator[list[None]]:
     check(not faults)
 
 
-def _used(service: Service, answered: list[None]) -> tuple[float, float, float, float, int]:
+def _used(service: Service, answers: list[None]) -> tuple[float, float, float, float, int]:
     """Return the answers so far, and before them the processor time of all who take it.
 
     These are the compute processes, the web process, this one, and the machine as a whole.
@@ -212,7 +212,7 @@ def _used(service: Service, answered: list[None]) -> tuple[float, float, float, 
         int, Path("/proc/stat").read_text().splitlines()[0].split()[1:8]
     )
     machine = (user + nice + system + sum(interrupts)) / _TICKS
-    return _seconds_of(service.compute_pids()), web, time.process_time(), machine, len(answered)
+    return _seconds_of(service.compute_pids()), web, time.process_time(), machine, len(answers)
 
 
 def _seconds_of(processes: set[int]) -> float:

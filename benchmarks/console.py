@@ -96,10 +96,10 @@ def _add_first_paint(report: Report, service: Service, browser: Browser) -> None
         scored.append(page.evaluate(_SCORED))
         painted.append(page.evaluate(_FIRST_PAINT))
         page.context.close()
-    what = f"/ in a browser that knows nothing yet, {VISITS} times"
-    report.add_time(f"{what}: first paint, longest", max(painted), at_most=1.0)
-    report.add_time(f"{what}: first paint, median", median(painted))
-    report.add_time(f"{what}: scores on the screen, median", median(scored))
+    label = f"/ in a browser that knows nothing yet, {VISITS} times"
+    report.add_time(f"{label}: first paint, longest", max(painted), at_most=1.0)
+    report.add_time(f"{label}: first paint, median", median(painted))
+    report.add_time(f"{label}: scores on the screen, median", median(scored))
 
 
 def _add_clicks(report: Report, service: Service, browser: Browser) -> None:
@@ -110,9 +110,9 @@ def _add_clicks(report: Report, service: Service, browser: Browser) -> None:
         times.append(page.evaluate(_CLICK, f'[data-user="{user}"][data-movie="m{movie}"]'))
         page.wait_for_timeout(150)
     page.context.close()
-    what = f"a click on a response, {CLICKS} times, until its score is another"
-    report.add_time(f"{what}, median", median(times), at_most=0.150)
-    report.add_time(f"{what}, longest", max(times))
+    label = f"a click on a response, {CLICKS} times, until its score is another"
+    report.add_time(f"{label}, median", median(times), at_most=0.150)
+    report.add_time(f"{label}, longest", max(times))
 
 
 def _add_frames(report: Report, service: Service, browser: Browser, catalog: str) -> None:
@@ -127,18 +127,18 @@ def _add_frames(report: Report, service: Service, browser: Browser, catalog: str
     first = next(at for at, steps in frames if steps > 0)
     last = next(at for at, steps in frames if steps == STEPS)
     streamed = [at for at, _ in frames if first - WINDOW <= at <= last + WINDOW]
-    what = f"a curve of {STEPS:,} steps, streamed in {last - first:.1f} s"
+    label = f"a curve of {STEPS:,} steps, streamed in {last - first:.1f} s"
     slowest = _fewest(streamed) / WINDOW
-    report.add(f"{what}: frames a second, fewest", f"{slowest:.0f}", "≥ 30", met=slowest >= 30)  # noqa: PLR2004 - the goal
-    report.add(f"{what}: frames a second, mean", f"{(len(streamed) - 1) / (streamed[-1] - streamed[0]):.0f}")
+    report.add(f"{label}: frames a second, fewest", f"{slowest:.0f}", "≥ 30", met=slowest >= 30)  # noqa: PLR2004 - the goal
+    report.add(f"{label}: frames a second, mean", f"{(len(streamed) - 1) / (streamed[-1] - streamed[0]):.0f}")
     gaps = [later - earlier for earlier, later in pairwise(streamed)]
-    report.add(f"{what}: longest frame", milliseconds(max(gaps)))
+    report.add(f"{label}: longest frame", milliseconds(max(gaps)))
 
 
 def _fewest(times: list[float]) -> int:
     """Return the fewest frames in any window that begins with a frame and ends before the last one."""
     windows = [at for at in times if at + WINDOW <= times[-1]]
-    return min(sum(at < other <= at + WINDOW for other in times) for at in windows)
+    return min(sum(at < time <= at + WINDOW for time in times) for at in windows)
 
 
 def _open(service: Service, browser: Browser, catalog: str) -> Page:

@@ -31,10 +31,10 @@ class Folder:
             .with_columns(pl.col("user").rank("dense").alias("row") - 1)
             .sort("row", "item")
         )
-        stacked = vectors.stack(movies["vector"].to_list(), len(read.dimensions))
+        stack = vectors.stack(movies["vector"].to_list(), len(read.dimensions))
         users = _column(rows, "row").long()
         responses = Responses.from_triples(
-            torch.from_numpy(stacked.reshape(movies.height, len(read.dimensions))),
+            torch.from_numpy(stack.reshape(movies.height, len(read.dimensions))),
             users,
             _column(rows, "item").long(),
             _column(rows, "response"),

@@ -92,7 +92,7 @@ def _add_latencies(table: Table, service: Service) -> None:
     service.http.post(f"{location}:cancel")
     for what in at_rest:
         for said, times in (("at rest", at_rest[what]), ("while training", training[what])):
-            ordered = sorted(1000 * each for each in times)
+            ordered = sorted(1000 * item for item in times)
             p50, p99 = ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
             table.add_row(
                 f"{what}, {said}", f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, longest {ordered[-1]:.1f} ms"
@@ -105,13 +105,13 @@ def _add_latencies(table: Table, service: Service) -> None:
 def _latencies(service: Service, round_: int) -> dict[str, list[float]]:
     scores = "/v1/catalogs/movielens/users/1/scores?movie=1&movie=2&movie=3"
     answer = "/v1/catalogs/movielens/users/{}/responses/1"
-    found: dict[str, list[float]] = {"GET scores of 3 movies": [], "PUT response and relearn": []}
+    result: dict[str, list[float]] = {"GET scores of 3 movies": [], "PUT response and relearn": []}
     for number in range(_REQUESTS):
-        found["GET scores of 3 movies"].append(_timed(lambda: service.http.get(scores)))
+        result["GET scores of 3 movies"].append(_timed(lambda: service.http.get(scores)))
         path, body = answer.format(number % 600 + 1), {"response": round_ / 10}
         put = _timed(lambda path=path, body=body: service.http.put(path, json=body))  # type: ignore[misc]
-        found["PUT response and relearn"].append(put)
-    return found
+        result["PUT response and relearn"].append(put)
+    return result
 
 
 def _timed(request: Callable[[], httpx2.Response]) -> float:

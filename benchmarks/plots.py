@@ -89,20 +89,20 @@ def _add_neighbours(report: Report, service: Service) -> None:
     pictures = 0
     for _ in range(_ROUNDS):
         rest += _scores(service)
-        with _drawing(service) as drawn:
+        with _drawing(service) as samples:
             time.sleep(0.2)
             drawing += _scores(service)
-        pictures += sum(drawn)
+        pictures += sum(samples)
     report.add(f"pictures drawn meanwhile, {AT_ONCE} asked for at any time", f"{pictures}")
     for name, percent in (("median", 50), ("95 %", 95), ("99 %", 99)):
         before, meanwhile = percentile(rest, percent), percentile(drawing, percent)
         ratio = meanwhile / before
-        measured = f"{ratio:.2f} times ({1000 * meanwhile:.1f} ms for {1000 * before:.1f} ms)"
-        what = f"GET scores, {name}, while {AT_ONCE} plots are drawn"
+        measurement = f"{ratio:.2f} times ({1000 * meanwhile:.1f} ms for {1000 * before:.1f} ms)"
+        label = f"GET scores, {name}, while {AT_ONCE} plots are drawn"
         if percent == 99:  # noqa: PLR2004 - the goal is of this one
-            report.add(what, measured, "< 2 times", met=ratio < 2)  # noqa: PLR2004 - the goal
+            report.add(label, measurement, "< 2 times", met=ratio < 2)  # noqa: PLR2004 - the goal
         else:
-            report.add(what, measured)
+            report.add(label, measurement)
 
 
 def _scores(service: Service) -> list[float]:
@@ -124,13 +124,13 @@ def _drawing(service: Service) -> Iterator[list[int]]:
     stop, counts = spawn.Event(), spawn.Queue()
     process = spawn.Process(target=_ask_for_plots, args=(service.url, stop, counts))
     process.start()
-    drawn: list[int] = []
+    samples: list[int] = []
     try:
         check(counts.get(timeout=60) == 0)  # it has started
-        yield drawn
+        yield samples
     finally:
         stop.set()
-        drawn.append(counts.get(timeout=60))
+        samples.append(counts.get(timeout=60))
         process.join()
     check(process.exitcode == 0)
 
@@ -141,14 +141,14 @@ def _ask_for_plots(url: str, stop: Event, counts: "Queue[int]") -> None:
     counts.put(0)
     with ThreadPoolExecutor(AT_ONCE) as askers:
         asked = [askers.submit(_ask_in_turn, url, stop) for _ in range(AT_ONCE)]
-    counts.put(sum(each.result() for each in asked))
+    counts.put(sum(item.result() for item in asked))
 
 
 def _ask_in_turn(url: str, stop: Event) -> int:
     with httpx2.Client(base_url=url, timeout=60) as client:
-        for drawn, path in enumerate(cycle(_PLOTS.values())):
+        for samples, path in enumerate(cycle(_PLOTS.values())):
             if stop.is_set():
-                return drawn
+                return samples
             _draw(client, path, "svg")
     return 0
 

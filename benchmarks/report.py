@@ -11,17 +11,17 @@ class Report:
 
     table: Table = field(default_factory=lambda: Table("what", "measured", "goal", "met"))
 
-    def add(self, what: str, measured: str, goal: str = "", *, met: bool | None = None) -> None:
+    def add(self, label: str, measurement: str, goal: str = "", *, met: bool | None = None) -> None:
         """Add a figure."""
         said = "" if met is None else "yes" if met else "NO"
-        self.table.add_row(what, measured, goal, said)
+        self.table.add_row(label, measurement, goal, said)
 
-    def add_time(self, what: str, seconds: float, at_most: float | None = None) -> None:
+    def add_time(self, label: str, seconds: float, at_most: float | None = None) -> None:
         """Add a time, whose goal is to be no longer than ``at_most`` seconds."""
         if at_most is None:
-            self.add(what, milliseconds(seconds))
+            self.add(label, milliseconds(seconds))
         else:
-            self.add(what, milliseconds(seconds), f"≤ {1000 * at_most:.0f} ms", met=seconds <= at_most)
+            self.add(label, milliseconds(seconds), f"≤ {1000 * at_most:.0f} ms", met=seconds <= at_most)
 
 
 def milliseconds(seconds: float) -> str:

@@ -53,9 +53,9 @@ def test_a_draw_counts_a_user_as_often_as_repeating_the_responses_would() -> Non
     counts = np.random.default_rng(2).integers(0, 4, 30)
     repeated = np.repeat(np.arange(len(users)), counts[users])
     expected = evaluate(torch.from_numpy(scores[repeated]), torch.from_numpy(values[repeated]))
-    drawn = Users(users, counts[None].astype(np.float64))
-    assert bootstrap.aucs(scores, values, drawn)[0] == pytest.approx(expected.auc, abs=1e-12)
-    assert bootstrap.log_losses(scores, values, drawn)[0] == pytest.approx(expected.log_loss, abs=1e-12)
+    samples = Users(users, counts[None].astype(np.float64))
+    assert bootstrap.aucs(scores, values, samples)[0] == pytest.approx(expected.auc, abs=1e-12)
+    assert bootstrap.log_losses(scores, values, samples)[0] == pytest.approx(expected.log_loss, abs=1e-12)
 
 
 def test_the_error_of_a_difference_is_measured_over_the_same_users() -> None:
@@ -93,7 +93,7 @@ def test_no_task_holds_what_it_asks() -> None:
 def test_new_users_are_asked_the_same_whatever_is_known_of_them() -> None:
     questions = {count: cold_start(_folder(), count, 0) for count in KNOWN}
     asked = [_pairs(question.task) for question in questions.values()]
-    assert all(each == asked[0] for each in asked)
+    assert all(item == asked[0] for item in asked)
     for count, question in questions.items():
         new = set(question.task.asked_users.tolist())
         assert len(new) == 5
@@ -134,7 +134,7 @@ def _results(lead: float, error: float) -> Results:
     _, scores, values = _scored()
     bins = reliability(torch.from_numpy(scores), torch.from_numpy(values))
     rows = [row(LIKELY, 0, 1), row("myFM", lead, 6)]
-    cold = {each.name: dict.fromkeys(KNOWN, each.auc) for each in rows}
+    cold = {item.name: dict.fromkeys(KNOWN, item.auc) for item in rows}
     one = Split(100, 50, 10, rows, bins, 0.01)
     return Results(
         {"processor": "one"}, {}, {"random": one, "time": one}, ColdStart(5, 50, cold), FoldIn(3, 1, 2)
@@ -142,9 +142,9 @@ def _results(lead: float, error: float) -> Results:
 
 
 def test_a_lead_within_one_standard_error_refutes_nothing_but_being_ahead() -> None:
-    found = {claim.said: claim.holds for claim in claims(_results(lead=0.001, error=0.002))}
-    ahead = {said for said in found if said.startswith("cold start")}
-    assert {said for said, holds in found.items() if not holds} == ahead
+    result = {claim.said: claim.holds for claim in claims(_results(lead=0.001, error=0.002))}
+    ahead = {said for said in result if said.startswith("cold start")}
+    assert {said for said, holds in result.items() if not holds} == ahead
     refuted = {claim.said for claim in claims(_results(lead=0.003, error=0.002)) if not claim.holds}
     assert {"AUC" in said or "log loss" in said for said in refuted - ahead} == {True}
     assert len(refuted - ahead) == 4

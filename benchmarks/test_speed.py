@@ -91,7 +91,7 @@ def test_a_peer_that_fails_empties_its_own_line_and_no_other() -> None:
     assert (empty.ratios, empty.failed) == ([0.5, 0.5], False)
     assert (handler.ratios, handler.failed, handler.met) == ([], True, False)
     assert handler.said == "not measured: 2 of 3 requests failed"
-    assert all((each.ratios, each.failed, each.met) == ([], False, False) for each in (alone, litserve))
+    assert all((item.ratios, item.failed, item.met) == ([], False, False) for item in (alone, litserve))
 
 
 def test_a_group_that_breaks_keeps_its_lines_and_says_that_others_are_missing(
@@ -186,7 +186,7 @@ def test_all_sizes_are_learned_for_as_many_steps_and_the_largest_once_more_to_th
 
     def measured(count: int, steps: list[int]) -> list[Growth]:
         asked.append((count, steps))
-        return [Growth(count, 1, most, "", 1.0, float(count), 1.0, 1, 0.9) for most in steps]
+        return [Growth(count, 1, step, "", 1.0, float(count), 1.0, 1, 0.9) for step in steps]
 
     monkeypatch.setattr(growth, "_measured", measured)
     slope, to_the_end, _memory = growth.measure(Path())

@@ -30,9 +30,9 @@ def load_class_trained(service: Service, catalog: str) -> None:
 def train(service: Service, catalog: str, **body: object) -> int:
     """Train a catalog to the end and return the training's number."""
     started = service.http.post(f"/v1/catalogs/{catalog}/trainings", json=body).raise_for_status()
-    ended = service.wait_for(started.headers["location"], "succeeded", "failed", "cancelled")
-    assert ended["status"] == "succeeded", ended
-    number: int = ended["id"]
+    end = service.wait_for(started.headers["location"], "succeeded", "failed", "cancelled")
+    assert end["status"] == "succeeded", end
+    number: int = end["id"]
     return number
 
 

@@ -37,11 +37,11 @@ def find() -> str:
 
     Raises NoChromiumError when there is none, or when the one that is named does not start.
     """
-    named = os.environ.get(NAMED)
-    if named is not None:
-        if not _starts(named):
-            raise NoChromiumError(f"{NAMED} names {named}, which does not start: name another, or none")
-        return named
+    answer = os.environ.get(NAMED)
+    if answer is not None:
+        if not _starts(answer):
+            raise NoChromiumError(f"{NAMED} names {answer}, which does not start: name another, or none")
+        return answer
     for path in map(shutil.which, _NAMES):
         if path is not None and _starts(path):
             return path

@@ -83,8 +83,8 @@ def _url(name: str) -> str:
 
 @cache
 def _server() -> Engine:
-    given = os.environ.get("TEST_DATABASE_URL")
-    url = make_url(given) if given else start_server(*_QUICK)
+    answer = os.environ.get("TEST_DATABASE_URL")
+    url = make_url(answer) if answer else start_server(*_QUICK)
     return create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
 
 
@@ -136,9 +136,9 @@ def _run(programs: Path, command: str, folder: Path, user: int | None) -> subpro
 def find_programs() -> Path:
     """Return the folder of PostgreSQL's programs, the newest; raises `FileNotFoundError`."""
     on_path = shutil.which("initdb")
-    found = [Path(on_path).resolve().parent] if on_path else []
-    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -int(path.parent.name))
-    for folder in found:
+    result = [Path(on_path).resolve().parent] if on_path else []
+    result += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -int(path.parent.name))
+    for folder in result:
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             return folder
     raise FileNotFoundError(_MISSING)

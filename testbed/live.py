@@ -55,8 +55,8 @@ class Service:
 
     def training(self, path: str) -> dict[str, Any]:
         """Return a training as the API shows it."""
-        found: dict[str, Any] = self.http.get(path).json()
-        return found
+        result: dict[str, Any] = self.http.get(path).json()
+        return result
 
     def wait_for(self, path: str, *statuses: str, seconds: float = 60.0) -> dict[str, Any]:
         """Wait until a training has one of these statuses, and return it."""

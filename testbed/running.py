@@ -58,5 +58,5 @@ def check(right: bool) -> None:  # noqa: FBT001 - a truth
 
 def check_scores(service: Service) -> None:
     """Ask for the scores of user 0, which must be those of the notebook."""
-    found = service.http.get(_SCORES).json()["scores"]
-    check({each["movie"]: round(each["score"], 2) for each in found} == PUBLISHED)
+    result = service.http.get(_SCORES).json()["scores"]
+    check({item["movie"]: round(item["score"], 2) for item in result} == PUBLISHED)

@@ -48,14 +48,14 @@ def main(path: Path, folds: int) -> None:
     report.write(ROOT / "docs" / "accuracy.md", results)
 
 
-def _ask(contestant: Contestant, task: Task, said: str) -> Scored:
+def _ask(contestant: Contestant, task: Task, message: str) -> Scored:
     scored = ask(contestant.environment, contestant.model, contestant.package, task)
-    _CONSOLE.print(f"{said:<8} {contestant.name:<46} {scored.seconds:7.2f} s")
+    _CONSOLE.print(f"{message:<8} {contestant.name:<46} {scored.seconds:7.2f} s")
     return scored
 
 
 def _split(question: Question, name: str, versions: dict[str, str]) -> Split:
-    ranked: dict[str, Floats] = {}
+    ranking: dict[str, Floats] = {}
     said: dict[str, Floats] = {}
     seconds: dict[str, float] = {}
     scaling = splits.for_scaling(question.task, name)
@@ -63,24 +63,24 @@ def _split(question: Question, name: str, versions: dict[str, str]) -> Split:
         scored = _ask(contestant, question.task, name)
         versions[contestant.package] = scored.version
         seconds[contestant.name] = scored.seconds
-        ranked[contestant.name] = said[contestant.name] = scored.scores
+        ranking[contestant.name] = said[contestant.name] = scored.scores
         if not contestant.probabilities:
-            learned = _ask(contestant, scaling.task, "scaling").scores
-            said[contestant.name] = Scaling.fit(learned, scaling.answers).probabilities(scored.scores)
+            result = _ask(contestant, scaling.task, "scaling").scores
+            said[contestant.name] = Scaling.fit(result, scaling.answers).probabilities(scored.scores)
     users = Users.drawn(question.task.asked_users)
     scores, answers = torch.from_numpy(said[LIKELY]), torch.from_numpy(question.answers)
     return Split(
         len(question.task.train.values),
         len(question.answers),
         users.counts.shape[1],
-        judging.rows(question.answers, users, ranked, said, seconds),
+        judging.rows(question.answers, users, ranking, said, seconds),
         reliability(scores, answers),
         judging.chance_calibration_error(said[LIKELY]),
     )
 
 
 def _cold_start(folder: Folder, folds: int) -> ColdStart:
-    found: dict[str, dict[int, Figure]] = {}
+    result: dict[str, dict[int, Figure]] = {}
     for count in splits.KNOWN:
         questions = [splits.cold_start(folder, count, fold) for fold in range(folds)]
         scores = {
@@ -93,8 +93,8 @@ def _cold_start(folder: Folder, folds: int) -> ColdStart:
         answers = np.concatenate([question.answers for question in questions])
         users = Users.drawn(np.concatenate([question.task.asked_users for question in questions]))
         for name, figure in judging.auc_figures(answers, users, scores).items():
-            found.setdefault(name, {})[count] = figure
-    return ColdStart(users.counts.shape[1], len(answers), found)
+            result.setdefault(name, {})[count] = figure
+    return ColdStart(users.counts.shape[1], len(answers), result)
 
 
 def _relearning(folder: Folder) -> FoldIn:

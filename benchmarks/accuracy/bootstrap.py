@@ -35,14 +35,14 @@ def aucs(scores: Floats, values: Floats, users: Users) -> Floats:
     rows, likes = users.rows[order], values[order]
     sorted_scores = scores[order]
     starts = np.flatnonzero(np.r_[True, sorted_scores[1:] != sorted_scores[:-1]])
-    found = np.empty(len(users.counts))
+    result = np.empty(len(users.counts))
     for draw, counts in enumerate(users.counts):
         weights = counts[rows]
         liked = np.add.reduceat(weights * likes, starts)
         disliked = np.add.reduceat(weights * (1 - likes), starts)
         below = disliked.cumsum() - disliked
-        found[draw] = (liked * (below + disliked / 2)).sum() / (liked.sum() * disliked.sum())
-    return found
+        result[draw] = (liked * (below + disliked / 2)).sum() / (liked.sum() * disliked.sum())
+    return result
 
 
 def log_losses(scores: Floats, values: Floats, users: Users) -> Floats:

@@ -47,26 +47,26 @@ def claims(results: Results) -> Iterator[Claim]:
     )
 
 
-def _best(said: str, figure: Literal["auc", "log_loss"], ours: Row, peers: list[Row]) -> Claim:
+def _best(message: str, figure: Literal["auc", "log_loss"], ours: Row, peers: list[Row]) -> Claim:
     """Compare with the peer that is furthest ahead, or least behind, in standard errors of the difference."""
     sign = 1 if figure == "auc" else -1
-    found: dict[str, Figure] = {row.name: getattr(row, figure) for row in peers}
-    best = max(found, key=lambda name: sign * found[name].value)
-    lead, error = found[best].more, found[best].more_error
+    result: dict[str, Figure] = {row.name: getattr(row, figure) for row in peers}
+    best = max(result, key=lambda name: sign * result[name].value)
+    lead, error = result[best].more, result[best].more_error
     mine: Figure = getattr(ours, figure)
     return Claim(
-        said,
-        f"{mine.value:.4f}; {best} {found[best].value:.4f} ({lead:+.4f} ± {error:.4f})",
-        all(sign * each.more <= each.more_error for each in found.values()),
+        message,
+        f"{mine.value:.4f}; {best} {result[best].value:.4f} ({lead:+.4f} ± {error:.4f})",
+        all(sign * item.more <= item.more_error for item in result.values()),
     )
 
 
 def _faster_than_as_good(name: str, ours: Row, peers: list[Row]) -> Claim:
     as_good = [row for row in peers if row.auc.more >= -_AS_GOOD]
-    listed = ", ".join(f"{row.name} {row.seconds:.2f} s" for row in as_good) or "no peer is"
+    listing = ", ".join(f"{row.name} {row.seconds:.2f} s" for row in as_good) or "no peer is"
     return Claim(
         f"training, {name}: faster than any peer within {_AS_GOOD} AUC",
-        f"{ours.seconds:.2f} s; {listed}",
+        f"{ours.seconds:.2f} s; {listing}",
         all(ours.seconds < row.seconds for row in as_good),
     )
 
@@ -75,13 +75,13 @@ def _faster_than_myfm(name: str, ours: Row, peers: list[Row]) -> Claim:
     times = [row.seconds / ours.seconds for row in peers if row.name.startswith("myFM")]
     return Claim(
         f"training, {name}: at least {_TIMES_FASTER} times faster than myFM",
-        " and ".join(f"{each:.1f}" for each in times) + " times (with genres, without)",
+        " and ".join(f"{time:.1f}" for time in times) + " times (with genres, without)",
         min(times) >= _TIMES_FASTER,
     )
 
 
 def _ahead(results: Results, count: int) -> Claim:
-    asked = {name: found[count] for name, found in results.cold_start.aucs.items() if count in found}
+    asked = {name: result[count] for name, result in results.cold_start.aucs.items() if count in result}
     best = max((name for name in asked if is_peer(name)), key=lambda name: asked[name].value)
     return Claim(
         f"cold start, {count} known: ahead of every peer",

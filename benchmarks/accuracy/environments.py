@@ -55,8 +55,8 @@ def ask(environment: str, model: str, package: str, task: Task) -> Scored:
         task.save(asked)
         module = "benchmarks.accuracy.apart"
         _run(str(python(environment)), "-m", module, model, str(asked), str(answer), package)
-        with np.load(answer) as found:
-            return Scored(found["scores"], float(found["seconds"]), str(found["version"]))
+        with np.load(answer) as result:
+            return Scored(result["scores"], float(result["seconds"]), str(result["version"]))
 
 
 def _run(*command: str) -> None:

@@ -43,8 +43,8 @@ class _Likely:
         )
 
     def scores(self) -> Floats:
-        found = [self.logits(user, torch.from_numpy(items)) for user, items in self.task.asked()]
-        return scoring.scores(torch.cat(found)).double().numpy()
+        result = [self.logits(user, torch.from_numpy(items)) for user, items in self.task.asked()]
+        return scoring.scores(torch.cat(result)).double().numpy()
 
     def logits(self, user: int, items: Tensor) -> Tensor:
         raise NotImplementedError
@@ -93,11 +93,11 @@ class Descent(_Likely):
         return scoring.logits(self.embeddings[self.row[user]], self.responses.item_vectors[items])
 
 
-def relearning_seconds(responses: Responses, fewest: int, most: int) -> list[float]:
+def relearning_seconds(responses: Responses, fewest: int, maximum: int) -> list[float]:
     """Return what a relearning takes with each user's last response, for users of so many responses."""
     model = _restored(MixedEffects(MixedEffectsOptions()).fit(responses, _SEED, _unheard), responses)
     counts = responses.offsets.diff()
-    users = torch.nonzero((counts >= fewest) & (counts <= most))[:, 0].tolist()
+    users = torch.nonzero((counts >= fewest) & (counts <= maximum))[:, 0].tolist()
     return [_relearning(model, responses, user) for user in users]
 
 
@@ -110,8 +110,8 @@ def _relearning(model: Model, responses: Responses, user: int) -> float:
     return time.perf_counter() - started
 
 
-def _restored(learned: Learned, responses: Responses) -> Model:
+def _restored(result: Learned, responses: Responses) -> Model:
     """Return the model as the service has it: from what it keeps of a training."""
     known = torch.ones(responses.items, dtype=torch.bool)
     trainer = MixedEffects(MixedEffectsOptions())
-    return trainer.restore(learned.shared, responses.item_vectors, learned.items, known)
+    return trainer.restore(result.shared, responses.item_vectors, result.items, known)

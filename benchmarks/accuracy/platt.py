@@ -29,16 +29,16 @@ class Scaling:
         likes = values.sum()
         high, low = (likes + 1) / (likes + 2), 1 / (len(values) - likes + 2)
         targets = low + values * (high - low)
-        found = np.zeros(2)
+        result = np.zeros(2)
         for _ in range(_STEPS):
-            chances = _sigmoid(columns @ found)
+            chances = _sigmoid(columns @ result)
             curvature = (columns * (chances * (1 - chances))[:, None]).T @ columns + _RIDGE * np.eye(2)
             step = np.linalg.solve(curvature, columns.T @ (targets - chances))
-            found += step
+            result += step
             if np.abs(step).max() < _RIDGE:
                 break
-        slope = found[1] / spread
-        return cls(float(found[0] - slope * center), float(slope))
+        slope = result[1] / spread
+        return cls(float(result[0] - slope * center), float(slope))
 
     def probabilities(self, scores: Floats) -> Floats:
         """Return the probabilities that scores [n] stand for."""

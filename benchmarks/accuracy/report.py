@@ -21,17 +21,17 @@ def write(document: Path, results: Results) -> None:
 
 def tables(results: Results) -> dict[str, str]:
     """Return every table by its name."""
-    found = {"claims": _claims(results), "cold-start": _cold_start(results.cold_start)}
+    result = {"claims": _claims(results), "cold-start": _cold_start(results.cold_start)}
     for name, split in results.splits.items():
-        found[name] = _split(split)
-        found[f"reliability-{name}"] = _reliability(split.reliability)
-    found["relearning"] = _relearning(results.fold_in)
-    found["machine"] = table(["", ""], {**results.machine, **results.versions}.items())
-    return found
+        result[name] = _split(split)
+        result[f"reliability-{name}"] = _reliability(split.reliability)
+    result["relearning"] = _relearning(results.fold_in)
+    result["machine"] = table(["", ""], {**results.machine, **results.versions}.items())
+    return result
 
 
 def _claims(results: Results) -> str:
-    rows = [[each.said, each.measured, "yes" if each.holds else "**no**"] for each in claims(results)]
+    rows = [[item.said, item.measured, "yes" if item.holds else "**no**"] for item in claims(results)]
     return table(["claim", "measured", "holds"], rows)
 
 
@@ -62,8 +62,8 @@ def _beside(figure: Figure, name: str) -> list[str]:
 def _cold_start(cold: ColdStart) -> str:
     counts = list(cold.aucs[LIKELY])
     rows = [
-        [name, *(f"{found[count].value:.4f}" if count in found else "" for count in counts)]
-        for name, found in cold.aucs.items()
+        [name, *(f"{result[count].value:.4f}" if count in result else "" for count in counts)]
+        for name, result in cold.aucs.items()
     ]
     sizes = f"{cold.new_users} new users, {cold.asked:,} responses to score.\n\n"
     return sizes + table(["model", *(f"{count} known" for count in counts)], rows)
@@ -76,13 +76,13 @@ def _relearning(fold_in: FoldIn) -> str:
 
 def _reliability(bins: list[Bin]) -> str:
     lines = ["scores          responses   said   came"]
-    for each in bins:
-        if each.mean_score is None or each.mean_response is None:
+    for bin_value in bins:
+        if bin_value.mean_score is None or bin_value.mean_response is None:
             continue
-        bar = list("█" * round(_WIDTH * each.mean_response) + " " * _WIDTH)[: _WIDTH + 1]
-        bar[round(_WIDTH * each.mean_score)] = "│"
+        bar = list("█" * round(_WIDTH * bin_value.mean_response) + " " * _WIDTH)[: _WIDTH + 1]
+        bar[round(_WIDTH * bin_value.mean_score)] = "│"
         lines.append(
-            f"{each.lower:.3f} to {each.upper:.3f}  {each.responses:9,}"
-            f"  {each.mean_score:.3f}  {each.mean_response:.3f}  {''.join(bar).rstrip()}"
+            f"{bin_value.lower:.3f} to {bin_value.upper:.3f}  {bin_value.responses:9,}"
+            f"  {bin_value.mean_score:.3f}  {bin_value.mean_response:.3f}  {''.join(bar).rstrip()}"
         )
     return "```text\n" + "\n".join(lines) + "\n```\n"

@@ -35,9 +35,9 @@ class Question:
     def of(cls, responses: Responses, mask: torch.Tensor) -> Self:
         """Ask for the responses where ``mask`` [responses] is true; learn from the others."""
         train, asked = _answers(select(responses, ~mask)), _answers(select(responses, mask))
-        nothing = Answers(asked.users[:0], asked.items[:0], asked.values[:0])
+        answers = Answers(asked.users[:0], asked.items[:0], asked.values[:0])
         vectors = responses.item_vectors.double().numpy()
-        return cls(Task(responses.users, vectors, train, nothing, asked.users, asked.items), asked.values)
+        return cls(Task(responses.users, vectors, train, answers, asked.users, asked.items), asked.values)
 
 
 def split(folder: Folder, name: str) -> Question:
@@ -65,16 +65,16 @@ def cold_start(folder: Folder, known: int, fold: int) -> Question:
 
     The others, which are asked, are the same however many are known. In the five folds everybody is new once.
     """
-    everything = _answers(folder.responses)
+    contents = _answers(folder.responses)
     generator = np.random.default_rng(_SEED)
     users = folder.responses.users
     new = np.zeros(users, dtype=bool)
     new[np.array_split(generator.permutation(users), FOLDS)[fold]] = True
-    theirs, place = new[everything.users], _random_places(everything.users, generator)
-    asked = _where(everything, theirs & (place >= max(KNOWN)))
-    train, answered = _where(everything, ~theirs), _where(everything, theirs & (place < known))
+    theirs, place = new[contents.users], _random_places(contents.users, generator)
+    asked = _where(contents, theirs & (place >= max(KNOWN)))
+    train, answers = _where(contents, ~theirs), _where(contents, theirs & (place < known))
     vectors = folder.responses.item_vectors.double().numpy()
-    return Question(Task(users, vectors, train, answered, asked.users, asked.items), asked.values)
+    return Question(Task(users, vectors, train, answers, asked.users, asked.items), asked.values)
 
 
 def _answers(responses: Responses) -> Answers:

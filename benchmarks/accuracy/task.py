@@ -88,13 +88,18 @@ class Task:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a task from its file."""
-        with np.load(path) as found:
+        with np.load(path) as result:
             train, known = (
-                Answers(found[f"{part}_users"], found[f"{part}_items"], found[f"{part}_values"])
+                Answers(result[f"{part}_users"], result[f"{part}_items"], result[f"{part}_values"])
                 for part in ("train", "known")
             )
             return cls(
-                int(found["size"]), found["vectors"], train, known, found["asked_users"], found["asked_items"]
+                int(result["size"]),
+                result["vectors"],
+                train,
+                known,
+                result["asked_users"],
+                result["asked_items"],
             )
 
 

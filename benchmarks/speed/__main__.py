@@ -61,25 +61,25 @@ class Measured:
 def main(movielens: Path, groups: list[str]) -> None:
     """Measure these groups, then write the tables of all that was ever measured here."""
     here = machine()  # before anything runs: its load is that of others
-    failed = [group for group in groups if not _in_a_process(movielens, group)]
-    found = [kept for group in (*GROUPS, *BY_NAME) if (kept := Measured.read(group)) is not None]
+    failures = [group for group in groups if not _in_a_process(movielens, group)]
+    result = [kept for group in (*GROUPS, *BY_NAME) if (kept := Measured.read(group)) is not None]
     document.write(
         ROOT / "docs" / "benchmarks.md",
         {name: value for name, value in here.items() if name != LOAD},
-        [(each.group, line) for each in found for line in each.lines],
+        [(item.group, line) for item in result for line in item.lines],
         [
             document.Run(
-                each.group,
-                each.began,
-                each.machine.get(LOAD, ""),
-                each.seconds,
-                elsewhere(each.machine, here),
+                item.group,
+                item.began,
+                item.machine.get(LOAD, ""),
+                item.seconds,
+                elsewhere(item.machine, here),
             )
-            for each in found
+            for item in result
         ],
     )
-    if failed:
-        raise SystemExit(f"failed: {', '.join(failed)}")
+    if failures:
+        raise SystemExit(f"failed: {', '.join(failures)}")
 
 
 def elsewhere(there: Mapping[str, str], here: Mapping[str, str]) -> str:
@@ -121,19 +121,19 @@ def say_what_is_missing(group: str, status: int) -> None:
 def measure_one(movielens: Path, group: str) -> bool:
     """Measure a group in this process, keeping each line as it comes; return whether nothing failed."""
     started, began, here = time.perf_counter(), datetime.now(UTC).strftime("%Y-%m-%d %H:%M"), machine()
-    measured = Measured(group, here, 0.0, [], began)
-    measured.save()
+    measurement = Measured(group, here, 0.0, [], began)
+    measurement.save()
     for line in measure(group, movielens):
-        lines = [*measured.lines, line]
-        measured = replace(measured, seconds=time.perf_counter() - started, lines=lines)
-        measured.save()
+        lines = [*measurement.lines, line]
+        measurement = replace(measurement, seconds=time.perf_counter() - started, lines=lines)
+        measurement.save()
         ratio = "-" if line.ratio is None else f"{line.ratio:.3g}"
         said = {None: "", True: "met", False: "NOT MET"}[line.met]
         _CONSOLE.print(
             f"  {line.work} / {line.against}: {ratio} ({line.goal or 'no goal'}) {said} {line.said}"
         )
     _CONSOLE.print(f"  {group}: {time.perf_counter() - started:.0f} s")
-    return not any(line.failed for line in measured.lines)
+    return not any(line.failed for line in measurement.lines)
 
 
 if __name__ == "__main__":

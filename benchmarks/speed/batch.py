@@ -57,8 +57,8 @@ def _line(
 
 def _times(clients: list[Client], truth: Truth) -> tuple[InTurn, InTurn]:
     """Return the times of one request after the other, and of as many at once as there are clients."""
-    drawn, movies, users = random.Random(1), truth.trained.movies.movies, list(truth.posteriors)  # noqa: S311 - seeded on purpose
-    pairs = [(drawn.choice(users), drawn.choice(movies)) for _ in range(PAIRS)]
+    samples, movies, users = random.Random(1), truth.trained.movies.movies, list(truth.posteriors)  # noqa: S311 - seeded on purpose
+    pairs = [(samples.choice(users), samples.choice(movies)) for _ in range(PAIRS)]
     body = json.dumps({"pairs": pairs}).encode()
 
     def ask(client: Client = clients[0]) -> bytes:

@@ -60,8 +60,8 @@ def _cells(draw: np.random.Generator, users: int, items: int, count: int) -> Row
     lengths = np.ceil(lengths * (_TOO_MANY * count / lengths.sum())).astype(np.int64)
     popularity = np.cumsum((np.arange(items) + _FLAT * items) ** -_FALLING)
     rows = np.repeat(np.arange(users), lengths)
-    chosen = np.searchsorted(popularity, draw.random(len(rows)) * popularity[-1])
-    cells = np.unique(rows * items + draw.permutation(items)[np.minimum(chosen, items - 1)])
+    choice = np.searchsorted(popularity, draw.random(len(rows)) * popularity[-1])
+    cells = np.unique(rows * items + draw.permutation(items)[np.minimum(choice, items - 1)])
     kept = np.sort(draw.permutation(len(cells))[:count])
     return cells[kept]
 

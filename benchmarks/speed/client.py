@@ -62,8 +62,8 @@ class Client:
         status, end = int(came[9:12]), end + len(_END)
         if not says and status != _NO_CONTENT:
             raise RuntimeError("the answer does not say its length")
-        whole = end + int(length.partition(b"\r\n")[0] or 0)
-        while len(came) < whole:
+        complete = end + int(length.partition(b"\r\n")[0] or 0)
+        while len(came) < complete:
             came += _received(connection)
         return status, bytes(came[end:])
 

@@ -76,16 +76,16 @@ class Run:
 def measure(_: Path) -> Iterator[Line]:
     """Learn from 8 M responses in the worker and on a cluster, and with a process killed half-way."""
     here, alone, ray, killed = runs(_COUNT, _STEPS)
-    what = f"mixed_effects, {here.responses:,} responses, {here.steps} steps, a Ray cluster of 2 processes"
+    label = f"mixed_effects, {here.responses:,} responses, {here.steps} steps, a Ray cluster of 2 processes"
     yield Line(
-        what,
+        label,
         "the worker with 2 threads",
         Goal("at most", 1.15, "of its time"),
         [ray.seconds / here.seconds],
         "; ".join(map(said, (here, alone, ray))),
     )
     yield Line(
-        f"{what}, one killed half-way",
+        f"{label}, one killed half-way",
         "itself undisturbed: the same bits, which is checked",
         None,
         [killed.seconds / ray.seconds],
@@ -98,13 +98,13 @@ def runs(count: int, steps: int) -> list[Run]:
     with TemporaryDirectory() as folder:
         file = str(Path(folder) / "catalog.db")
         _run("store", str(count), file)
-        found = [
+        result = [
             Run(**json.loads(_run("learn", file, how, str(steps))))
             for how in ("here-2", "here-1", "ray", "killed")
         ]
-    _, alone, ray, killed = found
+    _, alone, ray, killed = result
     check(ray.digest == killed.digest == alone.digest)
-    return found
+    return result
 
 
 def said(run: Run) -> str:
@@ -117,8 +117,8 @@ def said(run: Run) -> str:
 
 def _run(*arguments: str) -> str:
     command = [sys.executable, "-m", "benchmarks.speed.cluster", *arguments]
-    printed = subprocess.run(command, cwd=_ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603 - ours
-    return printed.rstrip().rpartition("\n")[2]  # Ray says before that a process died
+    output = subprocess.run(command, cwd=_ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603 - ours
+    return output.rstrip().rpartition("\n")[2]  # Ray says before that a process died
 
 
 def store(count: int, file: str) -> None:
@@ -149,32 +149,32 @@ def learn(file: str, how: str, steps: int) -> Run:
     settings = Settings(database_url=f"sqlite:///{file}", ray_address="local", training_threads=2)
     trainer = MixedEffects(MixedEffectsOptions(max_steps=steps))
     times = [time.perf_counter()]
-    done = 0
+    outcome = 0
 
     def heard(step: Step) -> None:
-        nonlocal done
-        done = step.step
+        nonlocal outcome
+        outcome = step.step
         times.append(time.perf_counter())
         if how == "killed" and step.step == steps // 2:
             threading.Thread(target=_kill_one, args=(_processes(),)).start()
 
     with Database(settings.database_url).reading() as connection:
         if how.startswith("here"):
-            learned, sizes, sent, processor = _here(connection, trainer, int(how[-1]), heard, times)
+            result, sizes, sent, processor = _here(connection, trainer, int(how[-1]), heard, times)
         else:
-            learned, sizes, sent, processor = _apart(connection, trainer, settings, heard, times)
-    ended = time.perf_counter()
+            result, sizes, sent, processor = _apart(connection, trainer, settings, heard, times)
+    end = time.perf_counter()
     lasted = [later - earlier for earlier, later in pairwise(times[1:])]
     return Run(
         how,
         *sizes,
-        steps=done,
-        seconds=ended - times[0],
+        steps=outcome,
+        seconds=end - times[0],
         ready=times[1] - times[0],
         step=median(lasted[1:]),
-        end=ended - times[-1],
+        end=end - times[-1],
         processor=processor,
-        digest=_digest(learned),
+        digest=_digest(result),
         sent=sent,
     )
 
@@ -192,9 +192,9 @@ def _here(
     torch.set_num_threads(threads)
     snapshot = read_snapshot(connection, 1, _MEMORY, trainer.sizes)
     times.append(time.perf_counter())
-    learned = trainer.fit(snapshot.responses, 1, heard)
+    result = trainer.fit(snapshot.responses, 1, heard)
     sizes = (snapshot.answers, len(snapshot.users), len(snapshot.movies))
-    return learned, sizes, {}, time.process_time()
+    return result, sizes, {}, time.process_time()
 
 
 def _apart(
@@ -223,24 +223,24 @@ def _apart(
                 return totals
 
             def _put(self, common: GlobalParameters) -> Any:  # noqa: ANN401 - as in OnCluster
-                given = super()._put(common)
-                self.sent["movies and prior, a step"] = _weight([given])
-                return given
+                answer = super()._put(common)
+                self.sent["movies and prior, a step"] = _weight([answer])
+                return answer
 
         size = trainer.sizes(outline.movies.vectors.shape[1]).embedding
         steps = Weighed(outline, Place(settings.database_url, settings.busy_seconds), size, lambda: None)
         times.append(time.perf_counter())
         fit = trainer.learn_by(steps, outline.movies.vectors, 1, heard)
-        learned = result_of(fit, steps.found.answered)
+        result = result_of(fit, steps.found.answered)
         sizes = (int(steps.found.counts.sum()), len(steps.found.places), len(outline.movies.keys))
-        return learned, sizes, dict(Weighed.sent), _processor()
+        return result, sizes, dict(Weighed.sent), _processor()
 
 
 def _weight(references: Sequence[Any]) -> int:
     """Return the bytes of objects in the cluster."""
     from ray.experimental import get_object_locations
 
-    return sum(found["object_size"] or 0 for found in get_object_locations(list(references)).values())
+    return sum(result["object_size"] or 0 for result in get_object_locations(list(references)).values())
 
 
 def _processes() -> list[int]:
@@ -274,9 +274,9 @@ def _processor() -> float:
     return sum(times[process] for process in ours)
 
 
-def _digest(learned: Learned) -> str:
+def _digest(result: Learned) -> str:
     digest = hashlib.sha256()
-    for numbers in (learned.embeddings, learned.posteriors.factors, learned.items):
+    for numbers in (result.embeddings, result.posteriors.factors, result.items):
         if numbers is not None:
             digest.update(numbers.contiguous().numpy().tobytes())
     return digest.hexdigest()
@@ -289,8 +289,8 @@ def _main(arguments: Sequence[str]) -> None:
         case ["learn", file, how, steps]:
             sys.stdout.write(json.dumps(asdict(learn(file, how, int(steps)))) + "\n")
         case [count, steps]:
-            for each in runs(int(count), int(steps)):
-                sys.stdout.write(f"{said(each)}\n{json.dumps(asdict(each))}\n")
+            for item in runs(int(count), int(steps)):
+                sys.stdout.write(f"{said(item)}\n{json.dumps(asdict(item))}\n")
 
 
 if __name__ == "__main__":

@@ -44,6 +44,6 @@ def lines(responses: int) -> Iterator[Line]:
             copied: list[list[Copied]] = []
             for one, (source, target) in zip(work, ((first, there), (there, back)), strict=True):
                 took = seconds_of(lambda: copied.append(copy_database(source, target, lambda *_: None)))  # noqa: B023 - called at once
-                rows = sum(each.rows for each in copied[-1])
+                rows = sum(item.rows for item in copied[-1])
                 check(copied[-1] == copied[0] and rows > responses)
                 yield Line(one, _AGAINST, GOAL, [took], f"{rows:,} rows, once")

@@ -58,10 +58,10 @@ def measure(movielens: Path) -> Iterator[Line]:
         Training(ratings, "mixed_effects", {}, "mixed_effects, ml-latest-small"),
     ):
         yield _compared(training)
-    drawn = catalogs.responses(catalogs.drawn(_MANY))
+    samples = catalogs.responses(catalogs.drawn(_MANY))
     yield _compared(
         Training(
-            drawn,
+            samples,
             "mixed_effects",
             {"max_steps": _STEPS},
             f"mixed_effects, {_MANY:,} responses, {_STEPS} steps",
@@ -88,14 +88,14 @@ def _compared(training: Training) -> Line:
 def _learned(training: Training, device: str) -> tuple[Trainer, Learned]:
     trainer = make_trainer(training.trainer, {**training.options, "device": device})
     losses: list[float] = []
-    learned = trainer.fit(training.responses, SEED, lambda step: losses.append(step.loss))
+    result = trainer.fit(training.responses, SEED, lambda step: losses.append(step.loss))
     check(losses[-1] < losses[0])
-    return trainer, learned
+    return trainer, result
 
 
 def _logits(training: Training, device: str) -> Tensor:
-    trainer, learned = _learned(training, device)
+    trainer, result = _learned(training, device)
     responses = training.responses
     known = torch.ones(responses.items, dtype=torch.bool)
-    model = trainer.restore(learned.shared, responses.item_vectors, learned.items, known)
-    return model.predict_pairs(learned.posteriors, responses.user_rows, responses.item_rows).logits
+    model = trainer.restore(result.shared, responses.item_vectors, result.items, known)
+    return model.predict_pairs(result.posteriors, responses.user_rows, responses.item_rows).logits

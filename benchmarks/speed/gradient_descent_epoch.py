@@ -53,12 +53,12 @@ def _compared(responses: Responses, some: Responses) -> InTurn:
 
 def sampled(responses: Responses, count: int) -> Responses:
     """Return so many of the responses, drawn at random; the users are as many as before."""
-    chosen = torch.randperm(len(responses.values), generator=torch.Generator().manual_seed(_SEED))[:count]
+    choice = torch.randperm(len(responses.values), generator=torch.Generator().manual_seed(_SEED))[:count]
     return Responses.from_triples(
         responses.item_vectors,
-        responses.user_rows[chosen],
-        responses.item_rows[chosen],
-        responses.values[chosen],
+        responses.user_rows[choice],
+        responses.item_rows[choice],
+        responses.values[choice],
         responses.users,
     )
 

@@ -61,29 +61,29 @@ class Growth:
 
 def measure(_: Path) -> Iterator[Line]:
     """Learn from every size, fit the slope, then learn from the largest to the end."""
-    *smaller, most = _TIMES
-    found = [_measured(count, [_STEPS] * _TIMES[count]) for count in smaller]
-    *few, largest = _measured(most, [*[_STEPS] * _TIMES[most], _TO_THE_END])
-    found.append(few)
-    least = min(each.correlation for each in chain(*found))
+    *smaller, maximum = _TIMES
+    result = [_measured(count, [_STEPS] * _TIMES[count]) for count in smaller]
+    *few, largest = _measured(maximum, [*[_STEPS] * _TIMES[maximum], _TO_THE_END])
+    result.append(few)
+    least = min(item.correlation for item in chain(*result))
     yield Line(
         f"mixed_effects, {_STEPS} steps and what is before and after them, 0.5 M to 20 M responses",
         "itself: the slope of log time over log responses",
         Goal("at most", 1.05, "for 1"),
-        slopes(found),
-        f"{'; '.join(map(_said, found))}; processor time of one thread; learned and true logits correlate "
+        slopes(result),
+        f"{'; '.join(map(_said, result))}; processor time of one thread; learned and true logits correlate "
         f"{least:.2f} at least",
     )
-    what = f"mixed_effects, {largest.responses:,} responses of {largest.users:,} users"
+    label = f"mixed_effects, {largest.responses:,} responses of {largest.users:,} users"
     yield Line(
-        f"{what}, to the end",
+        f"{label}, to the end",
         "10 minutes",
         Goal("at most", 1, "of them"),
         [largest.seconds / 600],
         f"{largest.seconds:.0f} s, {largest.steps} steps of {largest.step:.1f} s, by the clock; one thread",
     )
     yield Line(
-        f"{what}, most resident memory",
+        f"{label}, most resident memory",
         "6 GiB",
         Goal("at most", 1, "of them"),
         [largest.memory / (6 * _GIB)],
@@ -91,21 +91,21 @@ def measure(_: Path) -> Iterator[Line]:
     )
 
 
-def slopes(found: Sequence[Sequence[Growth]]) -> list[float]:
+def slopes(result: Sequence[Sequence[Growth]]) -> list[float]:
     """Return the slope of each repetition; a size with fewer of them has its own more than once."""
     return [
         linear_regression(
-            [math.log(each[0].responses) for each in found],
-            [math.log(each[number % len(each)].processor) for each in found],
+            [math.log(item[0].responses) for item in result],
+            [math.log(item[number % len(item)].processor) for item in result],
         ).slope
-        for number in range(max(map(len, found)))
+        for number in range(max(map(len, result)))
     ]
 
 
-def _said(found: Sequence[Growth]) -> str:
-    times = sorted(each.processor for each in found)
+def _said(result: Sequence[Growth]) -> str:
+    times = sorted(item.processor for item in result)
     spread = f" ({times[0]:.1f} to {times[-1]:.1f})" if len(times) > 1 else ""
-    return f"{found[0].responses / 1e6:g} M {median(times):.1f} s{spread}"
+    return f"{result[0].responses / 1e6:g} M {median(times):.1f} s{spread}"
 
 
 def _measured(count: int, steps: Sequence[int]) -> list[Growth]:
@@ -113,11 +113,11 @@ def _measured(count: int, steps: Sequence[int]) -> list[Growth]:
     with TemporaryDirectory() as name:
         file = str(Path(name) / "catalog.pt")
         _run("draw", str(count), file)
-        found = [Growth(**json.loads(_run("train", file, str(most)))) for most in steps]
-    for each, most in zip(found, steps, strict=True):
-        check(each.responses == count and most in {each.steps, _TO_THE_END})
-        check(each.correlation >= _LEAST)
-    return found
+        result = [Growth(**json.loads(_run("train", file, str(step)))) for step in steps]
+    for item, step in zip(result, steps, strict=True):
+        check(item.responses == count and step in {item.steps, _TO_THE_END})
+        check(item.correlation >= _LEAST)
+    return result
 
 
 def _run(*arguments: str) -> str:
@@ -139,35 +139,35 @@ def train(file: str, steps: int) -> Growth:
     responses = catalogs.responses(triples)
     del triples
     trainer = MixedEffects(MixedEffectsOptions(max_steps=steps))
-    learned = trainer.fit(responses, 1, heard)
+    result = trainer.fit(responses, 1, heard)
     seconds, processor = time.perf_counter() - started, time.process_time() - worked
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    check(losses[-1] < losses[0] and bool(torch.isfinite(learned.embeddings).all()))
+    check(losses[-1] < losses[0] and bool(torch.isfinite(result.embeddings).all()))
     return Growth(
         responses=len(responses.values),
         users=responses.users,
         steps=len(times),
-        status=learned.status,
+        status=result.status,
         seconds=seconds,
         processor=processor,
         step=(times[-1] - times[0]) / (len(times) - 1),
         memory=memory,
-        correlation=_correlation(trainer, learned, responses, torch.load(file, mmap=True)),
+        correlation=_correlation(trainer, result, responses, torch.load(file, mmap=True)),
     )
 
 
 def _correlation(
-    trainer: MixedEffects, learned: Learned, responses: Responses, triples: dict[str, Tensor]
+    trainer: MixedEffects, result: Learned, responses: Responses, triples: dict[str, Tensor]
 ) -> float:
     """Return how learned and true logits correlate, over some responses of all users."""
-    chosen = slice(None, None, max(1, len(responses.values) // _ASKED))
+    choice = slice(None, None, max(1, len(responses.values) // _ASKED))
     known = torch.ones(responses.items, dtype=torch.bool)
-    model = trainer.restore(learned.shared, responses.item_vectors, learned.items, known)
-    users, rows = (triples[name][chosen] for name in ("users", "items"))
+    model = trainer.restore(result.shared, responses.item_vectors, result.items, known)
+    users, rows = (triples[name][choice] for name in ("users", "items"))
     asked, places = torch.unique(users, return_inverse=True)
-    posteriors = [learned.posteriors[user] for user in asked.tolist()]
-    found = model.predict_pairs(posteriors, places, rows).logits
-    return float(torch.corrcoef(torch.stack([found, triples["logits"][chosen].double()]))[0, 1])
+    posteriors = [result.posteriors[user] for user in asked.tolist()]
+    results = model.predict_pairs(posteriors, places, rows).logits
+    return float(torch.corrcoef(torch.stack([results, triples["logits"][choice].double()]))[0, 1])
 
 
 if __name__ == "__main__":

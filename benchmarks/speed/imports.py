@@ -60,7 +60,7 @@ class Answers:
         random = np.random.default_rng(seed)
         cells = np.empty(0, dtype=np.int64)
         while len(cells) < count:
-            users, movies = (_drawn(random, most, count) for most in (_USERS, _MOVIES))
+            users, movies = (_drawn(random, maximum, count) for maximum in (_USERS, _MOVIES))
             cells = np.unique(np.concatenate([cells, users * _MOVIES + movies]))
         cells = np.sort(random.permutation(cells)[:count])
         return cls(
@@ -102,11 +102,11 @@ class Answers:
         return file
 
 
-def _drawn(random: np.random.Generator, most: int, count: int) -> npt.NDArray[np.int64]:
-    """Draw numbers below ``most``, the n-th as likely as (n + most/50)⁻¹, in no order."""
-    weights = 1.0 / (np.arange(most) + most / 50)
-    drawn = random.choice(most, size=count, p=weights / weights.sum())
-    return random.permutation(most)[drawn]
+def _drawn(random: np.random.Generator, maximum: int, count: int) -> npt.NDArray[np.int64]:
+    """Draw numbers below ``maximum``, the n-th as likely as (n + most/50)⁻¹, in no order."""
+    weights = 1.0 / (np.arange(maximum) + maximum / 50)
+    samples = random.choice(maximum, size=count, p=weights / weights.sum())
+    return random.permutation(maximum)[samples]
 
 
 def measure(_movielens: Path) -> Iterator[Line]:
@@ -115,8 +115,8 @@ def measure(_movielens: Path) -> Iterator[Line]:
     rows = list(
         zip(
             *(
-                each.tolist()
-                for each in (answers.users, answers.movies, answers.responses, answers.timestamps)
+                item.tolist()
+                for item in (answers.users, answers.movies, answers.responses, answers.timestamps)
             ),
             strict=True,
         )
@@ -124,17 +124,17 @@ def measure(_movielens: Path) -> Iterator[Line]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         quarter = answers.first(RESPONSES // 4)
-        few = {each: _imported(folder, each, quarter, exact=True) for each in Format}
-        measured: dict[Format, list[_Imported]] = {each: [] for each in Format}
+        few = {item: _imported(folder, item, quarter, exact=True) for item in Format}
+        measurement: dict[Format, list[_Imported]] = {item: [] for item in Format}
         bare: list[float] = []
         roomy: list[float] = []
         for _ in range(_REPETITIONS):
-            for each in Format:
-                measured[each].append(_imported(folder, each, answers))
+            for item in Format:
+                measurement[item].append(_imported(folder, item, answers))
             bare.append(_bare_seconds(folder, rows))
             roomy.append(_bare_seconds(folder, rows, f"PRAGMA cache_size = -{48 * 2**10}"))
         yield from chain.from_iterable(
-            _lines(each, measured[each], few[each], bare, roomy) for each in Format
+            _lines(item, measurement[item], few[item], bare, roomy) for item in Format
         )
 
 
@@ -147,25 +147,27 @@ class _Imported:
 
 
 def _lines(
-    file_format: Format, measured: list[_Imported], few: _Imported, bare: list[float], roomy: list[float]
+    file_format: Format, measurement: list[_Imported], few: _Imported, bare: list[float], roomy: list[float]
 ) -> Iterator[Line]:
     word = _WORDS[file_format]
     work = f"import of {RESPONSES:,} responses over HTTP, {word}"
-    seconds = median(each.seconds for each in measured)
-    said = (
+    seconds = median(item.seconds for item in measurement)
+    message = (
         f"{seconds:.2f} s, {RESPONSES / seconds:,.0f} rows a second; "
         f"executemany {median(bare):.2f} s, {RESPONSES / median(bare):,.0f}"
     )
     goal = Goal("at least", _GOALS[file_format], "of its rows a second")
-    shares = [one / each.seconds for one, each in zip(bare, measured, strict=True)]
-    yield Line(work, "sqlite3.executemany of the same rows", goal, shares, said)
-    shares = [one / each.seconds for one, each in zip(roomy, measured, strict=True)]
-    said = f"executemany {median(roomy):.2f} s"
-    yield Line(work, "the same with 48 MiB of cache, as an import has", None, shares, said)
-    growth = [(each.bytes - few.bytes) / 2**20 for each in measured]
-    said = f"{_mib(median(each.bytes for each in measured))} beyond what it had before, and {_mib(few.bytes)}"
+    shares = [one / item.seconds for one, item in zip(bare, measurement, strict=True)]
+    yield Line(work, "sqlite3.executemany of the same rows", goal, shares, message)
+    shares = [one / item.seconds for one, item in zip(roomy, measurement, strict=True)]
+    message = f"executemany {median(roomy):.2f} s"
+    yield Line(work, "the same with 48 MiB of cache, as an import has", None, shares, message)
+    growth = [(item.bytes - few.bytes) / 2**20 for item in measurement]
+    message = (
+        f"{_mib(median(item.bytes for item in measurement))} beyond what it had before, and {_mib(few.bytes)}"
+    )
     work = f"memory of the web process and all that it starts, {RESPONSES:,} rows, {word}"
-    yield Line(work, "a quarter of the rows", _FLAT, growth, said)
+    yield Line(work, "a quarter of the rows", _FLAT, growth, message)
 
 
 def _mib(count: float) -> str:
@@ -180,7 +182,7 @@ def _imported(folder: Path, file_format: Format, answers: Answers, *, exact: boo
             client.ask("PUT", "/v1/catalogs/made", {"dimensions": []})
             movies = "".join(f'{{"movie":"{movie}","vector":[]}}\n' for movie in range(_MOVIES))
             client.send("POST", "/v1/catalogs/made/movies:import", movies.encode(), "application/x-ndjson")
-            content_type = next(name for name, each in CONTENT_TYPES.items() if each is file_format)
+            content_type = next(name for name, item in CONTENT_TYPES.items() if item is file_format)
             content = file.read_bytes()
             with Peaks(service.process.pid) as peaks:
                 started = time.perf_counter()
@@ -200,8 +202,8 @@ class Peaks:
 
     def __init__(self, pid: int) -> None:
         self._pid, self._bytes, self._ended = pid, dict[int, int](), threading.Event()
-        for each in (pid, *descendants_of(pid)):
-            Path(f"/proc/{each}/clear_refs").write_text("5")
+        for item in (pid, *descendants_of(pid)):
+            Path(f"/proc/{item}/clear_refs").write_text("5")
         self._look()
         self._before = sum(self._bytes.values())
         self._thread = threading.Thread(target=self._look_often)
@@ -225,8 +227,8 @@ class Peaks:
             self._look()
 
     def _look(self) -> None:
-        for each in (self._pid, *descendants_of(self._pid)):
-            self._bytes[each] = max(self._bytes.get(each, 0), _peak_of(each))
+        for item in (self._pid, *descendants_of(self._pid)):
+            self._bytes[item] = max(self._bytes.get(item, 0), _peak_of(item))
 
 
 def _peak_of(pid: int) -> int:
@@ -243,10 +245,10 @@ def _check_stored(folder: Path, answers: Answers, *, exact: bool) -> None:
     joined = " FROM responses JOIN users ON users.id = user_id JOIN movies ON movies.id = movie_id"
     with database.reading() as connection:
         if exact:
-            found = connection.exec_driver_sql(f"SELECT user, movie, response, timestamp {joined}").all()
-            check(set(map(tuple, found)) == set(answers.frame.iter_rows()))
+            result = connection.exec_driver_sql(f"SELECT user, movie, response, timestamp {joined}").all()
+            check(set(map(tuple, result)) == set(answers.frame.iter_rows()))
         sums = "count(*), sum(response), sum(timestamp), sum(user * response), sum(movie * timestamp)"
-        found = connection.exec_driver_sql(f"SELECT {sums} {joined}").one()
+        result = connection.exec_driver_sql(f"SELECT {sums} {joined}").one()
         expected = (
             len(answers.users),
             answers.responses.sum(),
@@ -254,7 +256,7 @@ def _check_stored(folder: Path, answers: Answers, *, exact: bool) -> None:
             (answers.users * answers.responses).sum(),
             (answers.movies * answers.timestamps).sum(),
         )
-        check(np.allclose(np.array(found, dtype=float), np.array(expected, dtype=float), rtol=1e-12))
+        check(np.allclose(np.array(result, dtype=float), np.array(expected, dtype=float), rtol=1e-12))
     database.close()
 
 

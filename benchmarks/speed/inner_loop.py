@@ -75,7 +75,7 @@ def measure(movielens: Path) -> Iterator[Line]:
     ]
     pairs = [(torch.randn(shape), torch.randn(shape[0], shape[2], shape[2])) for shape in shapes]
     times = InTurn.of(lambda: seconds_of(loop.run), lambda: seconds_of(lambda: _bare(pairs)), _TIMES)
-    count = sum(2 * lines * most * width**2 for lines, most, width in shapes)
+    count = sum(2 * lines * maximum * width**2 for lines, maximum, width in shapes)
     yield Line(
         WORK,
         AGAINST,
@@ -83,11 +83,11 @@ def measure(movielens: Path) -> Iterator[Line]:
         times.times_faster,
         f"{count / 1e6:.0f} million in {said(times.ours)}, bare in {said(times.theirs)}, one thread",
     )
-    needed = [_Needed.of(batch, loop, *pair) for batch, pair in zip(loop.batches, pairs, strict=True)]
+    minimum = [_Needed.of(batch, loop, *pair) for batch, pair in zip(loop.batches, pairs, strict=True)]
     least = InTurn.of(
-        lambda: sum(each.seconds() for each in needed), lambda: seconds_of(lambda: _bare(pairs)), _TIMES
+        lambda: sum(item.seconds() for item in minimum), lambda: seconds_of(lambda: _bare(pairs)), _TIMES
     )
-    parts = ", ".join(f"{name} {said([value])}" for name, value in _middles(needed).items())
+    parts = ", ".join(f"{name} {said([value])}" for name, value in _middles(minimum).items())
     yield Line(
         f"{WORK}: its largest parts alone, each once",
         AGAINST,
@@ -127,8 +127,8 @@ class _Needed:
     def of(cls, batch: Batch, loop: _Loop, there: Tensor, moments: Tensor) -> "_Needed":
         size = len(loop.prior.mean)
         weights, workspace = torch.rand(there.shape[:2]), torch.empty_like(there)
-        drawn = torch.randn(len(there), size, size, dtype=torch.float64)
-        precisions = drawn @ drawn.mT + torch.eye(size, dtype=torch.float64)
+        samples = torch.randn(len(there), size, size, dtype=torch.float64)
+        precisions = samples @ samples.mT + torch.eye(size, dtype=torch.float64)
         factors = torch.linalg.cholesky(precisions)
         flat = workspace.flatten(0, 1)
         parts: dict[str, Callable[[], object]] = {
@@ -149,20 +149,20 @@ class _Needed:
         return sum(taken[-1] for taken in self.took.values())
 
 
-def _middles(needed: list[_Needed]) -> dict[str, float]:
+def _middles(minimum: list[_Needed]) -> dict[str, float]:
     """Return the median seconds of each part, over all batches together."""
     return {
-        name: median(map(sum, zip(*(each.took[name] for each in needed), strict=True)))
-        for name in needed[0].parts
+        name: median(map(sum, zip(*(item.took[name] for item in minimum), strict=True)))
+        for name in minimum[0].parts
     }
 
 
 def _check(loop: _Loop) -> None:
-    for batch, found in zip(loop.batches, loop.run(), strict=True):
+    for batch, result in zip(loop.batches, loop.run(), strict=True):
         offsets = batch.user_item.offsets.tolist()
-        check(len(found.means) == len(offsets) - 1)
+        check(len(result.means) == len(offsets) - 1)
         weights, pseudo_targets = loop.weights[batch.responses], loop.pseudo_targets[batch.responses]
-        for mean, begin, end in zip(found.means, offsets, offsets[1:], strict=False):
+        for mean, begin, end in zip(result.means, offsets, offsets[1:], strict=False):
             own = slice(begin, end)
             expected = _expected(loop, batch.user_item.columns[own].long(), weights[own], pseudo_targets[own])
             check(torch.allclose(mean, expected, atol=1e-4))

@@ -85,10 +85,10 @@ def _prepare_import(service: Service) -> None:
     check(_import(service, "movies", movies.encode()).is_success)
 
 
-def _import(service: Service, what: str, body: bytes) -> httpx2.Response:
+def _import(service: Service, label: str, body: bytes) -> httpx2.Response:
     with httpx2.Client(base_url=service.url, timeout=120) as client:
         headers = {"Content-Type": "text/csv"}
-        return client.post(f"/v1/catalogs/imported/{what}:import", content=body, headers=headers)
+        return client.post(f"/v1/catalogs/imported/{label}:import", content=body, headers=headers)
 
 
 @contextmanager
@@ -96,13 +96,13 @@ def _busy(service: Service) -> Iterator[None]:
     """Let a training run, and one import after the other."""
     started = service.http.post(f"/v1/catalogs/{CATALOG}/trainings", json=_LONG).headers["location"]
     service.wait_for(started, "running")
-    done = threading.Event()
+    event = threading.Event()
     faults: list[str] = []
     rows = "".join(f"{row // 500},{row % 500},{row % 2}\n" for row in range(_IMPORTED))
     body = f"user,movie,response\n{rows}".encode()
 
     def import_all() -> None:
-        while not done.is_set():
+        while not event.is_set():
             answer = _import(service, "responses", body)
             if not answer.is_success:
                 faults.append(answer.text)
@@ -114,7 +114,7 @@ def _busy(service: Service) -> Iterator[None]:
         yield
         check(service.training(started)["status"] == "running" and thread.is_alive())
     finally:
-        done.set()
+        event.set()
         thread.join()
         service.http.post(f"{started}:cancel")
         service.wait_for(started, "cancelled")

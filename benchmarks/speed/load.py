@@ -44,9 +44,9 @@ def load(url: str, requests: Sequence[str], seconds: int = 3) -> Load:
 
     Raises `LoadError`.
     """
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as listed:
-        listed.write("\n".join(requests) + "\n")
-        listed.flush()
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as listing:
+        listing.write("\n".join(requests) + "\n")
+        listing.flush()
         command = [
             "wrk",
             "-t1",
@@ -56,10 +56,10 @@ def load(url: str, requests: Sequence[str], seconds: int = 3) -> Load:
             str(_SCRIPT),
             url,
             "--",
-            listed.name,
+            listing.name,
         ]
         ran = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own command
-    found = json.loads(ran.stdout.splitlines()[-1])
-    if found["failed"] or not found["requests"]:
-        raise LoadError(f"{found['failed']} of {found['requests']} requests failed: {requests[0]}")
-    return Load(found["requests"] / found["seconds"], found["p50"], found["p99"])
+    result = json.loads(ran.stdout.splitlines()[-1])
+    if result["failed"] or not result["requests"]:
+        raise LoadError(f"{result['failed']} of {result['requests']} requests failed: {requests[0]}")
+    return Load(result["requests"] / result["seconds"], result["p50"], result["p99"])

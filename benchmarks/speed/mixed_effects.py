@@ -117,5 +117,5 @@ def _theirs(peer: _Peer, question: Question) -> float:
 
 def _is_good(question: Question, answer: Scored, least: float) -> bool:
     """Return whether the scores are as good as they were."""
-    found = evaluate(torch.from_numpy(answer.scores), torch.from_numpy(question.answers))
-    return found.auc is not None and found.auc >= least
+    result = evaluate(torch.from_numpy(answer.scores), torch.from_numpy(question.answers))
+    return result.auc is not None and result.auc >= least

@@ -65,55 +65,55 @@ def lines(movies: int, dimensions: int) -> Iterator[Line]:
         yield from _measured(work, draw(movies, dimensions, torch.Generator().manual_seed(1)))
 
 
-def _measured(work: str, drawn: Drawn) -> Iterator[Line]:
-    model = DotProduct(drawn.vectors, _nobody_learns, Objective(), coupled=False)
+def _measured(work: str, samples: Drawn) -> Iterator[Line]:
+    model = DotProduct(samples.vectors, _nobody_learns, Objective(), coupled=False)
     took = time.perf_counter()
-    shortlist = Shortlist(model, len(drawn.vectors))
+    shortlist = Shortlist(model, len(samples.vectors))
     for _ in shortlist.codes():
         pass
     took = time.perf_counter() - took
-    measured, timed = drawn.posteriors[:_MEASURED], drawn.posteriors[_MEASURED:]
-    found = measure_recall(shortlist, model, measured, lambda: None)
-    if found is None:
+    measurement, timed = samples.posteriors[:_MEASURED], samples.posteriors[_MEASURED:]
+    recall = measure_recall(shortlist, model, measurement, lambda: None)
+    if recall is None:
         yield missing(
-            work + drawn.kind, BRUTE_FORCE, NEARER, "no number of candidates is enough", failed=True
+            work + samples.kind, BRUTE_FORCE, NEARER, "no number of candidates is enough", failed=True
         )
         return
-    said = f"{found.candidates} candidates, {found.users} people; the index takes {took:.0f} s to make"
-    yield Line(work + drawn.kind, BRUTE_FORCE, NEARER, [found.recall], said)
-    for answered, goal in ((0, FASTER), (_ANSWERED, None)):
-        yield _timed(work + drawn.kind, model, shortlist, found, timed, answered, goal)
+    message = f"{recall.candidates} candidates, {recall.users} people; the index takes {took:.0f} s to make"
+    yield Line(work + samples.kind, BRUTE_FORCE, NEARER, [recall.recall], message)
+    for answers, goal in ((0, FASTER), (_ANSWERED, None)):
+        yield _timed(work + samples.kind, model, shortlist, recall, timed, answers, goal)
 
 
 def _timed(
     work: str,
     model: DotProduct,
     shortlist: Shortlist,
-    measured: Recall,
+    recall: Recall,
     posteriors: list[UserPosterior],
-    answered: int,
+    answers: int,
     goal: Goal | None,
 ) -> Line:
     """Ask both in turn, for one person after the other who answered so many of what they like best."""
     ours, theirs = [], []
     for posterior in posteriors:
-        left_out = model.best(posterior, answered, _NOTHING, -torch.inf).rows if answered else _NOTHING
-        found: list[Best] = []
+        left_out = model.best(posterior, answers, _NOTHING, -torch.inf).rows if answers else _NOTHING
+        result: list[Best] = []
 
         def ask(
-            posterior: UserPosterior = posterior, left_out: Tensor = left_out, found: list[Best] = found
+            posterior: UserPosterior = posterior, left_out: Tensor = left_out, result: list[Best] = result
         ) -> None:
-            best = shortlist.best(posterior, LIMIT, left_out, -torch.inf, measured.candidates)
+            best = shortlist.best(posterior, LIMIT, left_out, -torch.inf, recall.candidates)
             check(best is not None)
-            found.append(each_alone(model, posterior, best or Best(_NOTHING, _NOTHING)))
+            result.append(each_alone(model, posterior, best or Best(_NOTHING, _NOTHING)))
 
         ours.append(seconds_of(ask))
         theirs.append(seconds_of(lambda: model.best(posterior, LIMIT, left_out, -torch.inf)))  # noqa: B023 - called at once
-        check(torch.equal(found[0].logits, model.predict(posterior, found[0].rows).logits))
-        check(not set(found[0].rows.tolist()) & set(left_out.tolist()))
+        check(torch.equal(result[0].logits, model.predict(posterior, result[0].rows).logits))
+        check(not set(result[0].rows.tolist()) & set(left_out.tolist()))
     ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
-    said = f"{1000 * median(ours):.2f} ms; beside it {1000 * median(theirs):.1f} ms; {len(ratios)} people"
-    return Line(work + (f", {answered:,} answered" if answered else ""), BRUTE_FORCE, goal, ratios, said)
+    message = f"{1000 * median(ours):.2f} ms; beside it {1000 * median(theirs):.1f} ms; {len(ratios)} people"
+    return Line(work + (f", {answers:,} answered" if answers else ""), BRUTE_FORCE, goal, ratios, message)
 
 
 def _normal(movies: int, dimensions: int, source: torch.Generator) -> Drawn:
@@ -128,9 +128,9 @@ def _clusters(movies: int, dimensions: int, source: torch.Generator) -> Drawn:
     shares = torch.rand(_CLUSTERS, generator=source).square()  # few large ones
     vectors = torch.empty(movies, dimensions + 1)
     for part in torch.split(vectors, _AT_ONCE):
-        chosen = torch.multinomial(shares, len(part), replacement=True, generator=source)
+        choice = torch.multinomial(shares, len(part), replacement=True, generator=source)
         part.normal_(generator=source)
-        part[:, :-1] = (0.5 * part[:, :-1] + centers[chosen]) * strengths
+        part[:, :-1] = (0.5 * part[:, :-1] + centers[choice]) * strengths
     likes = torch.randint(0, _CLUSTERS, (2, _PEOPLE), generator=source)
     people = torch.randn(_PEOPLE, dimensions, generator=source) + centers[likes].sum(dim=0)
     people = people * strengths

@@ -134,12 +134,12 @@ def _peer(
 
 def _faults(truth: Truth, peers: dict[str, Subject]) -> dict[str, str]:
     """Return what is wrong with each peer that is not ready in time, or answers wrongly."""
-    found = {
+    result = {
         peer: fault_of(subject, _READY_PATHS[peer], truth)
         for peer, subject in peers.items()
         if peer in _READY_PATHS
     }
-    return {peer: fault for peer, fault in found.items() if fault}
+    return {peer: fault for peer, fault in result.items() if fault}
 
 
 def fault_of(subject: Subject, path: str, truth: Truth) -> str:
@@ -180,15 +180,15 @@ def _bests(truth: Truth) -> Iterator[tuple[int, tuple[list[str], list[float]]]]:
 def _check(truth: Truth, likely: Subject) -> None:
     """Compare Likely's answers with all movies sorted."""
     for number, (movies, logits) in _bests(truth):
-        found = likely.recommended(number)
-        check([movie for movie, _ in found] == movies)
-        check(all(abs(one[1] - right) < _CLOSE for one, right in zip(found, logits, strict=True)))
+        result = likely.recommended(number)
+        check([movie for movie, _ in result] == movies)
+        check(all(abs(one[1] - right) < _CLOSE for one, right in zip(result, logits, strict=True)))
 
 
-def _is_close(found: list[tuple[str, float]], logits: list[float]) -> bool:
+def _is_close(result: list[tuple[str, float]], logits: list[float]) -> bool:
     """Return whether a peer's logits are right within the rounding of float32."""
-    return len(found) == len(logits) and all(
-        abs(one[1] - right) < _PEERS_CLOSE for one, right in zip(found, logits, strict=True)
+    return len(result) == len(logits) and all(
+        abs(one[1] - right) < _PEERS_CLOSE for one, right in zip(result, logits, strict=True)
     )
 
 
@@ -196,13 +196,13 @@ def _runs(likely: Subject, peers: dict[str, Subject], faults: dict[str, str]) ->
     """Yield each repetition's loads; a peer that fails under load goes to the faults."""
 
     def loads(seconds: int) -> dict[str, Load]:
-        found = {"likely": load(likely.service.url, likely.requests, seconds)}
-        for peer in [each for each in peers if each not in faults]:
+        result = {"likely": load(likely.service.url, likely.requests, seconds)}
+        for peer in [item for item in peers if item not in faults]:
             try:
-                found[peer] = load(peers[peer].service.url, peers[peer].requests, seconds)
+                result[peer] = load(peers[peer].service.url, peers[peer].requests, seconds)
             except LoadError as error:
                 faults[peer] = str(error)
-        return found
+        return result
 
     loads(1)
     for _ in range(_REPETITIONS):

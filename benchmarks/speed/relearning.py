@@ -61,7 +61,7 @@ def measure(movielens: Path) -> Iterator[Line]:
         train = service.http.post(f"/v1/catalogs/{CATALOG}/trainings", json={"trainer": "mixed_effects"})
         check(service.wait_for(train.headers["location"], "succeeded", "failed")["status"] == "succeeded")
         other = stack.enter_context(serving(folder, {}, "--no-worker"))
-        asked, told = (stack.enter_context(Client(each.url)) for each in (other, service))
+        asked, told = (stack.enter_context(Client(item.url)) for item in (other, service))
         askers = _askers(database)
         for asker in askers:
             _check_exact(database, asker, _answer(told, asked, asker, 0.25)[1])
@@ -78,17 +78,17 @@ class _Times:
 
 
 def _lines(
-    folder: Path, database: Database, told: Client, asked: Client, askers: list[Asker]
+    folder: Path, database: Database, client: Client, asked: Client, askers: list[Asker]
 ) -> Iterator[Line]:
     bare = _BareInserts(folder / "likely.db")
-    answered, least = ([_Times() for _ in range(_REPETITIONS)] for _ in range(2))
+    answers, least = ([_Times() for _ in range(_REPETITIONS)] for _ in range(2))
     stored: list[float] = []
     before: dict[str, float] = {}
-    for number, times in enumerate(answered):
+    for number, times in enumerate(answers):
         for round_ in range(_ROUNDS):
             for asker in askers:
                 response = float((number + round_) % 2)
-                put, score, both = _answer(told, asked, asker, response)
+                put, score, both = _answer(client, asked, asker, response)
                 if asker.user in before:  # the last answer was the other one
                     check((score > before[asker.user]) == bool(response))
                 before[asker.user] = score
@@ -99,9 +99,9 @@ def _lines(
     for times in least:  # by itself, for what this process computes pushes the services out of caches
         for asker in askers * _ROUNDS:
             times.bare.append(bare.seconds())
-            times.whole.append(times.bare[-1] + _nothing(told, asked) + alone[asker].seconds())
+            times.whole.append(times.bare[-1] + _nothing(client, asked) + alone[asker].seconds())
     bare.close()
-    yield from _compared(WORK, answered, _GOALS, f"; of it {said(stored)} until it is stored and relearned")
+    yield from _compared(WORK, answers, _GOALS, f"; of it {said(stored)} until it is stored and relearned")
     yield from _compared(LEAST, least, (None, None), "")
 
 
@@ -109,12 +109,15 @@ def _compared(
     work: str, repetitions: list[_Times], goals: tuple[Goal | None, Goal | None], also: str
 ) -> Iterator[Line]:
     """Compare what was done with a clock, and with the bare INSERTs of the same repetition."""
-    whole, bare = [median(each.whole) for each in repetitions], [median(each.bare) for each in repetitions]
-    every = percentiles([seconds for each in repetitions for seconds in each.whole])
-    inserts = said(seconds for each in repetitions for seconds in each.bare)
+    complete, bare = (
+        [median(repetition.whole) for repetition in repetitions],
+        [median(repetition.bare) for repetition in repetitions],
+    )
+    every = percentiles([seconds for repetition in repetitions for seconds in repetition.whole])
+    inserts = said(seconds for repetition in repetitions for seconds in repetition.bare)
     words = f"{every}{also}; a bare INSERT {inserts}"
-    yield Line(work, "a clock", goals[0], [1000 * middle for middle in whole], words)
-    ratios = [one / other for one, other in zip(whole, bare, strict=True)]
+    yield Line(work, "a clock", goals[0], [1000 * middle for middle in complete], words)
+    ratios = [one / other for one, other in zip(complete, bare, strict=True)]
     yield Line(work, "a bare durable INSERT in the same file", goals[1], ratios, words)
 
 
@@ -123,18 +126,18 @@ def _nothing(*clients: Client) -> float:
     return sum(seconds_of(lambda client=client: client.ask("GET", "/livez")) for client in clients)
 
 
-def _answer(told: Client, asked: Client, asker: Asker, response: float) -> tuple[float, float, float]:
+def _answer(client: Client, asked: Client, asker: Asker, response: float) -> tuple[float, float, float]:
     """Answer, and ask the other process; return the seconds to the answer, the new score, and all seconds."""
     user = f"/v1/catalogs/{CATALOG}/users/{asker.user}"
     started = time.perf_counter()
-    put = told.ask("PUT", f"{user}/responses/{asker.movie}", {"response": response})
+    put = client.ask("PUT", f"{user}/responses/{asker.movie}", {"response": response})
     stored = time.perf_counter()
     score = asked.ask("GET", f"{user}/scores?movie={asker.movie}")
-    ended = time.perf_counter()
+    end = time.perf_counter()
     check(put["response"] == response and score["responses"] == asker.responses)
-    here = told.ask("GET", f"{user}/scores?movie={asker.movie}")
+    here = client.ask("GET", f"{user}/scores?movie={asker.movie}")
     check(here["scores"] == score["scores"])
-    return stored - started, score["scores"][0]["score"], ended - started
+    return stored - started, score["scores"][0]["score"], end - started
 
 
 @dataclass(frozen=True)
@@ -150,9 +153,9 @@ class _Alone:
     def of(cls, database: Database, asker: Asker) -> "_Alone":
         """Read what is needed, once."""
         trained, given = _read(database, asker)
-        changed = given.rows == trained.movies.rows[asker.movie]
+        change = given.rows == trained.movies.rows[asker.movie]
         own, other = given.answers.clone(), given.answers.clone()
-        own[changed], other[changed] = 1.0, 0.0
+        own[change], other[change] = 1.0, 0.0
         start = trained.model.fold_in(given.rows, other, None, 0.0)
         return cls(trained.model, given.rows, own, start)
 

@@ -68,10 +68,10 @@ def measure(movielens: Path) -> Iterator[Line]:
 
 def score_paths(truth: Truth) -> list[str]:
     """Return a request a user, for five movies that are drawn for each."""
-    drawn = random.Random(1)  # noqa: S311 - seeded on purpose
+    samples = random.Random(1)  # noqa: S311 - seeded on purpose
     return [
         f"/v1/catalogs/{CATALOG}/users/{user}/scores?"
-        + "&".join(f"movie={movie}" for movie in drawn.sample(truth.trained.movies.movies, _MOVIES))
+        + "&".join(f"movie={movie}" for movie in samples.sample(truth.trained.movies.movies, _MOVIES))
         for user in truth.posteriors
     ]
 
@@ -81,9 +81,9 @@ def check_scores(service: Service, truth: Truth, paths: list[str]) -> None:
     for path in paths[:: max(1, len(paths) // _CHECKED)]:
         answer = service.http.get(path)
         check(answer.is_success)
-        found = answer.json()
-        logits = truth.logits(found["user"])
+        body = answer.json()
+        logits = truth.logits(body["user"])
         asked = [pair.removeprefix("movie=") for pair in path.partition("?")[2].split("&")]
-        check([one["movie"] for one in found["scores"]] == asked)
-        for one in found["scores"]:
+        check([one["movie"] for one in body["scores"]] == asked)
+        for one in body["scores"]:
             check(abs(one["logit"] - float(logits[truth.trained.movies.rows[one["movie"]]])) < _CLOSE)

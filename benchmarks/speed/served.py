@@ -97,7 +97,7 @@ class Truth:
             posteriors = {
                 row.user: read_posterior(connection, catalog, trained, row.user).posterior for row in users
             }
-            answered = {
+            answers = {
                 row.user: torch.tensor(
                     [
                         trained.movies.rows_by_key[key]
@@ -109,7 +109,7 @@ class Truth:
                 for row in users
             }
         database.close()
-        return cls(trained, posteriors, answered)
+        return cls(trained, posteriors, answers)
 
     def logits(self, user: str) -> Tensor:
         """Return the logits float64 [movies] of a user for all movies, by the readable formula."""

@@ -64,9 +64,9 @@ def _serve(folder: Path, truth: Truth) -> _Started:
             answer = service.http.get(f"/v1/catalogs/{CATALOG}/users/{user}/recommendations?limit={_LIMIT}")
             check(answer.is_success)
             movies, logits = truth.best(user, _LIMIT)
-            found = answer.json()["scores"]
-            check([one["movie"] for one in found] == movies)
-            check(all(abs(one["logit"] - right) < _CLOSE for one, right in zip(found, logits, strict=True)))
+            result = answer.json()["scores"]
+            check([one["movie"] for one in result] == movies)
+            check(all(abs(one["logit"] - right) < _CLOSE for one, right in zip(result, logits, strict=True)))
         return _Started(seconds, _resident(service.process.pid))
 
 

@@ -28,9 +28,9 @@ _REPETITIONS = 30
 def measure(movielens: Path) -> Iterator[Line]:  # noqa: ARG001 - made numbers do
     """Measure all three, one after the other, so many times around, each time for another person."""
     torch.set_num_threads(1)
-    drawn = torch.Generator().manual_seed(1)
-    vectors = torch.randn(MOVIES, DIMENSIONS, generator=drawn)
-    people = torch.randn(_REPETITIONS + 2, DIMENSIONS, generator=drawn)
+    samples = torch.Generator().manual_seed(1)
+    vectors = torch.randn(MOVIES, DIMENSIONS, generator=samples)
+    people = torch.randn(_REPETITIONS + 2, DIMENSIONS, generator=samples)
     largest = float(torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64).max())
     nobody = torch.empty(0, dtype=torch.int64)
 
@@ -50,12 +50,12 @@ def measure(movielens: Path) -> Iterator[Line]:  # noqa: ARG001 - made numbers d
         bare.append(seconds_of(lambda: vectors @ person))  # noqa: B023 - likewise
         if faiss is not None:
             flat.append(seconds_of(lambda: faiss(person)))  # noqa: B023 - likewise
-    said = f"{1000 * median(ours):.1f} ms; beside it {{:.1f}} ms"
-    yield Line(WORK, AGAINST, GOAL, _ratios(ours, bare), said.format(1000 * median(bare)))
+    message = f"{1000 * median(ours):.1f} ms; beside it {{:.1f}} ms"
+    yield Line(WORK, AGAINST, GOAL, _ratios(ours, bare), message.format(1000 * median(bare)))
     if faiss is None:
         yield missing(WORK, _FAISS, None, why, failed=find_spec("faiss") is not None)
     else:
-        yield Line(WORK, _FAISS, None, _ratios(ours, flat), said.format(1000 * median(flat)))
+        yield Line(WORK, _FAISS, None, _ratios(ours, flat), message.format(1000 * median(flat)))
 
 
 def _faiss(vectors: Tensor) -> Callable[[Tensor], list[int]]:

@@ -43,8 +43,8 @@ def close(console: Console) -> None:
 
 def violations(page: Page) -> list[str]:
     """What axe-core finds against WCAG 2.2 AA, each with the first places that it finds it at."""
-    found = Axe().run(page, options=_RULES).response["violations"]
-    return [f"{one['id']}: {[node['target'] for node in one['nodes']][:5]}" for one in found]
+    result = Axe().run(page, options=_RULES).response["violations"]
+    return [f"{one['id']}: {[node['target'] for node in one['nodes']][:5]}" for one in result]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -52,22 +52,22 @@ def test_axe_finds_nothing_on_any_tab(
     visit: Callable[..., Page], keep: Callable[[Page, str], None], scheme: str
 ) -> None:
     console = Console(visit("/#catalog=class", color_scheme=scheme))
-    found = {}
+    result = {}
     for tab in TABS:
         use(console, tab)
         keep(console.page, tab)
-        found[tab] = violations(console.page)
+        result[tab] = violations(console.page)
         if tab == "scores":
             close(console)
-            found["grid"] = violations(console.page)
-    assert found == {tab: [] for tab in found}
+            result["grid"] = violations(console.page)
+    assert result == {tab: [] for tab in result}
 
 
 def test_axe_sees_a_picture_without_words(visit: Callable[..., Page]) -> None:
     page = visit("/#catalog=class")
     assert violations(page) == []
     page.evaluate("document.querySelector('main').append(new Image(9, 9))")
-    assert [found.split(":")[0] for found in violations(page)] == ["image-alt"]
+    assert [result.split(":")[0] for result in violations(page)] == ["image-alt"]
 
 
 def test_dark_is_dark_and_light_is_light(visit: Callable[..., Page]) -> None:

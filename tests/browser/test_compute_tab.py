@@ -40,9 +40,9 @@ def test_a_neuron_is_traced_step_by_step(
     assert number_in(answer.locator(".value")) == pytest.approx(trained["output"], rel=1e-6)
     for epoch in trained["trace"][:3]:
         expect(answer.locator(".formula")).to_contain_text(f"epoch {epoch['epoch']}:")
-        shown = numbers(answer.locator(".formula").inner_text())
-        assert shown[1] == pytest.approx(epoch["output"], rel=1e-6)
-        assert shown[-1] == pytest.approx(epoch["loss"], rel=1e-6)
+        output = numbers(answer.locator(".formula").inner_text())
+        assert output[1] == pytest.approx(epoch["output"], rel=1e-6)
+        assert output[-1] == pytest.approx(epoch["loss"], rel=1e-6)
         weights = [number_in(row.locator("td").last) for row in answer.locator("tbody tr").all()]
         assert weights == pytest.approx(epoch["weights"], rel=1e-6)
         answer.get_by_label("epoch after").click()

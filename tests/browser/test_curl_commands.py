@@ -24,11 +24,11 @@ def commands(console: Console, place: str) -> list[str]:
 def run(command: str, folder: Path) -> Any:  # noqa: ANN401 - JSON
     """Run a command in a shell, as somebody does who has copied it."""
     asked = command.replace("curl ", "curl --silent --show-error --fail-with-body ", 1)
-    done = subprocess.run(
+    outcome = subprocess.run(
         ["bash", "-c", asked], cwd=folder, capture_output=True, text=True, check=False, timeout=60
     )
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return json.loads(done.stdout) if done.stdout.startswith(("{", "[")) else done.stdout
+    assert outcome.returncode == 0, f"{command}\n{outcome.stdout}{outcome.stderr}"
+    return json.loads(outcome.stdout) if outcome.stdout.startswith(("{", "[")) else outcome.stdout
 
 
 def test_the_grids_commands_answer_and_score_as_it_does(
@@ -82,11 +82,11 @@ def test_who_am_is_command_gives_the_recommendations(visit: Callable[..., Page],
         movie = console.page.locator("#question").get_attribute("data-movie") or ""
         console.page.click('#whoami [data-answer="1"]')
         expect(console.page.locator("#question")).not_to_have_attribute("data-movie", movie)
-    shown = console.page.locator("#recommendations strong")
-    expect(shown).to_have_count(3)
+    output = console.page.locator("#recommendations strong")
+    expect(output).to_have_count(3)
     [preview] = commands(console, "#whoami-curl")
     scores = sorted((score["score"] for score in run(preview, tmp_path)["scores"]), reverse=True)
-    assert shown.all_inner_texts() == [f"{score:.2f}" for score in scores]
+    assert output.all_inner_texts() == [f"{score:.2f}" for score in scores]
 
 
 @pytest.mark.parametrize("form", ["gradient", "neuron"])
@@ -95,10 +95,10 @@ def test_a_computations_command_gives_its_answer(
 ) -> None:
     console = Console(visit("/#catalog=class&tab=compute"))
     console.page.click(f"#{form} .run")
-    shown = number_in(console.page.locator(f"#{form} .answer .value"))
+    output = number_in(console.page.locator(f"#{form} .answer .value"))
     [compute] = commands(console, f"#{form}-curl")
     answer = run(compute, tmp_path)
-    assert answer["value" if form == "gradient" else "output"] == pytest.approx(shown, rel=1e-6)
+    assert answer["value" if form == "gradient" else "output"] == pytest.approx(output, rel=1e-6)
 
 
 def test_the_networks_command_streams_as_many_epochs(visit: Callable[..., Page], tmp_path: Path) -> None:

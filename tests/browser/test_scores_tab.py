@@ -27,8 +27,8 @@ def test_the_grid_shows_the_class_result(
     for user, scores in PUBLISHED.items():
         for movie, score in zip(MOVIES, scores, strict=True):
             console.wait_for_score(user, movie, score)
-            liked = "1" if user == movie.removeprefix("m") else "0"
-            expect(console.response(user, movie)).to_have_attribute("data-response", liked)
+            likes = "1" if user == movie.removeprefix("m") else "0"
+            expect(console.response(user, movie)).to_have_attribute("data-response", likes)
     keep(console.page, "grid")
 
 
@@ -53,11 +53,11 @@ def test_clicks_go_from_like_to_dislike_to_no_answer_and_each_is_stored(
     page, button = console.page, console.response("1", "m1")
     path = f"/v1/catalogs/{own_class}/users/1/responses"
     expect(button).to_have_attribute("data-response", "1")
-    for shown, stored in (("0", 0.0), ("", None), ("1", 1.0)):
-        with page.expect_response(lambda answer: answer.url.endswith(f"{path}/m1")) as answered:
+    for output, stored in (("0", 0.0), ("", None), ("1", 1.0)):
+        with page.expect_response(lambda answer: answer.url.endswith(f"{path}/m1")) as answers:
             button.click()
-        answered.value.finished()
-        expect(button).to_have_attribute("data-response", shown)
+        answers.value.finished()
+        expect(button).to_have_attribute("data-response", output)
         items = service.http.get(path).json()["items"]
         assert {item["movie"]: item["response"] for item in items}.get("m1") == stored
 
@@ -118,8 +118,8 @@ def assert_bars_show(bars: list[tuple[float, float, float]], terms: list[float])
 
 
 def test_the_responses_that_moved_a_score_are_named(visit: Callable[..., Page], service: Service) -> None:
-    found = service.http.get("/v1/catalogs/class/users/0/scores?movie=m0&include=influences").json()
-    influences = found["scores"][0]["influences"]
+    body = service.http.get("/v1/catalogs/class/users/0/scores?movie=m0&include=influences").json()
+    influences = body["scores"][0]["influences"]
     assert influences
     console = Console(visit("/#catalog=class"))
     console.score("0", "m0").click()
@@ -127,6 +127,6 @@ def test_the_responses_that_moved_a_score_are_named(visit: Callable[..., Page], 
     expect(lines).to_have_count(len(influences))
     for line, influence in zip(lines.all(), influences, strict=True):
         expect(line).to_contain_text(influence["movie"])
-        *_, moved, without = numbers(line.inner_text())
+        *_, moves, without = numbers(line.inner_text())
         assert without == pytest.approx(influence["score_without"], abs=6e-4)
-        assert abs(moved) == pytest.approx(abs(influence["change"]), abs=6e-4)
+        assert abs(moves) == pytest.approx(abs(influence["change"]), abs=6e-4)

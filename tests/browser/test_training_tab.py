@@ -43,9 +43,9 @@ def picture(console: Console, name: str) -> Locator:
     return console.page.locator(f'#pictures a[href*="/{name}.svg"] img')
 
 
-def pixels(drawn: Locator, source: str | None = None) -> str:
+def pixels(locator: Locator, source: str | None = None) -> str:
     """What a picture shows, as a data URL of a PNG; with a source, what that would show in its place."""
-    pixels: str = drawn.evaluate(_PIXELS, source)
+    pixels: str = locator.evaluate(_PIXELS, source)
     return pixels
 
 
@@ -80,9 +80,9 @@ def test_a_curve_grows_step_by_step_to_its_end(
     expect(console.page.locator("#status")).to_contain_text("succeeded")
     expect(console.page.locator("#progress")).to_have_js_property("value", 3000)
     for name in ("losses", "heatmap", "scores", "scatter"):
-        drawn = picture(console, name)
-        expect(drawn).not_to_have_js_property("naturalWidth", value=0)
-        assert drawn.evaluate("picture => picture.naturalWidth") > 100
+        samples = picture(console, name)
+        expect(samples).not_to_have_js_property("naturalWidth", value=0)
+        assert samples.evaluate("picture => picture.naturalWidth") > 100
     keep(console.page, "curve")
 
 
@@ -134,10 +134,10 @@ def test_two_trainings_are_compared(
     open_training(console)
     for training in trained:
         console.page.get_by_label(f"compare training {training}").check()
-    compared = console.page.locator("#compare")
-    expect(compared).to_be_visible()
+    comparison = console.page.locator("#compare")
+    expect(comparison).to_be_visible()
     for name, values in (("epochs", ("500", "700")), ("seed", ("11", "12")), ("steps", ("500", "700"))):
-        line = compared.get_by_role("row").filter(
+        line = comparison.get_by_role("row").filter(
             has=console.page.get_by_role("rowheader", name=name, exact=True)
         )
         expect(line.get_by_role("cell")).to_have_text(list(values))
@@ -152,12 +152,12 @@ def test_the_pictures_are_drawn_anew_after_a_response(
         """Show the training's scores, see that they are the service's, and return their pixels."""
         open_training(console)
         console.page.get_by_label(f"show training {training}").click()
-        drawn = picture(console, "scores")
-        expect(drawn).not_to_have_js_property("naturalWidth", value=0)
+        samples = picture(console, "scores")
+        expect(samples).not_to_have_js_property("naturalWidth", value=0)
         current = service.http.get(f"/v1/catalogs/{own_class}/plots/scores.svg?training={training}").content
-        shown = pixels(drawn)
-        assert shown == pixels(drawn, f"data:image/svg+xml;base64,{base64.b64encode(current).decode()}")
-        return shown
+        output = pixels(samples)
+        assert output == pixels(samples, f"data:image/svg+xml;base64,{base64.b64encode(current).decode()}")
+        return output
 
     training = service.http.get(f"/v1/catalogs/{own_class}").json()["serving"]
     console = Console(visit(f"/#catalog={own_class}"))

@@ -28,7 +28,7 @@ def test_what_goes_wrong_on_a_page_is_a_fault(
     browser: Browser, service: Service, script: str, fault: str
 ) -> None:
     watch = watched(browser, service, script)
-    assert any(found.startswith(fault) for found in watch.faults)
+    assert any(result.startswith(fault) for result in watch.faults)
     with pytest.raises(AssertionError):
         watch.check()
 

@@ -45,8 +45,8 @@ def wait_for(page: Page, held: list[Route]) -> None:
 
 
 def counts(service: Service, catalog: str) -> dict[str, object]:
-    shown = service.http.get(f"/v1/catalogs/{catalog}").json()
-    return {name: shown[name] for name in COUNTS}
+    body = service.http.get(f"/v1/catalogs/{catalog}").json()
+    return {name: body[name] for name in COUNTS}
 
 
 def test_three_answers_bring_recommendations_and_nothing_is_stored(
@@ -58,12 +58,12 @@ def test_three_answers_bring_recommendations_and_nothing_is_stored(
     for answer in (1, 0, 1):
         body = {"responses": answers, "limit": 1, "include": ["next_question"]}
         preview = service.http.post(f"/v1/catalogs/{films}/scores:preview", json=body).json()
-        chosen = preview["next_question"]["movie"]
-        expect(console.page.locator("#question")).to_have_attribute("data-movie", chosen)
+        choice = preview["next_question"]["movie"]
+        expect(console.page.locator("#question")).to_have_attribute("data-movie", choice)
         if not answers:
             keep(console.page, "question")
         console.page.click(f'#whoami [data-answer="{answer}"]')
-        answers[chosen] = answer
+        answers[choice] = answer
 
     expected = service.http.post(f"/v1/catalogs/{films}/scores:preview", json={"responses": answers}).json()
     lines = console.page.locator("#recommendations li")
@@ -92,8 +92,8 @@ def test_the_class_model_asks_about_the_first_movies(visit: Callable[..., Page],
     body = {"responses": dict.fromkeys(("m0", "m1", "m2"), 1), "movies": ["m0", "m1", "m2"]}
     scores = service.http.post("/v1/catalogs/class/scores:preview", json=body).json()["scores"]
     expected = sorted((score["score"] for score in scores), reverse=True)
-    shown = console.page.locator("#recommendations strong")
-    expect(shown).to_have_text([f"{score:.2f}" for score in expected])
+    output = console.page.locator("#recommendations strong")
+    expect(output).to_have_text([f"{score:.2f}" for score in expected])
 
 
 def test_a_question_of_the_catalog_before_is_not_asked_in_this_one(
@@ -193,9 +193,9 @@ def test_a_double_click_leaves_a_movie_out_once(visit: Callable[..., Page], film
         assert json.loads(route.request.post_data or "")["exclude"] == [movie]
         route.continue_()
     expect(question).not_to_have_attribute("data-movie", movie)
-    other = question.get_attribute("data-movie")
+    attribute = question.get_attribute("data-movie")
     page.click('#whoami [data-answer=""]')
     wait_for(page, held)
-    assert json.loads(held[0].request.post_data or "")["exclude"] == [movie, other]
+    assert json.loads(held[0].request.post_data or "")["exclude"] == [movie, attribute]
     held[0].continue_()
-    expect(question).not_to_have_attribute("data-movie", other or "")
+    expect(question).not_to_have_attribute("data-movie", attribute or "")

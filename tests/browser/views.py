@@ -41,17 +41,17 @@ class Console:
 
     def answer(self, user: str, movie: str, response: float | None) -> None:
         """Click a response until it is this one, and is stored."""
-        wanted = _ANSWERS[response]
+        target = _ANSWERS[response]
         button = self.response(user, movie)
         expect(button).to_have_attribute("aria-disabled", "false")
         for _ in _ANSWERS:
-            shown = button.get_attribute("data-response")
-            if shown == wanted:
+            attribute = button.get_attribute("data-response")
+            if attribute == target:
                 return
             with self.page.expect_response(lambda stored: stored.url.endswith(f"/{user}/responses/{movie}")):
                 button.click()
-            expect(button).not_to_have_attribute("data-response", shown or "")
-        raise AssertionError(f"no click makes the response {wanted!r}")
+            expect(button).not_to_have_attribute("data-response", attribute or "")
+        raise AssertionError(f"no click makes the response {target!r}")
 
     def terms(self) -> list[float]:
         """The terms of the explanation that is open, the last one their sum."""
@@ -77,4 +77,4 @@ def number_in(place: Locator) -> float:
 
 def numbers(text: str) -> list[float]:
     """The numbers in what a page shows, whatever it takes for a minus."""
-    return [float(found) for found in _NUMBER.findall(text.replace("−", "-"))]
+    return [float(result) for result in _NUMBER.findall(text.replace("−", "-"))]

@@ -35,16 +35,16 @@ def main() -> None:
     arguments.add_argument("--scale", type=float, default=1.0)
     arguments.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments.add_argument("harnesses", nargs="*")
-    given = arguments.parse_args()
-    if given.one:
-        _one(given.harnesses[0], given.scale)
+    args = arguments.parse_args()
+    if args.one:
+        _one(args.harnesses[0], args.scale)
         return
-    ended = {name: _in_a_process(name, given.scale) for name in given.harnesses or HARNESSES}
-    if given.scale == 1.0:
+    end = {name: _in_a_process(name, args.scale) for name in args.harnesses or HARNESSES}
+    if args.scale == 1.0:
         write_table()
-    failed = [name for name, held in ended.items() if not held]
-    if failed:
-        raise SystemExit(f"not held, or failed: {', '.join(failed)}")
+    failures = [name for name, held in end.items() if not held]
+    if failures:
+        raise SystemExit(f"not held, or failed: {', '.join(failures)}")
 
 
 def _in_a_process(name: str, scale: float) -> bool:
@@ -57,19 +57,21 @@ def _one(name: str, scale: float) -> None:
     started = time.perf_counter()
     figures = run(name, scale)
     keep(name, scale, time.perf_counter() - started, figures)
-    if not all(each.held for each in figures):
+    if not all(figure.held for figure in figures):
         sys.exit(1)
 
 
 def keep(name: str, scale: float, seconds: float, figures: list[Figure]) -> None:
     """Print figures and write them to a file, beside the others when they are of a whole run."""
-    for each in figures:
-        _CONSOLE.print(f"  {each.what}: {each.found} ({'held' if each.held else 'NOT HELD'})", markup=False)
+    for figure in figures:
+        _CONSOLE.print(
+            f"  {figure.what}: {figure.found} ({'held' if figure.held else 'NOT HELD'})", markup=False
+        )
     kept = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "scale": scale,
         "seconds": seconds,
-        "figures": [asdict(each) for each in figures],
+        "figures": [asdict(figure) for figure in figures],
     }
     folder = RESULTS if scale == 1.0 else PARTS
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,8 +86,10 @@ def write_table() -> None:
         if path.exists():
             kept = json.loads(path.read_text())
             part = kept["scale"] < 1.0  # whoever put it here: less than was asked is not what was asked
-            figures = [Figure(**each) for each in kept["figures"]]
-            rows += [_cells(replace(each, held=each.held and not part), kept["date"]) for each in figures]
+            figures = [Figure(**figure) for figure in kept["figures"]]
+            rows += [
+                _cells(replace(figure, held=figure.held and not part), kept["date"]) for figure in figures
+            ]
     document = ROOT / "docs" / "track-record.md"
     document.write_text(replaced(document.read_text(), {"faults": table(_HEADS, rows)}))
 

@@ -34,21 +34,21 @@ class Answered:
 
 async def ask(app: Any, asked: Asked) -> Answered:  # noqa: ANN401 - ASGI has several descriptions
     """Return the answer to one request; raises what the application raises."""
-    answered = Answered()
+    answers = Answered()
 
     async def receive() -> dict[str, Any]:
-        if answered.body_was_read:
+        if answers.body_was_read:
             await asyncio.Event().wait()  # the caller stays on the line
-        answered.body_was_read = True
+        answers.body_was_read = True
         return {"type": "http.request", "body": asked.body, "more_body": False}
 
     async def send(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            answered.status, answered.headers = message["status"], dict(message["headers"])
-        answered.body += message.get("body", b"")
+            answers.status, answers.headers = message["status"], dict(message["headers"])
+        answers.body += message.get("body", b"")
 
     await app(_scope(asked), receive, send)
-    return answered
+    return answers
 
 
 def _scope(asked: Asked) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def _back_up(folder: Path, backups: int) -> Figure:
         f"{_ROWS} rows and {writers.trainings} trainings came in; each restored and verified",
         asked="each one state, whole; restored rows and digests equal; no write fails",
         found=f"{len(wrong)} faults; the slowest of {max(sizes) / 2**20:.1f} MiB after {slowest:.2f} s"
-        + "".join(f"; {each}" for each in wrong[:3]),
+        + "".join(f"; {item}" for item in wrong[:3]),
         held=not wrong,
     )
 
@@ -136,17 +136,17 @@ def _look(file: Path, acknowledged: int, sent: int) -> list[str]:
             .scalars()
             .all()
         )
-    answered = sorted(int(user[1:]) for user in users if user.startswith("s"))
-    imported: dict[str, int] = {}
+    answers = sorted(int(user[1:]) for user in users if user.startswith("s"))
+    summary: dict[str, int] = {}
     for user in users:
         if user.startswith("i"):
             name = user.partition("-")[0]
-            imported[name] = imported.get(name, 0) + 1
-    wrong = [f"{name} by half: {rows} rows" for name, rows in imported.items() if rows != _ROWS]
-    if answered != list(range(1, len(answered) + 1)):
+            summary[name] = summary.get(name, 0) + 1
+    wrong = [f"{name} by half: {rows} rows" for name, rows in summary.items() if rows != _ROWS]
+    if answers != list(range(1, len(answers) + 1)):
         wrong.append("responses with gaps")
-    if not acknowledged <= len(answered) <= sent:
-        wrong.append(f"{len(answered)} responses where {acknowledged} to {sent} were due")
+    if not acknowledged <= len(answers) <= sent:
+        wrong.append(f"{len(answers)} responses where {acknowledged} to {sent} were due")
     return wrong
 
 
@@ -178,7 +178,7 @@ def _migrate(folder: Path) -> Figure:
     known, newest = find_revisions()
     file = folder / "migrated.db"
     wrong: list[str] = []
-    compared = 0
+    comparison = 0
     for revision in sorted(known - {newest}, reverse=True):
         file.unlink(missing_ok=True)
         back_up(folder / "likely.db", file)
@@ -189,9 +189,9 @@ def _migrate(folder: Path) -> Figure:
         up = _tables_of(file)
         for name in sorted((down.keys() & before.keys()) - {"alembic_version"}):
             columns = list(down[name][0]) if down[name] else []
-            shown = [_only(tables[name], columns) for tables in (before, down, up)]
-            compared += len(shown[0])
-            if shown[0] != shown[1] or shown[0] != shown[2]:
+            output = [_only(tables[name], columns) for tables in (before, down, up)]
+            comparison += len(output[0])
+            if output[0] != output[1] or output[0] != output[2]:
                 wrong.append(f"{name} at {revision}")
         if revision > "0001":  # the first revision holds nothing of what trainings learned of movies
             wrong += verify_file(file).faults
@@ -199,7 +199,8 @@ def _migrate(folder: Path) -> Figure:
         what=f"migrations up, down to each of {len(known) - 1} older revisions and up again, "
         "with two trained catalogs and what came in",
         asked="nothing lost that the older revision has a column for",
-        found=f"{compared:,} rows compared, {len(wrong)} differ" + "".join(f"; {each}" for each in wrong[:3]),
+        found=f"{comparison:,} rows compared, {len(wrong)} differ"
+        + "".join(f"; {item}" for item in wrong[:3]),
         held=not wrong,
     )
 

@@ -54,10 +54,10 @@ class Client:
             if self._connection is None:
                 self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_SECONDS)
             self._connection.request(method, path, content, {**kind, **(headers or {})})
-            answered = self._connection.getresponse()
+            answers = self._connection.getresponse()
             self._used = time.monotonic()
-            received = {name.lower(): value for name, value in answered.getheaders()}
-            return Reply(answered.status, received, answered.read())
+            received = {name.lower(): value for name, value in answers.getheaders()}
+            return Reply(answers.status, received, answers.read())
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise Lost(str(error)) from error

@@ -136,21 +136,24 @@ class Person:
         elif not self._right(what, reply):
             self._violation(f"{what} of {self._user}: {reply.body[:200]!r} after {self._version}")
 
-    def _right(self, what: str, reply: Reply) -> bool:
+    def _right(self, label: str, reply: Reply) -> bool:
         """Return whether an answer is of all that was acknowledged, and of nothing else."""
-        shown = reply.json
-        if what == "embedding":
-            current = (shown["responses"], shown["embedding_version"]) == (len(self._answers), self._version)
-            made = shown["training"], *shown["embedding"].values(), shown["offset"], *shown["learned"]
+        output = reply.json
+        if label == "embedding":
+            current = (output["responses"], output["embedding_version"]) == (
+                len(self._answers),
+                self._version,
+            )
+            made = output["training"], *output["embedding"].values(), output["offset"], *output["learned"]
             return current and self._is_new(made)
-        if what == "responses":
-            return {each["movie"]: each["response"] for each in shown["items"]} == self._answers
-        named = {each["movie"] for each in shown["scores"]}
-        answered = what == "recommendations" and named & self._answers.keys()
-        current = shown["responses"] == len(self._answers) and not answered
-        if shown["basis"] != "learned":
+        if label == "responses":
+            return {score["movie"]: score["response"] for score in output["items"]} == self._answers
+        named = {score["movie"] for score in output["scores"]}
+        answers = label == "recommendations" and named & self._answers.keys()
+        current = output["responses"] == len(self._answers) and not answers
+        if output["basis"] != "learned":
             return current
-        made = (shown["training"], *((each["movie"], each["logit"]) for each in shown["scores"]))
+        made = (output["training"], *((score["movie"], score["logit"]) for score in output["scores"]))
         return current and self._is_new(made)
 
     def _is_new(self, made: tuple[Any, ...]) -> bool:
@@ -158,11 +161,11 @@ class Person:
         return self._seen.setdefault(made, dict(self._answers)) == self._answers
 
     def _note(self, reply: Reply) -> None:
-        said = reply.json.get("detail", "")
-        self.tally.failures[f"{reply.status} {said[:80]}"] += 1
+        answer = reply.json.get("detail", "")
+        self.tally.failures[f"{reply.status} {answer[:80]}"] += 1
 
-    def _violation(self, what: str) -> None:
-        self.tally.violations.append(what)
+    def _violation(self, label: str) -> None:
+        self.tally.violations.append(label)
 
 
 def run(scale: float) -> list[Figure]:
@@ -179,10 +182,10 @@ def run(scale: float) -> list[Figure]:
                 tallies, trainings, lasted = _live(ports, seconds, round(OPERATIONS * scale))
             finally:
                 stop()
-            said = started.log.read_text()
+            text = started.log.read_text()
         with opened(folder) as database, database.reading() as connection:
             check_sound(connection)
-        locked = said.count("database is locked")
+        locked = text.count("database is locked")
         return _figures(tallies, web, trainings, locked, lasted, round(OPERATIONS * scale))
 
 
@@ -240,13 +243,13 @@ def _train(port: int) -> int:
             posted = client.ask("POST", f"{CATALOG}/trainings", body)
             if not posted.done:
                 return 0
-            while (shown := client.ask("GET", posted.headers["location"])).status == _UNAVAILABLE or (
-                shown.json["status"] in {"queued", "running"}
+            while (output := client.ask("GET", posted.headers["location"])).status == _UNAVAILABLE or (
+                output.json["status"] in {"queued", "running"}
             ):
                 time.sleep(0.2)
     except Lost:
         return 0
-    return int(shown.json["status"] == "succeeded")
+    return int(output.json["status"] == "succeeded")
 
 
 def _figures(
@@ -255,16 +258,16 @@ def _figures(
     operations = sum(tally.operations for tally in tallies)
     violations = [one for tally in tallies for one in tally.violations]
     failures = sum((tally.failures for tally in tallies), Counter[str]())
-    locked += sum(count for said, count in failures.items() if "locked" in said)
+    locked += sum(count for message, count in failures.items() if "locked" in message)
     writes = [one for tally in tallies for one in tally.writes]
     reads = [one for tally in tallies for one in tally.reads]
     enough = operations >= least and trainings > 0
-    what = (
+    label = (
         f"{len(tallies)} clients through {web} web processes, {seconds:.0f} s, {trainings} trainings beside "
         f"them: {operations:,} operations, {operations / seconds:.0f} a second"
     )
-    found = f"{locked} locked, {len(violations)} violations, {sum(failures.values())} refused or lost"
-    said = "; ".join([*violations[:3], *(f"{count} × {one}" for one, count in failures.most_common(3))])
+    result = f"{locked} locked, {len(violations)} violations, {sum(failures.values())} refused or lost"
+    message = "; ".join([*violations[:3], *(f"{count} × {one}" for one, count in failures.most_common(3))])
     asked = f"0 “database is locked”, 0 violations of promise 3 in {OPERATIONS:,} operations"
     p99 = percentile(writes, 99)
     times = (
@@ -273,7 +276,7 @@ def _figures(
         f"beside a load of {os.getloadavg()[1]:.0f}"
     )
     return [
-        Figure(what, asked, f"{found} {said[:400]}".strip(), not locked and not violations and enough),
+        Figure(label, asked, f"{result} {message[:400]}".strip(), not locked and not violations and enough),
         Figure(f"{len(writes):,} writes of these clients", "p99 ≤ 250 ms", times, p99 <= P99),
     ]
 

@@ -47,16 +47,16 @@ def find_commits(folder: Path) -> list[str]:
 
     One that opens two is there twice: which of them a failpoint reaches could not be said.
     """
-    found: list[str] = []
+    result: list[str] = []
     for file in sorted(folder.rglob("*.py")):
         if file.stem in _DATABASE:
             continue
         module = ".".join(file.relative_to(folder.parent).with_suffix("").parts)
-        _find_commits(ast.parse(file.read_text()), module, found)
-    return found
+        _find_commits(ast.parse(file.read_text()), module, result)
+    return result
 
 
-def _find_commits(node: ast.AST, name: str, found: list[str]) -> None:
+def _find_commits(node: ast.AST, name: str, result: list[str]) -> None:
     for child in ast.iter_child_nodes(node):
         inner = name
         if isinstance(child, ast.ClassDef):
@@ -65,8 +65,8 @@ def _find_commits(node: ast.AST, name: str, found: list[str]) -> None:
             inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
             inner = f"{name}.<locals>.{child.name}" if inside else f"{name}.{child.name}"
         elif isinstance(child, ast.Attribute) and child.attr in _OPENING:
-            found.append(name)
-        _find_commits(child, inner, found)
+            result.append(name)
+        _find_commits(child, inner, result)
 
 
 def arm(armed: Armed) -> None:

@@ -69,16 +69,16 @@ def _tried(service: Service, folder: Path, key: str, examples: int, *, here: boo
         *("--header", f"Authorization: Bearer {key}", "--suppress-health-check", "all"),
     ]
     if here:
-        for each in _NOT_HERE:
-            command += ["--exclude-name-regex", f"^{re.escape(each)}" + ("$" if "{" in each else "")]
+        for item in _NOT_HERE:
+            command += ["--exclude-name-regex", f"^{re.escape(item)}" + ("$" if "{" in item else "")]
     hooks = {"SCHEMATHESIS_HOOKS": "tests.faults.contract_hooks", "PYTHONPATH": str(_ROOT)}
-    ended = subprocess.run(
+    end = subprocess.run(
         command, cwd=folder, env=os.environ | hooks, capture_output=True, text=True, check=False
     )
     log = _ROOT / ".bench" / "faults" / f"contract-{seed}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text(ended.stdout + ended.stderr)
-    return _figure(ended, examples, here=here)
+    log.write_text(end.stdout + end.stderr)
+    return _figure(end, examples, here=here)
 
 
 def _configuration(*, here: bool) -> str:
@@ -96,11 +96,11 @@ def _configuration(*, here: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _figure(ended: subprocess.CompletedProcess[str], examples: int, *, here: bool) -> Figure:
-    cases = _CASES.search(ended.stdout)
-    failures = _FAILURES.search(ended.stdout)
+def _figure(end: subprocess.CompletedProcess[str], examples: int, *, here: bool) -> Figure:
+    cases = _CASES.search(end.stdout)
+    failures = _FAILURES.search(end.stdout)
     whose = "of a trained catalog" if here else "made up"
-    what = (
+    label = (
         f"schemathesis, every check that it has (but that all is taken which a schema allows, for "
         f"{len(SAY_TOO_LITTLE)} operations whose schemas cannot say it), {examples} examples an operation "
         f"and as many sequences of requests, names {whose}: {cases[1] if cases else 'no'} cases"
@@ -108,6 +108,6 @@ def _figure(ended: subprocess.CompletedProcess[str], examples: int, *, here: boo
     said = (
         f"{failures[1] if failures else 0} failures"
         if cases
-        else f"it did not run: {ended.stdout[-300:]}{ended.stderr[-300:]}"
+        else f"it did not run: {end.stdout[-300:]}{end.stderr[-300:]}"
     )
-    return Figure(what, "0 failures", said, ended.returncode == 0 and cases is not None)
+    return Figure(label, "0 failures", said, end.returncode == 0 and cases is not None)

@@ -19,7 +19,7 @@ def map_body(_context: HookContext, body: Any) -> Any:  # noqa: ANN401 - JSON
 
 def _whole(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
-        return {name: _number(name, each) for name, each in value.items()}
+        return {name: _number(name, item) for name, item in value.items()}
     return value
 
 

@@ -118,8 +118,8 @@ async def _run(folder: Path, scale: float) -> list[Figure]:
             ("kinds of credential × operations", _credentials(operations, keys)),
             ("tricks of paths, hosts and headers × operations", _tricks(operations, keys)),
         ):
-            drawn = _drawn(list(cases), scale)
-            figures.append(_figure(what, await _ask_all(app, database, drawn), drawn, len(operations)))
+            samples = _drawn(list(cases), scale)
+            figures.append(_figure(what, await _ask_all(app, database, samples), samples, len(operations)))
     database.close()
     return figures
 
@@ -154,8 +154,8 @@ def _body(method: str, path: str) -> bytes:
         return b"movie,title,violence,positive message,language\nm9,Nine,0,0,0\n"
     if path.endswith("responses:import"):
         return b"user,movie,response\n0,m0,1\n"
-    found = [body for end, body in _BODIES.items() if path.endswith(end)]
-    return json.dumps(found[-1]).encode() if found else b""
+    result = [body for end, body in _BODIES.items() if path.endswith(end)]
+    return json.dumps(result[-1]).encode() if result else b""
 
 
 def _fill(database: Database, settings: Settings) -> dict[str, str]:
@@ -300,30 +300,30 @@ _METHODS = ("HEAD", "OPTIONS", "TRACE", "CONNECT", "PATCH", "get", "Get", "DELET
 
 def _tricks(operations: list[Operation], keys: dict[str, str]) -> Iterator[Case]:
     """Yield requests of somebody without a key who pretends to be another, and of a reader who writes."""
-    nothing = frozenset({_UNAUTHORIZED, _NOT_FOUND, _METHOD_NOT_ALLOWED})
-    reading = nothing ^ {_OK, _FORBIDDEN, _UNAUTHORIZED}  # and the database stays as it was
+    empty = frozenset({_UNAUTHORIZED, _NOT_FOUND, _METHOD_NOT_ALLOWED})
+    reading = empty ^ {_OK, _FORBIDDEN, _UNAUTHORIZED}  # and the database stays as it was
     for operation in operations:
         plain = operation.asked(_HERE, [])
         for what, change in _PATHS.items():
             asked = Asked(plain.method, change(plain.target), plain.headers, plain.body)
-            yield Case(f"a path with {what}", asked, nothing)
+            yield Case(f"a path with {what}", asked, empty)
         for header in _HEADERS:
             asked = operation.asked(_HERE, [header])
-            yield Case(f"{header[0].decode()}: {header[1].decode()}", asked, nothing | {_MISDIRECTED})
+            yield Case(f"{header[0].decode()}: {header[1].decode()}", asked, empty | {_MISDIRECTED})
         for method in _METHODS:
-            yield Case(f"the method {method}", Asked(method, plain.target, plain.headers), nothing)
+            yield Case(f"the method {method}", Asked(method, plain.target, plain.headers), empty)
         if operation.scope is not Scope.READ:
             for name in _OVERRIDES:
                 headers = [*_bearer(keys["read"]), (name, operation.method.encode())]
                 yield Case(f"a reader's {name.decode()}", Asked("GET", plain.target, headers), reading)
-                yield Case("the same without a key", Asked("GET", plain.target, headers[1:]), nothing)
+                yield Case("the same without a key", Asked("GET", plain.target, headers[1:]), empty)
 
 
 def _drawn(cases: list[Case], scale: float) -> list[Case]:
     if scale >= 1:
         return cases
-    chosen = random.Random(_SEED).sample(range(len(cases)), max(1, round(scale * len(cases))))
-    return [cases[at] for at in sorted(chosen)]
+    choice = random.Random(_SEED).sample(range(len(cases)), max(1, round(scale * len(cases))))
+    return [cases[at] for at in sorted(choice)]
 
 
 async def _ask_all(app: FastAPI, database: Database, cases: list[Case]) -> Seen:
@@ -352,42 +352,42 @@ async def _answer(app: FastAPI, case: Case, seen: Seen) -> Answered:
         return Answered()
 
 
-def _judge(case: Case, answered: Answered, seen: Seen) -> None:
-    seen.statuses[answered.status] += 1
-    wrong = _wrong_refusal(case, answered) if case.statuses is not None else _wrong_admission(case, answered)
+def _judge(case: Case, answers: Answered, seen: Seen) -> None:
+    seen.statuses[answers.status] += 1
+    wrong = _wrong_refusal(case, answers) if case.statuses is not None else _wrong_admission(case, answers)
     if wrong:
-        seen.faults.append(f"{case.who}: {case.asked.method} {case.asked.target}: {answered.status} {wrong}")
-    if answered.status in {_UNAUTHORIZED, _FORBIDDEN}:
-        seen.refusals[case.who, answered.status].add(_REQUEST_ID.sub(b"", answered.body))
+        seen.faults.append(f"{case.who}: {case.asked.method} {case.asked.target}: {answers.status} {wrong}")
+    if answers.status in {_UNAUTHORIZED, _FORBIDDEN}:
+        seen.refusals[case.who, answers.status].add(_REQUEST_ID.sub(b"", answers.body))
 
 
-def _wrong_refusal(case: Case, answered: Answered) -> str | None:
-    if answered.status not in (case.statuses or ()):
-        return f"instead of a refusal: {answered.body[:200]!r}"
-    if answered.status == _UNAUTHORIZED and answered.headers.get(b"www-authenticate") != b"Bearer":
+def _wrong_refusal(case: Case, answers: Answered) -> str | None:
+    if answers.status not in (case.statuses or ()):
+        return f"instead of a refusal: {answers.body[:200]!r}"
+    if answers.status == _UNAUTHORIZED and answers.headers.get(b"www-authenticate") != b"Bearer":
         return "without WWW-Authenticate: Bearer"
-    if answered.status == _OK:
-        return _secret_in(case, answered)
-    if answered.body_was_read:
+    if answers.status == _OK:
+        return _secret_in(case, answers)
+    if answers.body_was_read:
         return "after the body was read"
-    if any(name in answered.body for name in _NAMES):
-        return f"names what there is: {answered.body[:200]!r}"
-    return _secret_in(case, answered)
+    if any(name in answers.body for name in _NAMES):
+        return f"names what there is: {answers.body[:200]!r}"
+    return _secret_in(case, answers)
 
 
-def _wrong_admission(case: Case, answered: Answered) -> str | None:
-    if answered.status in {0, _UNAUTHORIZED, _FORBIDDEN}:
-        return f"refused to whom it is due: {answered.body[:200]!r}"
-    if answered.status >= 500 and b"problem:switched-off" not in answered.body:
-        return f"failed: {answered.body[:200]!r}"
-    return _secret_in(case, answered)
+def _wrong_admission(case: Case, answers: Answered) -> str | None:
+    if answers.status in {0, _UNAUTHORIZED, _FORBIDDEN}:
+        return f"refused to whom it is due: {answers.body[:200]!r}"
+    if answers.status >= 500 and b"problem:switched-off" not in answers.body:
+        return f"failed: {answers.body[:200]!r}"
+    return _secret_in(case, answers)
 
 
-def _secret_in(case: Case, answered: Answered) -> str | None:
+def _secret_in(case: Case, answers: Answered) -> str | None:
     sent = b" ".join([case.asked.target.encode(), *(value for _, value in case.asked.headers)])
     secrets = re.findall(rb"likely_\w{8}_(\w{20,})", sent)
-    whole = answered.body + b" ".join(answered.headers.values())
-    return "repeats the key" if any(secret in whole for secret in secrets) else None
+    complete = answers.body + b" ".join(answers.headers.values())
+    return "repeats the key" if any(secret in complete for secret in secrets) else None
 
 
 def _kept(database: Database) -> dict[str, list[Any]]:
@@ -398,15 +398,15 @@ def _kept(database: Database) -> dict[str, list[Any]]:
         }
 
 
-def _figure(what: str, seen: Seen, cases: list[Case], operations: int) -> Figure:
+def _figure(label: str, seen: Seen, cases: list[Case], operations: int) -> Figure:
     kinds = len({case.who for case in cases})
-    refused = sum(case.statuses is not None for case in cases)
-    due = f"; all of {len(cases) - refused:,} that were due" if refused < len(cases) else ""
+    refusals = sum(case.statuses is not None for case in cases)
+    due = f"; all of {len(cases) - refusals:,} that were due" if refusals < len(cases) else ""
     return Figure(
-        f"{len(cases):,} requests: {kinds} {what} ({operations})",
+        f"{len(cases):,} requests: {kinds} {label} ({operations})",
         "no answer to whom it is not due; a refusal says nothing of what there is, and changes nothing",
         f"{len(seen.faults)} faults, first: {seen.faults[0]}"
         if seen.faults
-        else f"0 of {refused:,} not due were answered{due}",
+        else f"0 of {refusals:,} not due were answered{due}",
         not seen.faults,
     )

@@ -72,8 +72,8 @@ class Deleting:
         else:
             body = {"vector": [self._source.random(), 0.5, -1.0]}
             self._must(first.ask("PUT", f"{catalog}/movies/{name}", body))
-            answered = f"{catalog}/users/{KEEP}{self._made % 3}/responses/{name}"
-            self._must(first.ask("PUT", answered, {"response": 1}))
+            answers = f"{catalog}/users/{KEEP}{self._made % 3}/responses/{name}"
+            self._must(first.ask("PUT", answers, {"response": 1}))
         for client in self.clients:
             for path, ask in self._questions(kind, catalog, name):
                 self._must(ask(client), path)
@@ -140,14 +140,14 @@ class Deleting:
             f"{catalog}/movies?limit=1000",
         ]
 
-    def _expect(self, reply: Reply, status: int, what: str) -> None:
+    def _expect(self, reply: Reply, status: int, label: str) -> None:
         self.asked += 1
         if reply.status != status:
-            self.served.append(f"{what} was answered {reply.status} {reply.body[:100]!r}")
+            self.served.append(f"{label} was answered {reply.status} {reply.body[:100]!r}")
 
-    def _must(self, reply: Reply, what: str = "") -> None:
+    def _must(self, reply: Reply, label: str = "") -> None:
         if not reply.done:
-            self.served.append(f"{what} was refused: {reply.status} {reply.body[:200]!r}")
+            self.served.append(f"{label} was refused: {reply.status} {reply.body[:200]!r}")
 
 
 def run(scale: float) -> list[Figure]:
@@ -175,19 +175,19 @@ def run(scale: float) -> list[Figure]:
                 _delete(deleting, folder, count, others)
             finally:
                 busy.set()
-        done = [other.result() for other in others]
+        outcome = [other.result() for other in others]
         for kind, catalog, one in deleting.deleted[:: max(1, count // 100)]:
             deleting.check(kind, catalog, one)
         left = _left_over(folder)
-    what = (
+    label = (
         f"{len(deleting.deleted):,} of {DELETIONS:,} deletions of users, movies and catalogs during "
-        f"{done[0]:,} trainings and {done[1]:,} imports, asked for {deleting.asked:,} times at two "
+        f"{outcome[0]:,} trainings and {outcome[1]:,} imports, asked for {deleting.asked:,} times at two "
         "web processes"
     )
     wrong = [*deleting.served, *left]
-    found = f"{len(deleting.served)} served or wrongly refused, {len(left)} rows left over"
-    held = not wrong and len(deleting.deleted) >= count and all(done)
-    return [Figure(what, "no deleted id is ever served", f"{found} {'; '.join(wrong)[:400]}".strip(), held)]
+    result = f"{len(deleting.served)} served or wrongly refused, {len(left)} rows left over"
+    held = not wrong and len(deleting.deleted) >= count and all(outcome)
+    return [Figure(label, "no deleted id is ever served", f"{result} {'; '.join(wrong)[:400]}".strip(), held)]
 
 
 def _delete(deleting: Deleting, folder: Path, count: int, others: list[Future[int]]) -> None:
@@ -209,10 +209,10 @@ def _train_first(client: Client) -> int:
         return 0
     path = f"/v1/catalogs/c/trainings/{posted.json['id']}"
     while True:
-        shown = _unless_busy(client.ask("GET", path))
-        if shown is not None and shown.json["status"] in {"failed", "cancelled"}:
-            raise RuntimeError(f"a training {shown.json['status']}")
-        if shown is not None and shown.json["status"] == "succeeded":
+        output = _unless_busy(client.ask("GET", path))
+        if output is not None and output.json["status"] in {"failed", "cancelled"}:
+            raise RuntimeError(f"a training {output.json['status']}")
+        if output is not None and output.json["status"] == "succeeded":
             return 1
         time.sleep(0.02)
 
@@ -228,7 +228,7 @@ def _train(port: int, ends: threading.Event) -> int:
 
 def _import(port: int, ends: threading.Event) -> int:
     """Import answers of many users, again and again; return how often."""
-    numbers = imported = 0
+    numbers = summary = 0
     with Client(port) as client:
         while not ends.wait(0.1):
             numbers += 1
@@ -239,8 +239,8 @@ def _import(port: int, ends: threading.Event) -> int:
                 for movie in _STAY
             )
             reply = _unless_busy(client.ask("POST", "/v1/catalogs/c/responses:import", rows, _NDJSON))
-            imported += reply is not None
-    return imported
+            summary += reply is not None
+    return summary
 
 
 def _unless_busy(reply: Reply) -> Reply | None:

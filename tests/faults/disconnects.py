@@ -82,18 +82,18 @@ def run(scale: float) -> list[Figure]:
             _dry_run(service)
             before = _held(service, folder)
             check(before.children == _COMPUTE + _DRAWING + _IMPORTING)
-            done = dict.fromkeys(_KINDS, 0)
+            outcome = dict.fromkeys(_KINDS, 0)
             for number in range(times):
                 kind = list(_KINDS)[number % len(_KINDS)]
                 hang_up(service, _KINDS[kind](source), source)
-                done[kind] += 1
+                outcome[kind] += 1
             after = _settled(service, folder, before)
             streams = _streams_left(service)
             transaction = _transaction_held(folder)
-    what = ", ".join(f"{count:,} {kind}" for kind, count in done.items())
+    label = ", ".join(f"{count:,} {kind}" for kind, count in outcome.items())
     return [
         Figure(
-            f"{times:,} clients that hung up: {what}",
+            f"{times:,} clients that hung up: {label}",
             "0 leaked processes",
             *_more(before.children, after.children),
         ),
@@ -156,8 +156,8 @@ def _dry_run(service: Service) -> None:
 def _held(service: Service, folder: Path) -> Held:
     pid = service.process.pid
     connection = sqlite3.connect(f"file:{folder}/likely.db?mode=ro", uri=True)
-    imported = "SELECT count(*) FROM responses WHERE user_id IN (SELECT id FROM users WHERE user LIKE 'u%')"
-    responses = connection.execute(imported).fetchone()[0]
+    summary = "SELECT count(*) FROM responses WHERE user_id IN (SELECT id FROM users WHERE user LIKE 'u%')"
+    responses = connection.execute(summary).fetchone()[0]
     connection.close()
     return Held(
         len(children_of(pid)),
@@ -169,11 +169,11 @@ def _held(service: Service, folder: Path) -> Held:
 
 def _descriptors(pid: int) -> list[str]:
     """Return what a process has open beside the database, of whose connections up to 48 are kept (Linux)."""
-    found = []
-    for each in Path(f"/proc/{pid}/fd").iterdir():
+    result = []
+    for item in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # closed since it was listed
-            found.append(str(each.readlink()))
-    return [name for name in found if "/likely.db" not in name]
+            result.append(str(item.readlink()))
+    return [name for name in result if "/likely.db" not in name]
 
 
 def _settled(service: Service, folder: Path, before: Held) -> Held:
@@ -190,13 +190,13 @@ def _settled(service: Service, folder: Path, before: Held) -> Held:
 
 def _streams_left(service: Service) -> int:
     """Return how many streams can be opened at once."""
-    found = 0
+    result = 0
     with ExitStack() as opened:
         for _ in range(_STREAMS):
             connection = opened.enter_context(connect(service.url))
             connection.sendall(head(Target("GET", _WATCHED)))
-            found += connection.recv(200).startswith(b"HTTP/1.1 200")
-    return found
+            result += connection.recv(200).startswith(b"HTTP/1.1 200")
+    return result
 
 
 def _transaction_held(folder: Path) -> bool:

@@ -166,7 +166,7 @@ def _figure(tally: Tally, ledger: Ledger) -> Figure:
     }
     kinds = ", ".join(f"{tally.faults[kind]} {names[kind]}" for kind in names if tally.faults[kind])
     statuses = ", ".join(f"{count} × {status}" for status, count in sorted(tally.refusals.items()))
-    refused = sum(tally.reads_refused.values())
+    refusals = sum(tally.reads_refused.values())
     bad = [*tally.unclear, *tally.stuck, *tally.lost]
     return Figure(
         what=f"{sum(tally.faults.values())} faults under a running service: {kinds}; "
@@ -174,10 +174,10 @@ def _figure(tally: Tally, ledger: Ledger) -> Figure:
         asked="each a clear 507 or 503 within 1 s; reads go on; writes again without a restart; "
         "nothing acknowledged lost, no half",
         found=f"{statuses}, the slowest after {tally.slowest:.2f} s; "
-        f"{refused} of {tally.reads} reads refused; "
+        f"{refusals} of {tally.reads} reads refused; "
         f"{len(tally.stuck)} stuck; {len(tally.lost)} of {ledger.acknowledged} acknowledged writes lost"
-        + "".join(f"; {each}" for each in bad[:3]),
-        held=not bad and refused == 0 and tally.slowest <= _SECONDS,
+        + "".join(f"; {item}" for item in bad[:3]),
+        held=not bad and refusals == 0 and tally.slowest <= _SECONDS,
     )
 
 

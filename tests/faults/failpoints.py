@@ -307,11 +307,11 @@ def run(scale: float) -> list[Figure]:
     """Try the failpoints, every so manieth of them."""
     step = max(1, round(1 / scale))
     with tempfile.TemporaryDirectory(prefix="likely-failpoints-") as name:
-        tried = Tried(Path(name))
-        for place, attempt in enumerate(tried.attempts()):
+        attempts = Tried(Path(name))
+        for place, attempt in enumerate(attempts.attempts()):
             if place % step == 0:
-                tried.note(attempt)
-        return [tried.figure()]
+                attempts.note(attempt)
+        return [attempts.figure()]
 
 
 class Tried:
@@ -349,15 +349,15 @@ class Tried:
 
     def figure(self) -> Figure:
         """Say what came out."""
-        found = (
+        result = (
             f"{self.hit} hit, {self.recoveries} killed again in recovery, {len(self.missed)} not reached; "
         )
-        found += f"{len(self.broken)} promises broken"
+        result += f"{len(self.broken)} promises broken"
         if self.missed or self.broken:
-            found += f" ({'; '.join([*self.missed, *self.broken])[:500]})"
-        tried = self.hit + len(self.missed)
-        what = f"{tried} failpoints, before and after every commit; killed there, and again in recovery"
-        return Figure(what, "all of ≥ 30 hit, all promises hold", found, not (self.missed or self.broken))
+            result += f" ({'; '.join([*self.missed, *self.broken])[:500]})"
+        attempts = self.hit + len(self.missed)
+        label = f"{attempts} failpoints, before and after every commit; killed there, and again in recovery"
+        return Figure(label, "all of ≥ 30 hit, all promises hold", result, not (self.missed or self.broken))
 
     def _ask(self, asked: Asked, side: Literal["before", "after"], *, beside: bool = False) -> None:
         """Ask for something, and kill the web process there, or the process ``beside`` it that imports."""
@@ -389,15 +389,15 @@ class Tried:
             port = free_port()
             copy.web(port)
             wait_until_ready(port, time.monotonic())
-            answered = _ask(port, asked)
-            if not answered.done:
-                raise RuntimeError(f"{asked.what}: {answered}")
+            answers = _ask(port, asked)
+            if not answers.done:
+                raise RuntimeError(f"{asked.what}: {answers}")
             return read_state(copy.folder), read_state(copy.folder, versions=False)
 
     def _work(self, work: Work, side: Literal["before", "after"]) -> None:
         with self._copy(work.ready) as copy:
             _finish(copy)
-            undisturbed = read_state(copy.folder)
+            state = read_state(copy.folder)
         with self._copy(work.ready) as copy:
             self._kill(copy, copy.worker, work.boundary, side)
             copy.bury("w")
@@ -406,7 +406,7 @@ class Tried:
                 self._kill(copy, copy.worker, again, side, recovering=True)
                 copy.bury("w")
             _finish(copy)
-            self._compare(f"{side}: {work.what}", read_state(copy.folder), undisturbed)
+            self._compare(f"{side}: {work.what}", read_state(copy.folder), state)
 
     def _command(self, command: Command, side: Literal["before", "after"]) -> None:
         times = 2 if command.anew and side == "after" else 1
@@ -421,8 +421,8 @@ class Tried:
                 process = copy.run(command.work, armed=Armed(boundary, side, told))
                 self._note(process, told, f"{side} {boundary}", recovering=bool(recovering))
             copy.run(command.work).join()
-            found = read_state(copy.folder, versions=False)
-            self._compare(f"{side}: {command.what}", found, undisturbed)
+            state = read_state(copy.folder, versions=False)
+            self._compare(f"{side}: {command.what}", state, undisturbed)
 
     def _migrate(self, side: Literal["before", "after"]) -> None:
         folder = self._folder / f"empty-{side}"
@@ -480,18 +480,18 @@ class Tried:
         told, port = copy.folder / "told", free_port()
         web = copy.web(port, beside=Armed(asked.boundary, side, told))
         wait_until_ready(port, time.monotonic())
-        answered = _ask(port, asked)
+        answers = _ask(port, asked)
         kill(web)
         if not told.exists():
             self.missed.append(f"{side} {asked.boundary} beside the web process was not reached")
             return
         self.hit += 1
-        if answered.status != 503 or answered.json["type"] != "urn:likely:problem:unavailable":
-            self.broken.append(f"{side}: {asked.what} beside the web process: answered {answered}")
+        if answers.status != 503 or answers.json["type"] != "urn:likely:problem:unavailable":
+            self.broken.append(f"{side}: {asked.what} beside the web process: answered {answers}")
 
-    def _note(self, process: ForkServerProcess, told: Path, name: str, *, recovering: bool = False) -> None:
+    def _note(self, process: ForkServerProcess, path: Path, name: str, *, recovering: bool = False) -> None:
         process.join(WAIT)
-        hit = process.exitcode == -signal.SIGKILL and told.exists()
+        hit = process.exitcode == -signal.SIGKILL and path.exists()
         kill(process)
         if not hit:
             self.missed.append(f"{name} was not reached")
@@ -500,10 +500,10 @@ class Tried:
         else:
             self.hit += 1
 
-    def _compare(self, what: str, found: State, expected: State) -> None:
-        said = different(found, expected)
+    def _compare(self, label: str, state: State, expected: State) -> None:
+        said = different(state, expected)
         if said:
-            self.broken.append(f"{what}: {said}")
+            self.broken.append(f"{label}: {said}")
 
     def _copy(
         self, ready: Callable[[Database], None] | None = None, **settings: str

@@ -148,11 +148,11 @@ class Promoting:
                 if not posted.done:
                     return None
                 while not over.is_set():
-                    shown = client.ask("GET", posted.headers["location"])
-                    if not shown.done:
+                    output = client.ask("GET", posted.headers["location"])
+                    if not output.done:
                         return None
-                    if shown.json["status"] not in {"queued", "running"}:
-                        return int(shown.json["id"]) if shown.json["status"] == "succeeded" else None
+                    if output.json["status"] not in {"queued", "running"}:
+                        return int(output.json["id"]) if output.json["status"] == "succeeded" else None
                     time.sleep(0.1)
         except Lost:
             time.sleep(0.1)

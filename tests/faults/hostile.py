@@ -170,11 +170,11 @@ def _is_full(service: Service, request: bytes) -> bool:
 
 def _deaf(url: str) -> socket.socket:
     """Return a connection that takes hardly anything in before somebody reads."""
-    parsed = httpx2.URL(url)
+    u_r_l = httpx2.URL(url)
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.settimeout(1.0)
-    connection.connect((parsed.host, parsed.port))
+    connection.connect((u_r_l.host, u_r_l.port))
     return connection
 
 
@@ -205,8 +205,8 @@ def _target(method: str, path: str, takes_body: object) -> Target:
         return Target(method, filled, _IMPORTED[end], b"application/x-ndjson")
     if end == "tensor.txt":
         return Target(method, filled, b"1 + 1", b"text/plain")
-    found = next((BODIES[known] for known in BODIES if path.endswith(f"/{known}")), None)
-    return Target(method, filled, json.dumps(found).encode() if takes_body and found else b"")
+    result = next((BODIES[known] for known in BODIES if path.endswith(f"/{known}")), None)
+    return Target(method, filled, json.dumps(result).encode() if takes_body and result else b"")
 
 
 def send(url: str, sending: Sending) -> Answer:
@@ -246,13 +246,13 @@ def _kept(service: Service) -> int:
 def _memory(service: Service) -> int:
     """Return the bytes that the web process has of its own (Linux)."""
     status = Path(f"/proc/{service.process.pid}/status").read_text()
-    found = re.search(r"RssAnon:\s+(\d+) kB", status)
-    return 1024 * int(found[1]) if found else 0
+    result = re.search(r"RssAnon:\s+(\d+) kB", status)
+    return 1024 * int(result[1]) if result else 0
 
 
 def _figures(kinds: int, operations: int, seen: Seen, growth: int, *, alive: bool) -> list[Figure]:
     count = seen.statuses.total()
-    what = f"{count:,} of {kinds} hostile bodies and heads × {operations} operations"
+    label = f"{count:,} of {kinds} hostile bodies and heads × {operations} operations"
     answers = ", ".join(
         f"{number:,} {status or 'closed'}" for status, number in sorted(seen.statuses.items())
     )
@@ -260,7 +260,7 @@ def _figures(kinds: int, operations: int, seen: Seen, growth: int, *, alive: boo
     late = "; ".join(seen.late[:5])
     return [
         Figure(
-            what,
+            label,
             "0 responses ≥ 500",
             f"{len(seen.faults)} ({answers}){': ' + faults if faults else ''}",
             not seen.faults and alive,

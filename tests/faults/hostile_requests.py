@@ -26,10 +26,10 @@ class Target:
     @property
     def fields(self) -> list[str]:
         """Return the names of the body's fields."""
-        found: Any = (
+        result: Any = (
             json.loads(self.body) if self.body.startswith(b"{") and self.body.count(b"\n") < 1 else {}
         )
-        return list(found) or ["a"]
+        return list(result) or ["a"]
 
 
 @dataclass(frozen=True)

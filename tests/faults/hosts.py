@@ -51,8 +51,8 @@ class Web:
 class Breaking:
     """Kills services and cuts connections, and starts the services again, as a supervisor does."""
 
-    def __init__(self, started: Processes, ports: list[int], *, whole: bool) -> None:
-        self._started, self._ports, self._whole = started, ports, whole
+    def __init__(self, started: Processes, ports: list[int], *, complete: bool) -> None:
+        self._started, self._ports, self._whole = started, ports, complete
         self._running = {port: self._start(port) for port in ports}
         self.kills = self.cut = self.again = 0
         self.ready: list[float] = []
@@ -117,7 +117,7 @@ def run(scale: float) -> list[Figure]:
         database = Database(address)
         make_catalog(database)
         with processes(Path(name), address, POLL_SECONDS="0.1", LEASE_SECONDS="5") as started:
-            figures = _break(started, database, seconds, whole=scale == 1.0)
+            figures = _break(started, database, seconds, complete=scale == 1.0)
         database.close()
     return figures
 
@@ -128,9 +128,9 @@ def _database() -> Iterator[str]:
     yield url.render_as_string(hide_password=False)
 
 
-def _break(started: Processes, database: Database, seconds: float, *, whole: bool) -> list[Figure]:
+def _break(started: Processes, database: Database, seconds: float, *, complete: bool) -> list[Figure]:
     ports = [free_port() for _ in range(HOSTS)]
-    breaking = Breaking(started, ports, whole=whole)
+    breaking = Breaking(started, ports, complete=complete)
     server = create_engine(database.engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     started.worker("w1")
     started.worker("w2")
@@ -154,32 +154,32 @@ def _break(started: Processes, database: Database, seconds: float, *, whole: boo
                 threads.submit(promoting.live, over),
             ]
             try:
-                for each in living:
-                    each.result()
+                for item in living:
+                    item.result()
             finally:
                 over.set()
-            for each in beside:
-                each.result()
+            for item in beside:
+                item.result()
     finally:
         breaking.stop()
-    found = _found(database)
-    lost = importing.lost(found)
+    result = _found(database)
+    lost = importing.lost(result)
     for guest in guests:
         for life in [*guest.lives, guest.life()]:
-            lost += life.lost(found.get(life.user, {}))
+            lost += life.lost(result.get(life.user, {}))
     return _figures(guests, importing, promoting, breaking, lost, seconds)
 
 
 def _found(database: Database) -> Mapping[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {}
+    result: dict[str, dict[str, float]] = {}
     with database.reading() as connection:
         for user, movie, value in connection.execute(
             select(User.user, Movie.movie, Response.response)
             .join(Response, Response.user_id == User.id)
             .join(Movie, Movie.id == Response.movie_id)
         ):
-            found.setdefault(user, {})[movie] = value
-    return found
+            result.setdefault(user, {})[movie] = value
+    return result
 
 
 def _figures(
@@ -195,7 +195,7 @@ def _figures(
     violations = [one for tally in tallies for one in tally.violations]
     failures = sum(count for tally in tallies for count in tally.failures.values())
     writes = sum(len(tally.writes) for tally in tallies)
-    what = (
+    label = (
         f"{HOSTS} web processes over one PostgreSQL, {seconds:.0f} s: {breaking.kills} kills, "
         f"{breaking.cut:,} connections cut; {operations:,} operations of {CLIENTS} clients, {writes:,} of "
         f"them writes, and {importing.acknowledged} imports"
@@ -214,7 +214,7 @@ def _figures(
     ready, served = max(breaking.ready), max(promoting.seconds, default=LONGEST)
     middle = percentile(breaking.ready, 50)
     return [
-        Figure(what, "0 acknowledged writes lost; each reads its own", came, not broken and enough),
+        Figure(label, "0 acknowledged writes lost; each reads its own", came, not broken and enough),
         Figure(
             "until a killed web process answers again, everything else going on",
             f"≤ {READY:g} s",

@@ -75,14 +75,14 @@ class Notes:
             self.known[name] = before
         return reply
 
-    def lost(self, found: dict[str, object]) -> list[str]:
+    def lost(self, result: dict[str, object]) -> list[str]:
         """Say what is not as it was acknowledged, and take what was found for what is known."""
         wrong = [
-            f"{name} is {found.get(name)}, not {values}"
+            f"{name} is {result.get(name)}, not {values}"
             for name, values in self.known.items()
-            if found.get(name) not in values
+            if result.get(name) not in values
         ]
-        self.known = {name: {found.get(name)} for name in self.known}
+        self.known = {name: {result.get(name)} for name in self.known}
         return wrong
 
 
@@ -205,12 +205,12 @@ class Killing:
         """Ask again for what was lost, until it is known: nothing of it may be done twice."""
         book = self.book
         with Client(self._port) as client:
-            for sent in [*book.trainings, *book.imports]:
-                if sent.answer is None and not sent.ask(client).done:
-                    book.refused.append(f"{sent.path}: {sent.answer}")
+            for training in [*book.trainings, *book.imports]:
+                if training.answer is None and not training.ask(client).done:
+                    book.refused.append(f"{training.path}: {training.answer}")
             total = _show(client, f"{CATALOG}/trainings?limit=1")["items"]
         self._note_imports()
-        keys = {sent.key: sent.answer.json["id"] for sent in book.trainings if sent.answer}
+        keys = {training.key: training.answer.json["id"] for training in book.trainings if training.answer}
         if len(set(keys.values())) != len(keys) or (
             total and total[0]["id"] != max(keys.values(), default=0)
         ):
@@ -218,8 +218,8 @@ class Killing:
 
     def _note_imports(self) -> None:
         """Take what was imported for known, and forget it."""
-        for sent in self.book.imports:
-            group, value = str(sent.headers["X-Group"]), float(sent.headers["X-Value"])
+        for import_value in self.book.imports:
+            group, value = str(import_value.headers["X-Group"]), float(import_value.headers["X-Value"])
             self.book.notes[2].known[f"group {group}"] = {value}
         self.book.imports.clear()
 
@@ -282,24 +282,24 @@ class Killing:
                 notes.known[f"cancelled {training}"] = {"cancelled"}
         deadline = time.monotonic() + source.uniform(0.0, 2.0)
         while time.monotonic() < deadline:
-            shown = _show(client, f"{CATALOG}/trainings/{training}")
-            if shown["status"] == "succeeded":
+            output = _show(client, f"{CATALOG}/trainings/{training}")
+            if output["status"] == "succeeded":
                 self.book.succeeded.append(training)
-            if shown["status"] in _ENDED:
+            if output["status"] in _ENDED:
                 break
             time.sleep(0.02)
         if self.book.succeeded:
-            chosen = source.choice(self.book.succeeded[-5:])
+            choice = source.choice(self.book.succeeded[-5:])
             notes.write(
-                "serving", chosen, lambda: client.ask("PUT", f"{CATALOG}/serving", {"training": chosen})
+                "serving", choice, lambda: client.ask("PUT", f"{CATALOG}/serving", {"training": choice})
             )
 
     def _look(self) -> None:
         """Compare the database with what the clients know."""
         with opened(self._processes.folder) as database:
-            found = self._found(database)
+            result = self._found(database)
         for notes in self.book.notes:
-            self.book.lost += notes.lost(found)
+            self.book.lost += notes.lost(result)
 
     def _found(self, database: Database) -> dict[str, object]:
         with database.reading() as connection:
@@ -310,33 +310,33 @@ class Killing:
                 .join(Response, Response.user_id == User.id)
                 .join(Movie, Movie.id == Response.movie_id)
             ).all()
-            found: dict[str, object] = {f"{user} {movie}": value for user, movie, value in answers}
+            result: dict[str, object] = {f"{user} {movie}": value for user, movie, value in answers}
             titles = connection.execute(select(Movie.movie, Movie.title))
-            found |= {f"title {movie}": title for movie, title in titles}
-            found["serving"] = connection.scalar(select(Serving.training_id))
+            result |= {f"title {movie}": title for movie, title in titles}
+            result["serving"] = connection.scalar(select(Serving.training_id))
             for group in range(GROUPS):
                 values = {value for user, _, value in answers if user.startswith(f"g{group}-")}
                 if len(values) > 1:
                     self.book.halves.append(f"group {group} has {values}")
-                found[f"group {group}"] = next(iter(values), None)
+                result[f"group {group}"] = next(iter(values), None)
             users = len({user for user, _, _ in answers})
             columns = (Training.id, Training.status, Training.steps_done, Training.steps_total)
             for row in connection.execute(select(*columns)):
                 if row.status == "cancelled":
-                    found[f"cancelled {row.id}"] = "cancelled"
+                    result[f"cancelled {row.id}"] = "cancelled"
                 if row.id not in self.book.checked:
                     self._check_training(connection, row, users)
                 if row.status in _ENDED:
                     self.book.checked.add(row.id)
-        return found
+        return result
 
     def _check_training(self, connection: Connection, row: Row[int, str, int, int], users: int) -> None:
         if row.status == "failed":
             self.book.halves.append(f"training {row.id} failed")
         there = [_count(connection, table, row.id) for table in (UserEmbedding, TrainingState)]
-        whole = [users, 1] if row.status == "succeeded" else [0, 0]
-        if there != whole:
-            self.book.halves.append(f"training {row.id} {row.status} has {there}, not {whole}")
+        complete = [users, 1] if row.status == "succeeded" else [0, 0]
+        if there != complete:
+            self.book.halves.append(f"training {row.id} {row.status} has {there}, not {complete}")
         steps = _count(connection, TrainingStep, row.id)
         if steps != row.steps_done:  # those of a worker that was killed are forgotten when another begins
             self.book.halves.append(f"training {row.id} has {steps} steps, and says {row.steps_done}")
@@ -347,39 +347,39 @@ class Killing:
         """Say what came out, which is nothing without so many kills."""
         book = self.book
         written = sum(notes.acknowledged for notes in book.notes)
-        what = (
+        label = (
             f"{self.kills:,} of {KILLS:,} kills of web processes, workers and whole services, in "
             f"{self._cycles} lives of the service, during {written:,} acknowledged writes, imports, "
             f"promotions and {len(book.trainings):,} trainings"
         )
         broken = [*book.lost, *book.halves, *book.duplicates, *book.refused]
-        found = (
+        result = (
             f"{len(book.lost)} lost, {len(book.halves)} halves, {len(book.duplicates)} duplicates, "
             f"{len(book.refused)} refused when sent again"
         )
         if broken:
-            found += f" ({'; '.join(broken)[:400]})"
+            result += f" ({'; '.join(broken)[:400]})"
         asked = "0 acknowledged writes lost, 0 halves, 0 duplicates"
         held = not broken and self.kills >= enough and written > 0
-        return [Figure(what, asked, found, held), self._ready_figure()]
+        return [Figure(label, asked, result, held), self._ready_figure()]
 
     def _ready_figure(self) -> Figure:
-        whole, forked = sorted(self.ready_whole), sorted(self.ready)
-        within = sum(seconds <= READY for seconds in whole)
-        what = (
-            f"{len(whole)} starts of `likely serve` after a kill, and {len(forked)} of a web process "
+        complete, forked = sorted(self.ready_whole), sorted(self.ready)
+        within = sum(seconds <= READY for seconds in complete)
+        label = (
+            f"{len(complete)} starts of `likely serve` after a kill, and {len(forked)} of a web process "
             "that had everything imported"
         )
         asked = f"ready again in ≤ {READY:g} s"
-        if not whole:
+        if not complete:
             slowest = max(forked, default=inf)
-            return Figure(what, asked, f"{slowest:.1f} s at most", slowest <= READY)
-        found = (
-            f"`likely serve` {whole[-1]:.1f} s at most, {whole[len(whole) // 2]:.1f} in the middle, {within} "
-            f"of {len(whole)} within {READY:g}; web process {forked[-1]:.1f} s at most; "
+            return Figure(label, asked, f"{slowest:.1f} s at most", slowest <= READY)
+        result = (
+            f"`likely serve` {complete[-1]:.1f} s at most, {complete[len(complete) // 2]:.1f} in the middle, "
+            f"{within} of {len(complete)} within {READY:g}; web process {forked[-1]:.1f} s at most; "
             f"beside a load of {os.getloadavg()[1]:.0f}"
         )
-        return Figure(what, asked, found, whole[-1] <= READY)
+        return Figure(label, asked, result, complete[-1] <= READY)
 
 
 def _make(folder: Path) -> None:

@@ -60,17 +60,17 @@ class Ledger:
 
     def lost(self, database: Path) -> list[str]:
         """Return what is not as it may be, and take what is there for known from here on."""
-        stored, imported = _read(database)
+        stored, summary = _read(database)
         wrong = [
             f"{user} {movie}: {stored.get((user, movie))}, not one of {values}"
             for (user, movie), values in self.allowed.items()
             if stored.get((user, movie)) not in values
         ]
         for name, acknowledged in self.imports.items():
-            if imported.get(name, 0) not in ({IMPORTED} if acknowledged else {0, IMPORTED}):
-                wrong.append(f"{name}: {imported.get(name, 0)} rows of {IMPORTED}")
+            if summary.get(name, 0) not in ({IMPORTED} if acknowledged else {0, IMPORTED}):
+                wrong.append(f"{name}: {summary.get(name, 0)} rows of {IMPORTED}")
         self.allowed = {key: {stored.get(key)} for key in self.allowed}
-        self.imports = {name: imported.get(name, 0) > 0 for name in self.imports}
+        self.imports = {name: summary.get(name, 0) > 0 for name in self.imports}
         return wrong
 
 

@@ -77,8 +77,8 @@ class Seen:
 class Client(asyncio.Protocol):
     """A connection that has one request under way at most, in ``idle`` while it has none."""
 
-    def __init__(self, seen: Seen, idle: "deque[Client]", connected: "set[Client]") -> None:
-        self._seen, self._idle, self._connected = seen, idle, connected
+    def __init__(self, seen: Seen, idle: "deque[Client]", connections: "set[Client]") -> None:
+        self._seen, self._idle, self._connected = seen, idle, connections
         self._came, self._asked = b"", 0.0
         self._used = time.perf_counter()
         self.done: asyncio.Future[None] | None = None
@@ -193,11 +193,11 @@ _LOADS: dict[str, Callable[[random.Random, int], bytes]] = {
 }
 
 
-async def _connect(url: str, seen: Seen, idle: "deque[Client]", connected: set[Client]) -> Client:
+async def _connect(url: str, seen: Seen, idle: "deque[Client]", connections: set[Client]) -> Client:
     address = httpx2.URL(url)
     loop = asyncio.get_running_loop()
     _, client = await loop.create_connection(
-        lambda: Client(seen, idle, connected), address.host, address.port or 80
+        lambda: Client(seen, idle, connections), address.host, address.port or 80
     )
     return client
 
@@ -227,13 +227,13 @@ async def offer(url: str, requests: list[bytes], rate: float, seconds: float) ->
     """Send so many requests a second for so long, whatever comes back, each on a connection that is free."""
     seen: Seen = Seen()
     idle: deque[Client] = deque()
-    connected: set[Client] = set()
+    connections: set[Client] = set()
     opening = 0
 
     async def open_one() -> None:
         nonlocal opening
         try:
-            idle.append(await _connect(url, seen, idle, connected))
+            idle.append(await _connect(url, seen, idle, connections))
         except OSError:
             seen.lose()
         finally:
@@ -250,14 +250,14 @@ async def offer(url: str, requests: list[bytes], rate: float, seconds: float) ->
                 client.ask(requests[sent % len(requests)])
             else:
                 seen.unsent += 1  # no connection is free: one more is opened for the next
-                if opening < _CLIENTS and len(connected) < 1000:
+                if opening < _CLIENTS and len(connections) < 1000:
                     opening += 1
                     task = asyncio.create_task(open_one())
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
         await asyncio.sleep(0)  # never asleep, for to wake it would be work of those who answer
     seen.over = True  # what is under way now was not refused, and is not waited for
-    for client in connected:
+    for client in connections:
         client.transport.abort()
     await asyncio.sleep(0)
     return seen
@@ -291,31 +291,31 @@ def judge(load: str, peak: float, seen: Seen, seconds: float, recovered: float) 
     """Return the figures of a load against a service whose peak is so many answers a second."""
     goodput = seen.good / seconds
     offered = seen.statuses.total() / seconds
-    refused = sorted(seen.refused) or [0.0]
-    p99 = refused[int(len(refused) * 0.99)]
+    refusals = sorted(seen.refused) or [0.0]
+    p99 = refusals[int(len(refusals) * 0.99)]
     others = {
         **{f"{status}": count for status, count in seen.statuses.items() if status not in _KNOWN},
         **({"503 after a wait": seen.waited} if seen.waited else {}),
         **({"lost": seen.lost} if seen.lost else {}),
     }
-    answered = sorted(seen.answered) or [0.0]
-    what = (
+    answers = sorted(seen.answered) or [0.0]
+    label = (
         f"{_TIMES} times the peak of {peak:,.0f} answers a second for {seconds:g} s, {load}: "
         f"{offered:,.0f} requests a second came to be sent, {seen.unsent:,} found no connection"
     )
     return [
-        Figure(what, "goodput ≥ 80 % of the peak", f"{goodput / peak:.0%}", goodput >= _GOOD * peak),
+        Figure(label, "goodput ≥ 80 % of the peak", f"{goodput / peak:.0%}", goodput >= _GOOD * peak),
         Figure(
             f"the {len(seen.refused):,} refusals",
             "in ≤ 50 ms (99 of 100), each with Retry-After",
-            f"median {refused[len(refused) // 2] * 1000:.0f} ms, 99 of 100 in {p99 * 1000:.0f} ms, "
-            f"the longest {refused[-1] * 1000:.0f} ms; {seen.without_time} without Retry-After",
+            f"median {refusals[len(refusals) // 2] * 1000:.0f} ms, 99 of 100 in {p99 * 1000:.0f} ms, "
+            f"the longest {refusals[-1] * 1000:.0f} ms; {seen.without_time} without Retry-After",
             bool(seen.refused) and p99 <= _REFUSED and not seen.without_time,
         ),
         Figure(
             "what was accepted",
             "is served",
-            f"{seen.good:,}, 99 of 100 in {answered[int(len(answered) * 0.99)]:.2f} s; "
+            f"{seen.good:,}, 99 of 100 in {answers[int(len(answers) * 0.99)]:.2f} s; "
             f"other answers: {others or 'none'}",
             not others,
         ),

@@ -145,10 +145,10 @@ class Whole:
 
     def tree(self) -> list[int]:
         """Return the service's processes, itself first."""
-        found = [self._process.pid]
-        for pid in found:
-            found += children_of(pid) if Path(f"/proc/{pid}").exists() else []
-        return found
+        result = [self._process.pid]
+        for pid in result:
+            result += children_of(pid) if Path(f"/proc/{pid}").exists() else []
+        return result
 
     def kill(self, *, which: slice = slice(None)) -> None:
         """Kill these of its processes at once, all if not said."""

@@ -47,15 +47,15 @@ class Found:
     wrong: int = 0
     said: str = ""
 
-    def broken(self, what: str) -> None:
+    def broken(self, label: str) -> None:
         """Note a broken promise."""
         self.wrong += 1
-        self.said = self.said or what
+        self.said = self.said or label
 
 
 def run(scale: float) -> list[Figure]:
     """Race so many times."""
-    moments, found = random.Random(3), Found()
+    moments, result = random.Random(3), Found()
     with tempfile.TemporaryDirectory(prefix="likely-races-") as name:
         folder = Path(name)
         with opened(folder) as database:
@@ -63,24 +63,23 @@ def run(scale: float) -> list[Figure]:
             with database.writing() as connection:
                 load_class(connection)
         with processes(folder, LEASE_SECONDS=str(LEASE)) as started:
-            racing = Racing(started, moments, found)
+            racing = Racing(started, moments, result)
             for _ in range(max(1, round(RACES * scale))):
                 racing.race()
-    what = (
-        f"{found.races} of {RACES} races of two workers, the one that trains frozen in each; "
-        f"{found.taken_over} trainings were taken over"
+    label = (
+        f"{result.races} of {RACES} races of two workers, the one that trains frozen in each; "
+        f"{result.taken_over} trainings were taken over"
     )
-    came = (
-        f"{found.refused} writes of stale workers refused, {found.wrong} promises broken {found.said[:300]}"
-    )
-    return [Figure(what, "one publishes, stale writers refused 100 %", came.strip(), found.wrong == 0)]
+    came = f"{result.refused} writes of stale workers refused, {result.wrong} promises broken "
+    came += result.said[:300]
+    return [Figure(label, "one publishes, stale writers refused 100 %", came.strip(), result.wrong == 0)]
 
 
 class Racing:
     """Two workers and the database that they share."""
 
-    def __init__(self, processes: Processes, moments: random.Random, found: Found) -> None:
-        self._processes, self._moments, self._found = processes, moments, found
+    def __init__(self, processes: Processes, moments: random.Random, result: Found) -> None:
+        self._processes, self._moments, self._found = processes, moments, result
         self._workers = {
             name: processes.run(_work, name, str(processes.folder / f"{_NOTES}-{name}"))
             for name in ("one", "other")
@@ -156,14 +155,16 @@ def _work(name: str, notes: str) -> None:
     write = leases._write  # noqa: SLF001 - the one door of all writes under a lease
 
     def noted(connection: Connection, lease: Lease, values: Mapping[str, Any]) -> None:
-        said = "done"
+        message = "done"
         try:
             write(connection, lease, values)
         except LeaseLostError:
-            said = "refused"
+            message = "refused"
             raise
         finally:
-            line = f"{time.time()} {lease.training} {lease.token} {values.get('status', 'report')} {said}\n"
+            line = (
+                f"{time.time()} {lease.training} {lease.token} {values.get('status', 'report')} {message}\n"
+            )
             with Path(notes).open("a") as file:
                 file.write(line)
 
@@ -179,8 +180,8 @@ def _queue(database: Database, seed: int) -> int:
 
 def _holder(database: Database, training: int) -> str:
     with database.reading() as connection:
-        found = select(Training.worker).where(Training.id == training, Training.status != "queued")
-        return connection.scalar(found) or ""
+        result = select(Training.worker).where(Training.id == training, Training.status != "queued")
+        return connection.scalar(result) or ""
 
 
 def _ended(database: Database, training: int) -> bool:
@@ -206,8 +207,8 @@ def _signal(worker: ForkServerProcess, number: signal.Signals) -> None:
 def _wait_for(find: Callable[[], Thing]) -> Thing:
     deadline = time.monotonic() + _WAIT
     while time.monotonic() < deadline:
-        found = find()
-        if found:
-            return found
+        result = find()
+        if result:
+            return result
         time.sleep(0.005)
     raise RuntimeError("what was waited for did not come")

@@ -192,7 +192,7 @@ def _figure(minutes: float, load: _Load, before: _Looked, after: _Looked) -> Fig
         asked="memory grows by at most 10 MiB, descriptors by none, nothing fails",
         found=f"{growth:+.1f} MiB of {sum(after.memory.values()):.0f} ({by_process}), "
         f"{kept:+d} descriptors of {sum(after.descriptors.values())}, {len(load.failures)} failures"
-        + "".join(f"; {each}" for each in load.failures[:2]),
+        + "".join(f"; {failure}" for failure in load.failures[:2]),
         held=load.is_enough(minutes)
         and growth <= _MOST_GROWTH
         and kept <= 0

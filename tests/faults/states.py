@@ -56,9 +56,9 @@ def read_state(folder: Path, *, versions: bool = True) -> State:
 
 
 def _columns(table: Table, *, versions: bool) -> Iterator[ColumnElement[Any]]:
-    for each in table.c:
-        if _is_kept(table.name, each.name, versions=versions):
-            yield each.is_not(None) if each.name in _WHETHER.get(table.name, ()) else each
+    for item in table.c:
+        if _is_kept(table.name, item.name, versions=versions):
+            yield item.is_not(None) if item.name in _WHETHER.get(table.name, ()) else item
 
 
 def _is_kept(table: str, column: str, *, versions: bool) -> bool:
@@ -69,18 +69,18 @@ def _is_kept(table: str, column: str, *, versions: bool) -> bool:
 
 def check_sound(connection: Connection) -> None:
     """Raise `RuntimeError` unless the file is whole and every reference leads somewhere."""
-    whole = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+    complete = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
     astray = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
-    if whole != ["ok"] or astray:
-        raise RuntimeError(f"the file is not sound: {whole[:3]}, {astray[:3]}")
+    if complete != ["ok"] or astray:
+        raise RuntimeError(f"the file is not sound: {complete[:3]}, {astray[:3]}")
 
 
-def different(one: State, other: State) -> str:
+def different(one: State, state: State) -> str:
     """Say in which tables two states differ, in nothing if they are equal."""
     return ", ".join(
-        f"{table}: {sum((rows - other[table]).values())} and {sum((other[table] - rows).values())} rows"
+        f"{table}: {sum((rows - state[table]).values())} and {sum((state[table] - rows).values())} rows"
         for table, rows in one.items()
-        if rows != other[table]
+        if rows != state[table]
     )
 
 

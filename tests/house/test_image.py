@@ -26,7 +26,7 @@ QUIET = {"LIKELY_COMPUTE_PROCESSES": "0", "LIKELY_DRAWING_PROCESSES": "0"}
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[Image]:
-    with built(whole=False) as image:
+    with built(complete=False) as image:
         yield image
 
 

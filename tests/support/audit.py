@@ -30,7 +30,7 @@ class Audit:
     @classmethod
     def of(cls, report: dict[str, Any]) -> "Audit":
         """Read what pip-audit writes as JSON."""
-        found, audited, unknown = [], 0, 0
+        result, audited, unknown = [], 0, 0
         for package in report["dependencies"]:
             if "skip_reason" in package:
                 unknown += 1
@@ -39,8 +39,8 @@ class Audit:
             for one in package["vulns"]:
                 if one["id"] not in IGNORED:
                     fixed = ", ".join(one["fix_versions"]) or "no version yet"
-                    found.append(f"{package['name']} {package['version']}: {one['id']}, fixed in {fixed}")
-        return cls(found, audited, unknown)
+                    result.append(f"{package['name']} {package['version']}: {one['id']}, fixed in {fixed}")
+        return cls(result, audited, unknown)
 
 
 def main() -> int:
@@ -74,8 +74,8 @@ def _run_pip_audit() -> dict[str, Any] | None:
         try:
             subprocess.run([sys.executable, "-m", "venv", str(python.parents[1])], check=True)
             subprocess.run(install, check=True, capture_output=True, timeout=_INSTALL_SECONDS)
-            done = subprocess.run(audit, check=False, capture_output=True, timeout=_AUDIT_SECONDS)
-            report: dict[str, Any] = json.loads(done.stdout)
+            outcome = subprocess.run(audit, check=False, capture_output=True, timeout=_AUDIT_SECONDS)
+            report: dict[str, Any] = json.loads(outcome.stdout)
         except (subprocess.SubprocessError, OSError, ValueError):
             return None
         return report

@@ -48,10 +48,10 @@ class Checkout:
         if line.split()[:2] in (["likely", "serve"], ["likely", "worker"]):
             self._run_for_a_while(line.replace("8000", str(free_port())))
             return ""
-        printed = self._bash(line)
+        output = self._bash(line)
         if line.startswith("curl") and "/trainings " in line:
             self._wait_for_trainings(line)
-        return printed
+        return output
 
     def _bash(self, line: str) -> str:
         return console.run(line, self.port, self.folder, self._environment())
@@ -89,14 +89,14 @@ class Checkout:
 def fresh_checkout() -> Iterator[Checkout]:
     """Copy what git tracks into a new folder and run `make run` there until it serves."""
     folder = Path(tempfile.mkdtemp(prefix="likely-readme-"))
-    listed = subprocess.run(
+    listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
         capture_output=True,
         check=True,
         text=True,
     )
-    for name in filter(None, listed.stdout.split("\0")):
+    for name in filter(None, listing.stdout.split("\0")):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, folder / name)
     port = free_port()

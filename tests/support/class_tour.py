@@ -51,8 +51,8 @@ class Lecture:
     def run(self, line: str) -> str:
         """Run a command of the page and return what it prints; raises if it fails."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        printed = console.run(line, self.port, self.folder, {**os.environ, "PATH": path})
-        return printed.replace(f"seconds {_SECONDS}", f"seconds {_USUAL_SECONDS}")
+        output = console.run(line, self.port, self.folder, {**os.environ, "PATH": path})
+        return output.replace(f"seconds {_SECONDS}", f"seconds {_USUAL_SECONDS}")
 
 
 @contextmanager
@@ -72,13 +72,13 @@ def lecture(folder: Path) -> Iterator[Lecture]:
 
 def claims(page: str) -> list[Claim]:
     """Return the page's ```text blocks, each with the answers of the console block before it."""
-    found, answers = [], ""
+    result, answers = [], ""
     for kind, content in _BLOCK.findall(page):
         if kind == "text":
-            found.append(Claim(content, answers))
+            result.append(Claim(content, answers))
         else:
             answers = "\n".join(one.output for one in console.commands(f"```console\n{content}```\n"))
-    return found
+    return result
 
 
 def holds(claim: Claim) -> bool:
@@ -88,8 +88,8 @@ def holds(claim: Claim) -> bool:
     figures of a tensor stand together. Where the answers show tensors, the figures' tensors are among them,
     sign for sign.
     """
-    shown = _tensors(claim.answers)
-    return _found(claim) and (not shown or _in_order(_tensors(claim.figures), shown))
+    output = _tensors(claim.answers)
+    return _found(claim) and (not output or _in_order(_tensors(claim.figures), output))
 
 
 def _found(claim: Claim) -> bool:
@@ -105,8 +105,8 @@ def _found(claim: Claim) -> bool:
 
 def _runs(figures: str) -> list[list[str]]:
     """Return the figures that stand together: those of a tensor, and every other one for itself."""
-    found = re.finditer(f"{_TENSOR.pattern}|{_NUMBER.pattern}", _less_autograd(figures))
-    return [_NUMBER.findall(one[0]) for one in found]
+    result = re.finditer(f"{_TENSOR.pattern}|{_NUMBER.pattern}", _less_autograd(figures))
+    return [_NUMBER.findall(one[0]) for one in result]
 
 
 def _begin_with(numbers: list[str], run: list[str]) -> bool:
@@ -128,9 +128,9 @@ def _less_autograd(text: str) -> str:
     return re.sub(r", (grad_fn=<\w+>|requires_grad=True)", "", text)
 
 
-def _in_order(wanted: list[str], given: list[str]) -> bool:
+def _in_order(target: list[str], given: list[str]) -> bool:
     left = iter(given)
-    return all(one in left for one in wanted)
+    return all(one in left for one in target)
 
 
 def write(tour: Path = TOUR) -> None:

@@ -21,8 +21,8 @@ def train(client: TestClient, worker: Worker, path: str = CLASS, **body: object)
     posted = client.post(f"{path}/trainings", json={"trainer": "gradient_descent", "seed": 6789, **body})
     assert posted.status_code == 202, posted.text
     assert worker.run_next(only=posted.json()["id"])
-    shown: dict[str, Any] = client.get(posted.headers["location"]).json()
-    return shown
+    output: dict[str, Any] = client.get(posted.headers["location"]).json()
+    return output
 
 
 def make_catalog(
@@ -52,13 +52,13 @@ def answer(client: TestClient, path: str, user: str, movie: str, response: float
 
 def scores(client: TestClient, path: str, user: str, *movies: str) -> dict[str, float]:
     """Return a user's scores by movie; of all movies if none is named."""
-    shown = client.get(f"{path}/users/{user}/scores", params={"movie": list(movies)})
-    assert shown.status_code == 200, shown.text
-    return {score["movie"]: score["score"] for score in shown.json()["scores"]}
+    output = client.get(f"{path}/users/{user}/scores", params={"movie": list(movies)})
+    assert output.status_code == 200, output.text
+    return {score["movie"]: score["score"] for score in output.json()["scores"]}
 
 
 def embedding(client: TestClient, path: str, user: str) -> list[float]:
     """Return a user's embedding in the order of the class's dimensions."""
-    shown = client.get(f"{path}/users/{user}/embedding")
-    assert shown.status_code == 200, shown.text
-    return [shown.json()["embedding"][dimension] for dimension in DIMENSIONS]
+    output = client.get(f"{path}/users/{user}/embedding")
+    assert output.status_code == 200, output.text
+    return [output.json()["embedding"][dimension] for dimension in DIMENSIONS]

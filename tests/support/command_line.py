@@ -42,7 +42,7 @@ def make_run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         status = int(left.value.code or 0)
         del left  # its traceback holds what the command held
         gc.collect()  # so that what the command left open is closed, as when its process ends
-        printed = capsys.readouterr()
-        return Done(status, printed.out, printed.err)
+        output = capsys.readouterr()
+        return Done(status, output.out, output.err)
 
     return run

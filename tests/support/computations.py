@@ -11,8 +11,8 @@ def computed(client: TestClient, path: str, **body: object) -> dict[str, Any]:
     """Return the answer to a computation that is right."""
     answer = client.post(path, json=body)
     assert answer.status_code == 200, answer.text
-    shown: dict[str, Any] = answer.json()
-    return shown
+    output: dict[str, Any] = answer.json()
+    return output
 
 
 def refused(client: TestClient, path: str, status: int, **body: object) -> dict[str, Any]:

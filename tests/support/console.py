@@ -29,18 +29,18 @@ class Command:
 def commands(page: str) -> list[Command]:
     """Return the commands of a page's console blocks, or of one such block, in order."""
     blocks = _BLOCK.findall(page)
-    return [_command(found) for block in blocks for found in _COMMAND.finditer(block)]
+    return [_command(result) for block in blocks for result in _COMMAND.finditer(block)]
 
 
 def with_outputs(page: str, printed: Callable[[Command], str]) -> str:
     """Return a page that shows what ``printed`` says of each command, where it is not comparable already."""
 
-    def one(found: re.Match[str]) -> str:
-        command = _command(found)
+    def one(result: re.Match[str]) -> str:
+        command = _command(result)
         output = printed(command)
         if comparable(output) == comparable(command.output):
-            return found[0]
-        return found["typed"] + (output and f"{output}\n")
+            return result[0]
+        return result["typed"] + (output and f"{output}\n")
 
     return _BLOCK.sub(lambda block: _COMMAND.sub(one, block[0]), page)
 
@@ -49,7 +49,7 @@ def run(line: str, port: int, folder: Path, environment: Mapping[str, str]) -> s
     """Run a command of a page with the service at ``port``; raises if it fails."""
     here = line.replace("localhost:8000", f"localhost:{port}")
     silent = here.replace("curl ", "curl --silent --show-error ", 1)
-    done = subprocess.run(
+    outcome = subprocess.run(
         ["bash", "-c", silent],
         cwd=folder,
         env=dict(environment),
@@ -58,9 +58,9 @@ def run(line: str, port: int, folder: Path, environment: Mapping[str, str]) -> s
         timeout=120,
         check=False,
     )
-    if done.returncode:
-        raise AssertionError(f"{line}\n{done.stdout}{done.stderr}")
-    return done.stdout.strip()
+    if outcome.returncode:
+        raise AssertionError(f"{line}\n{outcome.stdout}{outcome.stderr}")
+    return outcome.stdout.strip()
 
 
 def comparable(output: str) -> str:
@@ -71,6 +71,6 @@ def comparable(output: str) -> str:
     return re.sub(r"(SQLite|PostgreSQL) [\d.]+", r"\1", output)
 
 
-def _command(found: re.Match[str]) -> Command:
-    typed = re.sub(r"^[$>] ?", "", found["typed"].rstrip("\n"), flags=re.MULTILINE)
-    return Command(typed, found["output"].strip())
+def _command(result: re.Match[str]) -> Command:
+    typed = re.sub(r"^[$>] ?", "", result["typed"].rstrip("\n"), flags=re.MULTILINE)
+    return Command(typed, result["output"].strip())

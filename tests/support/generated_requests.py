@@ -162,34 +162,34 @@ TOKENS = (
 
 def _mutated(source: random.Random, body: dict[str, Any]) -> bytes:
     """Write a body with one to three things wrong in it, or none."""
-    whole: list[Any] = [json.loads(json.dumps(body))]
+    complete: list[Any] = [json.loads(json.dumps(body))]
     for _ in range(source.randint(0, 3)):
-        _mutate(source, whole)
-    text = json.dumps(whole[0]).encode()
+        _mutate(source, complete)
+    text = json.dumps(complete[0]).encode()
     if source.random() < 0.15:
         at = source.randrange(len(text) + 1)
         text = text[:at] + source.choice(TOKENS) + text[at + source.randint(0, 3) :]
     return text
 
 
-def _mutate(source: random.Random, whole: list[Any]) -> None:
-    container, key = _somewhere(source, whole)
+def _mutate(source: random.Random, complete: list[Any]) -> None:
+    container, key = _somewhere(source, complete)
     kind = source.random()
     if kind < 0.6:
         container[key] = copy.deepcopy(source.choice(LONG if source.random() < 0.05 else VALUES))
-    elif kind < 0.75 and container is not whole:
+    elif kind < 0.75 and container is not complete:
         del container[key]
     elif kind < 0.85:
         container[key] = [container[key]] * source.choice([1, 2, 5])
-    elif isinstance(container, list) and container is not whole:
+    elif isinstance(container, list) and container is not complete:
         container.insert(source.randrange(len(container) + 1), container[key])
     elif isinstance(container, dict):
         container[source.choice(["", "é", "__proto__", "\ud800", "epochs", "weights"])] = 7
 
 
-def _somewhere(source: random.Random, whole: list[Any]) -> tuple[Any, Any]:
+def _somewhere(source: random.Random, complete: list[Any]) -> tuple[Any, Any]:
     """Choose a value of the body, by what it is in and its name or place there."""
-    container: Any = whole
+    container: Any = complete
     key: Any = 0
     while isinstance(container[key], dict | list) and container[key] and source.random() < 0.8:
         container = container[key]
@@ -243,13 +243,13 @@ def _wrong(answer: httpx2.Response) -> str | None:
         if media_type.startswith("text/plain"):
             answer.content.decode()
             return None if answer.status_code == 200 else "a refusal that is no problem"
-        found = json.loads(answer.content.decode(), parse_constant=_no_constant)
+        result = json.loads(answer.content.decode(), parse_constant=_no_constant)
     except ValueError as error:
         return f"no JSON or no UTF-8 ({error})"
     if answer.status_code == 200:
         return None
-    whole = media_type == "application/problem+json" and found["status"] == answer.status_code
-    return None if whole and found["detail"] else "a refusal that is no problem"
+    complete = media_type == "application/problem+json" and result["status"] == answer.status_code
+    return None if complete and result["detail"] else "a refusal that is no problem"
 
 
 def _no_constant(name: str) -> None:
@@ -415,8 +415,8 @@ def _tell_progress(seen: Seen) -> None:
         sys.stderr.write(f"{seen.statuses.total():,} answered, {len(seen.faults)} faults\n")
 
 
-def _say(what: str) -> None:
-    sys.stdout.write(f"{what}\n")
+def _say(label: str) -> None:
+    sys.stdout.write(f"{label}\n")
 
 
 if __name__ == "__main__":

@@ -45,8 +45,8 @@ class Instruction:
 
     def arguments(self) -> list[str]:
         """Return the exec form's arguments."""
-        found: list[str] = json.loads(self.rest)
-        return found
+        result: list[str] = json.loads(self.rest)
+        return result
 
 
 def parse(text: str) -> list[Instruction]:
@@ -57,12 +57,12 @@ def parse(text: str) -> list[Instruction]:
 
 def stages(text: str) -> list[list[Instruction]]:
     """Return the instructions of each stage, which begins with FROM."""
-    found: list[list[Instruction]] = []
+    result: list[list[Instruction]] = []
     for one in parse(text):
         if one.word == "FROM":
-            found.append([])
-        found[-1].append(one)
-    return found
+            result.append([])
+        result[-1].append(one)
+    return result
 
 
 def is_sent(path: str, rules: str) -> bool:
@@ -136,7 +136,7 @@ class Image:
         for pair in shlex.split(one.rest):
             name, _, value = pair.partition("=")
             self.environment[name] = re.sub(
-                r"\$(\w+)", lambda found: self.environment.get(found[1], ""), value
+                r"\$(\w+)", lambda match: self.environment.get(match[1], ""), value
             )
         self.executed.append(one)
 
@@ -151,10 +151,10 @@ class Image:
             assert Path(self.here(sources[1])).is_dir(), one
             return
         rules = (ROOT / ".dockerignore").read_text()
-        listed = subprocess.run(_TRACKED, cwd=ROOT, capture_output=True, check=True, text=True)
+        listing = subprocess.run(_TRACKED, cwd=ROOT, capture_output=True, check=True, text=True)
         into = Path(self.here(self.workdir)) / target
         for source in sources:
-            files = [file for file in listed.stdout.splitlines() if f"{file}/".startswith(f"{source}/")]
+            files = [file for file in listing.stdout.splitlines() if f"{file}/".startswith(f"{source}/")]
             sent = [file for file in files if is_sent(file, rules)]
             assert sent, f"nothing of {source} is sent"
             for file in sent:
@@ -170,8 +170,8 @@ class Image:
         if _INSTALLING in one.rest and not self.whole:
             self._borrow_packages()
             return
-        done = self.run(self.here(one.rest), **self.arguments)
-        assert done.returncode == 0, f"{one.rest}\n{done.stdout}{done.stderr}"
+        outcome = self.run(self.here(one.rest), **self.arguments)
+        assert outcome.returncode == 0, f"{one.rest}\n{outcome.stdout}{outcome.stderr}"
         self.executed.append(one)
 
     def _borrow_packages(self) -> None:
@@ -186,12 +186,12 @@ class Image:
 
 
 @contextmanager
-def built(*, whole: bool) -> Iterator[Image]:
+def built(*, complete: bool) -> Iterator[Image]:
     """Execute the Dockerfile in a new folder."""
     folder = Path(tempfile.mkdtemp(prefix="likely-image-"))
     try:
         index = os.environ.get("TORCH_INDEX") or "https://pypi.org/simple"
-        image = Image(folder, whole, {"TORCH_INDEX": index})
+        image = Image(folder, complete, {"TORCH_INDEX": index})
         image.build((ROOT / "Dockerfile").read_text())
         yield image
     finally:
@@ -228,7 +228,7 @@ def wait_until_healthy(image: Image, environment: Mapping[str, str], seconds: fl
 
 def main() -> None:
     """Execute all of it once."""
-    with built(whole=True) as image:
+    with built(complete=True) as image:
         made = image.run(["likely", "keys", "create", "--scope", "admin", "--label", "me"])
         assert made.returncode == 0, made.stderr
         with running(image, {}) as environment:

@@ -28,8 +28,8 @@ class Answer(NamedTuple):
 
 def connect(url: str, timeout: float = 30) -> socket.socket:
     """Return a connection to the service at a URL."""
-    parsed = httpx2.URL(url)
-    return socket.create_connection((parsed.host, parsed.port), timeout)
+    u_r_l = httpx2.URL(url)
+    return socket.create_connection((u_r_l.host, u_r_l.port), timeout)
 
 
 def read_answer(connection: socket.socket, since: float | None = None, method: str = "GET") -> Answer:

@@ -71,13 +71,13 @@ def true_lists(app: FastAPI) -> dict[str, str]:
 def _requests(app: FastAPI) -> str:
     document = app.openapi()
     tags = [tag["name"] for tag in document["tags"]]
-    found = [
+    result = [
         (tags.index(operation["tags"][0]), method.upper(), path.removeprefix("/v1"), operation["description"])
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
     ]
     rows = ["| request | what it does |", "|---|---|"]
-    for _, method, path, description in sorted(found, key=lambda each: each[0]):  # as /docs shows them
+    for _, method, path, description in sorted(result, key=lambda item: item[0]):  # as /docs shows them
         first = description.split("\n\n")[0].replace("\n", " ")
         rows.append(f"| `{method} {path}` | {first} |")
     return "\n".join(rows) + "\n"
@@ -98,18 +98,20 @@ def _settings() -> str:
 
 
 def _tree() -> str:
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, check=True, text=True)
-    names = sorted(listed.stdout.split(), key=_place)
+    listing = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, check=True, text=True)
+    names = sorted(listing.stdout.split(), key=_place)
     lines: list[str] = []
     above: list[str] = []
     for name in names:
         folders, file = [f"{part}/" for part in name.split("/")[:-1]], name.rsplit("/", 1)[-1]
-        whole = next((folder for folder in _SAID if folder.endswith("/") and name.startswith(folder)), None)
-        if whole is not None:
+        complete = next(
+            (folder for folder in _SAID if folder.endswith("/") and name.startswith(folder)), None
+        )
+        if complete is not None:
             folders, file = folders[:-1], folders[-1]
         lines += _new_folders(above, folders)
         above = folders
-        line = f"{'  ' * len(folders) + file:<34} {_said(whole or name)}"
+        line = f"{'  ' * len(folders) + file:<34} {_said(complete or name)}"
         if line not in lines:
             lines.append(line)
     return "```text\n" + "\n".join(lines) + "\n```\n"

@@ -84,6 +84,6 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _without_repetitions(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    assert len(found) == len(pairs), "a name stands twice"
-    return found
+    result = dict(pairs)
+    assert len(result) == len(pairs), "a name stands twice"
+    return result

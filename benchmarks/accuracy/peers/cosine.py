@@ -23,14 +23,14 @@ class Cosine:
         self.wanted = self._means(answers.users, answers.items, likes)
         self.wanted -= self._means(answers.users, answers.items, ~likes)
 
-    def _means(self, users: Rows, items: Rows, chosen: npt.NDArray[np.bool_]) -> Floats:
+    def _means(self, users: Rows, items: Rows, choice: npt.NDArray[np.bool_]) -> Floats:
         sums = np.zeros((self.task.users, self.task.vectors.shape[1]))
-        np.add.at(sums, users[chosen], self.task.vectors[items[chosen]])
-        counts = np.bincount(users[chosen], minlength=self.task.users)
+        np.add.at(sums, users[choice], self.task.vectors[items[choice]])
+        counts = np.bincount(users[choice], minlength=self.task.users)
         return sums / np.maximum(counts, 1)[:, None]
 
     def scores(self) -> Floats:
         """Return the cosines; 0 where a vector is zero."""
-        wanted, vectors = self.wanted[self.task.asked_users], self.task.vectors[self.task.asked_items]
-        lengths = np.linalg.norm(wanted, axis=1) * np.linalg.norm(vectors, axis=1)
-        return (wanted * vectors).sum(axis=1) / np.where(lengths > 0, lengths, 1.0)
+        target, vectors = self.wanted[self.task.asked_users], self.task.vectors[self.task.asked_items]
+        lengths = np.linalg.norm(target, axis=1) * np.linalg.norm(vectors, axis=1)
+        return (target * vectors).sum(axis=1) / np.where(lengths > 0, lengths, 1.0)

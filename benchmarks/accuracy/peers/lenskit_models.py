@@ -31,13 +31,13 @@ class BiasedMF:
 
     def scores(self) -> Floats:
         """Return the predictions, clipped to the ratings' scale."""
-        found = []
+        result = []
         for user, rows in self.task.asked():
             items, query = ItemList(item_ids=rows), self._query(user)
             own = self.model(query, items).scores()
             biases, _ = self.model.bias.compute_for_items(items, user, query.query_items)
-            found.append(np.where(np.isfinite(own), own, biases))
-        return np.clip(np.concatenate(found), _LEAST, 1 - _LEAST)
+            result.append(np.where(np.isfinite(own), own, biases))
+        return np.clip(np.concatenate(result), _LEAST, 1 - _LEAST)
 
     def _query(self, user: int) -> RecQuery:
         rows, values = self.task.known.of(user)

@@ -26,10 +26,10 @@ class LogisticRegressions:
 
     def scores(self) -> Floats:
         """Return the probabilities of a like."""
-        found = []
+        result = []
         for user, items in self.task.asked():
             if user in self.fitted:
-                found.append(self.fitted[user].predict_proba(self.task.vectors[items])[:, 1])
+                result.append(self.fitted[user].predict_proba(self.task.vectors[items])[:, 1])
             else:
-                found.append(np.full(len(items), self.means[user]))
-        return np.concatenate(found)
+                result.append(np.full(len(items), self.means[user]))
+        return np.concatenate(result)

@@ -39,10 +39,10 @@ class Recommender:
     def recommend(self, user: str, limit: int) -> list[dict[str, str | float]]:
         """Return the best movies that the user has not answered."""
         mean, spread = self.means[user], self.spreads[user]
-        learned = self.covariances.shape[1] - 1
-        side = torch.cat([torch.ones(1), mean[-learned:]])
+        result = self.covariances.shape[1] - 1
+        side = torch.cat([torch.ones(1), mean[-result:]])
         both = torch.outer(side, side)
-        both[1:, 1:] += spread[-learned:, -learned:]
+        both[1:, 1:] += spread[-result:, -result:]
         variance = (self.covariances * both).sum((1, 2)) + ((self.features @ spread) * self.features).sum(1)
         logits = (self.appeals + self.features @ mean) / torch.sqrt(1 + pi / 8 * variance)
         logits[self.answered[user]] = -torch.inf

@@ -53,19 +53,19 @@ _OTHERS = {
 }
 
 
-def main(chosen: list[str]) -> None:
+def main(choice: list[str]) -> None:
     """Plant the defects of these areas; ends with the names of those that nothing found."""
     started = time.perf_counter()
-    defects = [each for area in chosen or find_areas() for each in read_area(area)]
+    defects = [defect for area in choice or find_areas() for defect in read_area(area)]
     with TemporaryDirectory() as name:
         copy = Path(name)
         for part in _COPIED:
             source = ROOT / part
             (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / part)
         _check_right(copy, defects)
-        came = {each.what: _plant(copy, each) for each in defects}
+        came = {defect.what: _plant(copy, defect) for defect in defects}
     figure = judge(came.values())
-    if chosen:
+    if choice:
         _CONSOLE.print(f"{figure.what}: {figure.found}")
     else:
         keep(DEFECTS, 1.0, time.perf_counter() - started, [figure])
@@ -88,7 +88,7 @@ def judge(came: Iterable[str]) -> Figure:
 
 def find_areas() -> list[str]:
     """Return the modules beside this one that have DEFECTS."""
-    return [each.name for each in iter_modules(areas.__path__) if each.name not in {"defect", "__main__"}]
+    return [item.name for item in iter_modules(areas.__path__) if item.name not in {"defect", "__main__"}]
 
 
 def read_area(area: str) -> tuple[Defect, ...]:
@@ -99,8 +99,8 @@ def read_area(area: str) -> tuple[Defect, ...]:
 
 def _check_right(copy: Path, defects: list[Defect]) -> None:
     """Raise `SystemExit` unless all of their tests pass while nothing is planted, by how much they take."""
-    for times in sorted({each.times for each in defects}):
-        tests = sorted({test for each in defects if each.times == times for test in each.tests})
+    for times in sorted({defect.times for defect in defects}):
+        tests = sorted({test for defect in defects if defect.times == times for test in defect.tests})
         how = run_tests(copy, tests, times, seconds=_SECONDS * len(tests))
         if how != PASSED:
             raise SystemExit(f"before anything is planted the tests are not passed, but {how}")
@@ -170,7 +170,7 @@ def read_outcome(status: int, report: str) -> str:
     if status != 1 or not report:
         return ERROR
     failures = list(ET.fromstring(report).iter("failure"))  # noqa: S314 - pytest's own
-    if any("from pytest-timeout" in each.get("message", "") for each in failures):
+    if any("from pytest-timeout" in failure.get("message", "") for failure in failures):
         return TIMEOUT
     return FOUND if failures else ERROR
 
