@@ -1,6 +1,8 @@
-"""Everything that can go wrong for a caller, as one tree (`routes/problems.py` words it over HTTP).
+"""Everything that can go wrong for a caller, as one tree (`app/web/problems.py` answers it over HTTP).
 
     Problem                       a caller's mistake, or a state that the caller can change
+    ├── BadRequest          400   no HTTP request, or one that the framework cannot read
+    │   └── MalformedJson   400   a body that is no JSON
     ├── BadInput            422   the body or a parameter says something impossible
     │   ├── BadRows         422   an import: up to 100 bad rows, by line and reason
     │   └── OverBudget      422   a computation that takes more time or memory than it has
@@ -8,19 +10,23 @@
     ├── Forbidden           403   a key that may not do this
     ├── NotFound            404   no such catalog, movie, user or training
     ├── Conflict            409   right in itself, but not in the present state
+    ├── MethodNotAllowed    405   a path that takes other methods
     ├── NotAcceptable       406   no format on offer is one that the caller accepts
     ├── TooLarge            413   more bytes or rows than the settings allow
     ├── UnsupportedMedia    415   a Content-Type or Content-Encoding that this resource does not take
     ├── TooSlow             408   the request did not arrive in time
+    ├── HeadersTooLarge     431   more bytes of headers than a connection accepts
     ├── TooManyRequests     429   one client asks for more in a while than the settings allow
     ├── Misdirected         421   the Host of the request is none that is answered here
+    ├── FrameworkProblem    any   another status that the framework answers with
+    ├── InternalError       500   a bug; the log has it
     ├── SwitchedOff         503   a part of the service that its settings leave out; trying again is no use
     └── Unavailable         503   cannot be done at present; try again
         ├── StorageFull     507   no space is left; reads go on, and writes when there is space again
         ├── Busy            503   the database is locked by other writers; try again
         └── Overloaded      503   more is under way than can be done soon, or the service stops
 
-The command line prints the same sentences. Does not know which routes exist.
+The command line prints the same sentences.
 """
 
 from collections.abc import Sequence
@@ -64,6 +70,26 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         super().__init__(detail)
         self.detail = detail
         self.places = tuple(places)
+
+    @staticmethod
+    def of_status(status: HTTPStatus, detail: str) -> "Problem":
+        """Return the problem for a status that the framework answers with."""
+        kinds = (BadRequest, NotFound, MethodNotAllowed, TooSlow, TooLarge, HeadersTooLarge)
+        kind = next((kind for kind in kinds if kind.status == status), None)
+        return FrameworkProblem(status, detail) if kind is None else kind(detail)
+
+
+class BadRequest(Problem):
+    """No HTTP request, or one that the framework cannot read."""
+
+    status = HTTPStatus.BAD_REQUEST
+    type = "bad-request"
+
+
+class MalformedJson(BadRequest):
+    """A body that is no JSON, or JSON that nests too deeply."""
+
+    type = "malformed-json"
 
 
 class BadInput(Problem):
@@ -113,6 +139,13 @@ class Conflict(Problem):
     type = "conflict"
 
 
+class MethodNotAllowed(Problem):
+    """The path exists, but not with this method."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    type = "method-not-allowed"
+
+
 class NotAcceptable(Problem):
     """None of the formats on offer is one that the caller accepts."""
 
@@ -153,6 +186,27 @@ class TooManyRequests(Problem):
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     type = "too-many-requests"
+
+
+class HeadersTooLarge(Problem):
+    """More bytes of headers than a connection accepts."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    type = "request-header-fields-too-large"
+
+
+class FrameworkProblem(Problem):
+    """A status that the framework answers with, and no other class here has."""
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.type = status, status.name.lower().replace("_", "-")
+
+
+class InternalError(Problem):
+    """A bug of the service; the log has its trace under the request id."""
+
+    type = "internal-error"
 
 
 class SwitchedOff(Problem):

@@ -11,28 +11,25 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager, suppress
-from http import HTTPStatus
 
 import numpy as np
 from fastapi import Request
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import Busy, Overloaded, TooManyRequests, Unauthorized
+from app.errors import Busy, Overloaded, TooLarge, TooManyRequests, TooSlow, Unauthorized
 from app.observability.spans import span
 from app.processes.garbage_collection import give_back_soon
 from app.settings import Settings
 from app.web.auth.api_keys import ANYBODY
 from app.web.auth.routes import sent_key
-from app.web.problems import answer
+from app.web.problems import BodyRefused, answer, unreadable_json
 
 _CLIENTS = 100_000
 
 _IMPORTS = ("/movies:import", "/responses:import")
 _COMPUTATIONS = "/v1/compute/"
 _LARGE = 2**18
-_CLOSE = {"Connection": "close"}
 _SLOWEST = 16 * 2**10  # bytes a second
 
 
@@ -226,7 +223,7 @@ class BodyLimits:
             if is_json:
                 parts.append(part)
                 if complete and nests_deeper(b"".join(parts), self._settings.max_json_depth):
-                    raise HTTPException(HTTPStatus.BAD_REQUEST) from RecursionError()
+                    raise BodyRefused(unreadable_json("its brackets nest too deeply"))
             return message
 
         try:
@@ -243,7 +240,7 @@ class BodyLimits:
                 return await receive()
         except TimeoutError as error:
             detail = f"the body did not come in {seconds:g} seconds, and a second for each 16 KiB of it"
-            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, detail, _CLOSE) from error
+            raise BodyRefused(TooSlow(detail)) from error
 
     def _limit(self, scope: Scope) -> int:
         settings = self._settings
@@ -252,6 +249,5 @@ class BodyLimits:
         return settings.max_body_bytes
 
 
-def _too_large(limit: int) -> HTTPException:
-    detail = f"the body is larger than the {limit:,} bytes accepted here"
-    return HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+def _too_large(limit: int) -> BodyRefused:
+    return BodyRefused(TooLarge(f"the body is larger than the {limit:,} bytes accepted here"))

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
-from app.errors import BadInput, Misdirected, Place, Problem, UnsupportedMedia
+from app.errors import BadInput, InternalError, Misdirected, Place, Problem, UnsupportedMedia
 from app.observability.metrics import Measurements
 from app.observability.spans import stop_tracing, trace_by
 from app.observability.tracing import Tracing
@@ -241,6 +241,5 @@ class Bugs:
 
 def _answer_bug(request: Request) -> Response:
     log.error("request failed", method=method_of(request.scope), route=route_of(request.scope))
-    problem = Problem("something went wrong here; the log of the service has it under this request id")
-    problem.type = "internal-error"
-    return answer(request, problem)
+    detail = "something went wrong here; the log of the service has it under this request id"
+    return answer(request, InternalError(detail))

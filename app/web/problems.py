@@ -18,9 +18,10 @@ from starlette.routing import Match
 
 from app.errors import (
     BadInput,
+    MalformedJson,
+    MethodNotAllowed,
     Place,
     Problem,
-    TooLarge,
     TooSlow,
     Unauthorized,
     Unavailable,
@@ -71,6 +72,7 @@ def handle_problems(app: FastAPI) -> None:
     """Let this module answer every exception that leaves a handler."""
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(BodyRefused, _answer_body)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
     _describe_problems(app)
@@ -93,8 +95,44 @@ def _describe_problems(app: FastAPI) -> None:
     app.openapi = describe_with_problems  # type: ignore[method-assign]  # FastAPI's documented way
 
 
+class BodyRefused(HTTPException):
+    """A problem met while FastAPI reads a body: there it lets this class through, and hides every other."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.status)
+        self.problem = problem
+
+
+class JsonRequest(Request):
+    """A request that says where its body is no JSON."""
+
+    async def json(self) -> object:
+        """Return the value of the body; raises `BodyRefused` with a `MalformedJson`."""
+        body = await self.body()
+        try:
+            return json.loads(body)
+        except json.JSONDecodeError as error:
+            problem = MalformedJson(
+                f"the body is no JSON: {error.msg} at line {error.lineno}, column {error.colno}",
+                [Place(error.msg, pointer="", line=error.lineno)],
+            )
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            problem = unreadable_json("here are bytes that are no UTF-8", line)
+        except ValueError:
+            problem = unreadable_json("a number in it has too many digits")
+        raise BodyRefused(problem)
+
+
+def unreadable_json(why: str, line: int | None = None) -> MalformedJson:
+    """Return the problem of a body that is given up on before it is parsed."""
+    return MalformedJson(f"the body cannot be read as JSON: {why}", [Place(why, pointer="", line=line)])
+
+
 def answer(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """Return the response that words a problem, and count it if it is a refusal."""
+    """Return the response to a problem, and count it if it is a refusal."""
+    if headers is None:
+        headers = next((_HEADERS[kind] for kind in _HEADERS if isinstance(problem, kind)), {})
     request.app.state.measurements.count_refusal(problem.type)
     content = {
         "type": _TYPES + problem.type,
@@ -105,7 +143,7 @@ def answer(request: Request, problem: Problem, headers: Mapping[str, str] | None
         "request_id": request_id(request),
     }
     body = redact(json.dumps(content, ensure_ascii=True, allow_nan=False))  # ids, for one, may be anything
-    return Response(body, problem.status.value, dict(headers or {}), MEDIA_TYPE)
+    return Response(body, problem.status.value, dict(headers), MEDIA_TYPE)
 
 
 def _without_nones(place: Place) -> dict[str, object]:
@@ -120,67 +158,48 @@ def _without_nones(place: Place) -> dict[str, object]:
 
 
 async def _answer_problem(request: Request, error: Exception) -> Response:
-    problem = error if isinstance(error, Problem) else Problem(str(error))
-    return answer(
-        request, problem, next((_HEADERS[kind] for kind in _HEADERS if isinstance(problem, kind)), None)
-    )
+    if not isinstance(error, Problem):
+        raise error
+    return answer(request, error)
 
 
 _HEADERS: dict[type[Problem], dict[str, str]] = {
     Unavailable: {"Retry-After": "1"},
     Unauthorized: {"WWW-Authenticate": "Bearer"},
+    TooSlow: {"Connection": "close"},
 }
+
+
+async def _answer_body(request: Request, error: Exception) -> Response:
+    if not isinstance(error, BodyRefused):
+        raise error
+    return answer(request, error.problem)
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:
-    """Word what the framework itself refuses: unknown paths and methods, bodies that are too large."""
+    """Answer what the framework itself refuses, such as unknown paths and methods."""
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
-    if status is HTTPStatus.BAD_REQUEST:
-        return answer(request, _unreadable(error.__cause__))
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         return _answer_method(request)
-    problem = Problem(_FRAMEWORK_DETAILS.get(status, str(error.detail)))
-    # Phrases differ between versions of Python, types do not.
-    problem.status, problem.type = status, _FRAMEWORK_TYPES.get(status, status.name.lower().replace("_", "-"))
-    return answer(request, problem, error.headers)
+    detail = _FRAMEWORK_DETAILS.get(status, str(error.detail))
+    return answer(request, Problem.of_status(status, detail), error.headers)
 
 
 _FRAMEWORK_DETAILS = {HTTPStatus.NOT_FOUND: "there is nothing at this path; /docs lists what there is"}
-_FRAMEWORK_TYPES = {
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge.type,
-    HTTPStatus.REQUEST_TIMEOUT: TooSlow.type,
-}
 
 
 def _answer_method(request: Request) -> Response:
-    """Word a 405; the framework's own Allow names the methods of one handler, not those of the path."""
+    """Answer a 405; the framework's own Allow names the methods of one handler, not those of the path."""
     scope = {name: request.scope[name] for name in ("type", "path", "root_path")}
     methods = ", ".join(
         method
         for method in HTTPMethod
         if any(route.matches(scope | {"method": method})[0] is Match.FULL for route in request.app.routes)
     )
-    problem = Problem(f"this path does not take {request.method}, but {methods}")
-    problem.status, problem.type = HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed"
+    problem = MethodNotAllowed(f"this path does not take {request.method}, but {methods}")
     return answer(request, problem, {"Allow": methods})
-
-
-def _unreadable(cause: BaseException | None) -> Problem:
-    """Word a body that the JSON reader gave up on before it could say where."""
-    line = None
-    if isinstance(cause, UnicodeDecodeError):
-        why, line = "here are bytes that are no UTF-8", cause.object.count(b"\n", 0, cause.start) + 1
-    elif isinstance(cause, RecursionError):
-        why = "its brackets nest too deeply"
-    elif isinstance(cause, ValueError):
-        why = "a number in it has too many digits"
-    else:
-        why = "it did not arrive whole"
-    problem = BadInput(f"the body cannot be read as JSON: {why}", [Place(why, pointer="", line=line)])
-    problem.status, problem.type = HTTPStatus.BAD_REQUEST, "malformed-json"
-    return problem
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:
@@ -189,8 +208,6 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
         raise error
     errors: Sequence[dict[str, Any]] = error.errors()
     first = errors[0]
-    if first["type"] == "json_invalid":
-        return answer(request, _malformed(error, first))
     if first["loc"][:1] == ("body",) and isinstance(error.body, bytes):
         right = "send the body as JSON, with Content-Type: application/json"
         return answer(request, UnsupportedMedia(right))
@@ -199,18 +216,6 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
     more = "; …" if len(places) > _SENTENCES else ""
     detail = "; ".join(_sentence(place) for place in places[:_SENTENCES]) + more
     return answer(request, BadInput(detail, places))
-
-
-def _malformed(error: RequestValidationError, first: dict[str, Any]) -> Problem:
-    text, position = str(error.body), int(first["loc"][1])
-    line = text.count("\n", 0, position) + 1
-    column = position - text.rfind("\n", 0, position)
-    problem = BadInput(
-        f"the body is no JSON: {first['ctx']['error']} at line {line}, column {column}",
-        [Place(str(first["ctx"]["error"]), pointer="", line=line)],
-    )
-    problem.status, problem.type = HTTPStatus.BAD_REQUEST, "malformed-json"
-    return problem
 
 
 def _place(error: dict[str, Any], body: object) -> Place:

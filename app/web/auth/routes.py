@@ -15,6 +15,7 @@ from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
 from app.web.auth.api_keys import Key, Scope
+from app.web.problems import JsonRequest
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -57,6 +58,8 @@ class KeyedRoute(APIRoute):
         async def answer(request: Request) -> Response:
             key = await _admit(request)
             key.check_scope(scope)
+            if self.body_field is not None:
+                request = JsonRequest(request.scope, request.receive)
             if not takes_turns:
                 return await handler(request)
             await request.body()  # before the turn: who sends slowly keeps nobody waiting
