@@ -11,7 +11,6 @@ from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from sqlalchemy import QueuePool
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 
 from app.catalogs import routes as catalogs
 from app.catalogs.imports import routes as imports
@@ -41,10 +40,18 @@ from app.web import probes
 from app.web.auth.api_keys import Admission, check_not_open
 from app.web.console import routes as console
 from app.web.limits import BodyLimits, Places, Rates, Turns
-from app.web.middleware import EXPOSED, AnswerHeads, Bugs, Measured, RequestHeads, RequestIds, Traced
+from app.web.middleware import (
+    Bugs,
+    CrossOrigin,
+    Measured,
+    RequestHeads,
+    RequestIds,
+    ResponseHeadersMiddleware,
+    Traced,
+)
 from app.web.parameters import refuse_unknown_parameters
 from app.web.problems import RESPONSES, handle_problems
-from app.web.server import ENTRANCE, Entrance
+from app.web.server import LOAD_SHEDDING, LoadShedding
 
 # A request is matched with one after the other: what is asked most comes first.
 ROUTERS = [
@@ -116,7 +123,7 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
     )
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Entrance]]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, LoadShedding]]:
         torch.set_num_threads(1)  # requests are small and many; they share the cores as they come
         threads = to_thread.current_default_thread_limiter()
         threads.total_tokens = _THREADS
@@ -150,7 +157,7 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
                 stack.callback(loop.call_later(_WARM_AFTER, _warm, compute_pool, drawing_pool).cancel)
             if measurements.shared:
                 stack.callback(asyncio.create_task(_look_regularly(measurements)).cancel)
-            yield {ENTRANCE: Entrance(settings, streams, measurements)}
+            yield {LOAD_SHEDDING: LoadShedding(settings, streams, measurements)}
 
     app = FastAPIOffline(
         title="Likely",
@@ -167,8 +174,8 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
             Middleware(RequestIds),
             *([] if tracing is None else [Middleware(Traced, tracing=tracing)]),
             Middleware(Measured, measurements=measurements),
-            Middleware(AnswerHeads, settings=settings),
-            *_cross_origin(settings),
+            Middleware(ResponseHeadersMiddleware, settings=settings),
+            *([Middleware(CrossOrigin, settings=settings)] if settings.cors_origins else []),
             Middleware(RequestHeads, settings=settings),
             Middleware(Rates, settings=settings),
             Middleware(BodyLimits, settings=settings),
@@ -216,25 +223,3 @@ async def _look_regularly(measurements: Measurements) -> None:
 def _warm(compute: ComputePool, drawing: DrawingPool) -> None:
     compute.warm()
     drawing.warm()
-
-
-def _cross_origin(settings: Settings) -> list[Middleware]:
-    """Return what lets pages of other origins use the API; nothing where none is named."""
-    if not settings.cors_origins:
-        return []
-    return [
-        Middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "PUT", "POST", "DELETE"],
-            allow_headers=[
-                "Authorization",
-                "Content-Type",
-                "Idempotency-Key",
-                "If-None-Match",
-                "Last-Event-ID",
-                "X-Request-ID",
-            ],
-            expose_headers=EXPOSED,
-        )
-    ]

@@ -170,8 +170,8 @@ class Measurements:
             resident = Path("/proc/self/statm").read_text().split()[1]
             self._memory.set(int(resident) * os.sysconf("SC_PAGE_SIZE"))
 
-    def count_turned_away(self, method: str) -> None:
-        """Count a request that was refused before anything looked at it."""
+    def count_shed(self, method: str) -> None:
+        """Count a request that was refused by load shedding."""
         self.requests.labels(method, "none", 503).inc()
         self.refusals.labels("overload").inc()
 

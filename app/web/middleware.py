@@ -5,6 +5,7 @@ computations must be smaller: what these send is read and written several times,
 """
 
 import time
+from collections.abc import Sequence
 from functools import cache
 from http import HTTPStatus
 
@@ -12,6 +13,7 @@ import structlog
 from fastapi import Request, Response
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
@@ -103,18 +105,40 @@ class Measured:
         return self._measurements.requests.labels(method, route, status), times
 
 
-# What pages of other origins may read of an answer, where they may read it at all.
-EXPOSED = ("ETag", "Idempotent-Replayed", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID")
-_CACHE, _ETAG = b"cache-control", b"etag"
+class CrossOrigin(CORSMiddleware):
+    """Lets pages of the origins in the settings use the API."""
 
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        super().__init__(
+            app,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "PUT", "POST", "DELETE"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "If-None-Match",
+                "Last-Event-ID",
+                "X-Request-ID",
+            ],
+            expose_headers=[
+                "ETag",
+                "Idempotent-Replayed",
+                "Location",
+                "Retry-After",
+                "WWW-Authenticate",
+                "X-Request-ID",
+            ],
+        )
 
-def safe_headers(settings: Settings) -> tuple[tuple[bytes, bytes], ...]:
-    """Return what every answer tells browsers: see `AnswerHeads`."""
-    return (
-        (b"x-content-type-options", b"nosniff"),
-        (b"referrer-policy", b"no-referrer"),
-        (b"cross-origin-resource-policy", b"cross-origin" if settings.cors_origins else b"same-origin"),
-    )
+    def headers_for(self, origin: str) -> list[tuple[bytes, bytes]]:
+        """Return the headers with which a page of this origin may read an answer; none if it may not."""
+        if not origin or not self.is_allowed_origin(origin):
+            return []
+        headers = MutableHeaders(self.simple_headers)
+        if not self.allow_all_origins:
+            self.allow_explicit_origin(headers, origin)
+        return headers.raw
 
 
 class RequestHeads:
@@ -155,15 +179,37 @@ def _without_port(host: bytes) -> str:
     return name if colon and (port.isdecimal() or not port) else name + colon + port
 
 
-class AnswerHeads:
-    """Tells browsers to take every answer for what it says it is, and to keep to themselves what they asked.
+_CACHE, _ETAG = b"cache-control", b"etag"
 
-    Only an answer with an ETag or a rule of its own may be kept. Pages of other origins may include answers
-    where the settings let such pages use the API.
+
+class ResponseHeaders:
+    """The security headers of every answer, and whether it may be cached.
+
+    Only an answer with an ETag or a Cache-Control of its own may be. Pages of other origins may include
+    answers where the settings let such pages use the API.
     """
 
+    def __init__(self, settings: Settings) -> None:
+        self._headers = (
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+            (b"cross-origin-resource-policy", b"cross-origin" if settings.cors_origins else b"same-origin"),
+        )
+
+    def complete(self, headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Return the headers of an answer with those that it lacks."""
+        names = {name for name, _ in headers}
+        more = [header for header in self._headers if header[0] not in names]
+        if _CACHE not in names and _ETAG not in names:
+            more.append((_CACHE, b"no-store"))
+        return [*headers, *more]
+
+
+class ResponseHeadersMiddleware:
+    """Adds `ResponseHeaders` to every answer."""
+
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app, self._headers = app, safe_headers(settings)
+        self._app, self._headers = app, ResponseHeaders(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -173,11 +219,7 @@ class AnswerHeads:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                names = {name for name, _ in message["headers"]}
-                headers = [header for header in self._headers if header[0] not in names]
-                if _CACHE not in names and _ETAG not in names:
-                    headers.append((_CACHE, b"no-store"))
-                message["headers"] = [*message["headers"], *headers]
+                message["headers"] = self._headers.complete(message["headers"])
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -131,18 +131,23 @@ def unreadable_json(why: str, line: int | None = None) -> MalformedJson:
 
 def answer(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """Return the response to a problem, and count it if it is a refusal."""
-    if headers is None:
-        headers = next((_HEADERS[kind] for kind in _HEADERS if isinstance(problem, kind)), {})
     request.app.state.measurements.count_refusal(problem.type)
+    return problem_response(problem, request_id(request), headers)
+
+
+def problem_response(problem: Problem, name: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the response to a problem, for the request of this id."""
     content = {
         "type": _TYPES + problem.type,
         "title": problem.status.phrase,
         "status": problem.status.value,
         "detail": problem.detail,
         "errors": [_without_nones(place) for place in problem.places],
-        "request_id": request_id(request),
+        "request_id": name,
     }
     body = redact(json.dumps(content, ensure_ascii=True, allow_nan=False))  # ids, for one, may be anything
+    if headers is None:
+        headers = next((_HEADERS[kind] for kind in _HEADERS if isinstance(problem, kind)), {})
     return Response(body, problem.status.value, dict(headers), MEDIA_TYPE)
 
 

@@ -10,7 +10,7 @@ import pytest
 from app.observability.metrics import Measurements
 from app.settings import Settings
 from app.web.limits import Places
-from app.web.server import Entrance
+from app.web.server import LoadShedding
 from testbed.live import Service, serving
 from tests.support.raw import Answer, ask, connect, read_answer
 
@@ -125,11 +125,11 @@ def test_a_page_of_an_allowed_origin_may_read_the_refusal(full: Service) -> None
 
 
 def test_any_page_may_read_the_refusal_where_any_may() -> None:
-    entrance = Entrance(Settings(cors_origins=("*",)), Places(1, "streams"), Measurements())
+    shedding = LoadShedding(Settings(cors_origins=("*",)), Places(1, "streams"), Measurements())
     for origin in (PAGE, "null"):
-        answered = entrance.turn_away(b"GET", [(b"origin", origin.encode())], keep_alive=True)
+        answered = shedding.shed(b"GET", [(b"origin", origin.encode())], keep_alive=True)
         assert b"\r\naccess-control-allow-origin: *\r\n" in answered
-    assert b"access-control" not in entrance.turn_away(b"GET", [], keep_alive=True)
+    assert b"access-control" not in shedding.shed(b"GET", [], keep_alive=True)
 
 
 @pytest.mark.parametrize(

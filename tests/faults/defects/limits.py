@@ -55,29 +55,29 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "what stands behind a body is a header",
         "app/web/server.py",
-        "if not self._after_head:",
+        "if not self._after_headers:",
         "if name:",
         (f"{_CONNECTIONS}::test_a_request_behind_a_body_with_trailers_has_its_own_headers",),
     ),
     Defect(
         "any number of requests is begun",
         "app/web/server.py",
-        "if under_way - self.streams.busy < self.settings.requests_at_once:",
-        "if under_way:",
+        "if requests - self._streams.busy < self.settings.requests_at_once:",
+        "if requests:",
         (f"{_OVERLOAD}::test_one_more_is_refused_and_what_was_begun_is_answered",),
     ),
     Defect(
         "the body of a refused request is read as the next request's",
         "app/web/server.py",
-        "        if not self._turned_away:\n            self._unread = 0\n            super().on_body(body)",
+        "        if not self._is_shed:\n            self._unread = 0\n            super().on_body(body)",
         "        self._unread = 0\n        super().on_body(body)",
         (f"{_OVERLOAD}::test_a_refused_body_is_read_past_and_the_connection_goes_on",),
     ),
     Defect(
         "every refused request has the same name",
         "app/web/server.py",
-        'self._usual.replace(_NAME.encode(), b"%016x" % random.getrandbits(64))',
-        "self._usual",
+        'self._cached.replace(_REQUEST_ID, b"%016x" % random.getrandbits(64))',
+        "self._cached",
         (f"{_OVERLOAD}::test_every_refusal_has_a_name_of_its_own_and_is_counted",),
     ),
     Defect(
@@ -148,9 +148,9 @@ DEFECTS: tuple[Defect, ...] = (
     # Each of these is for a harness, to be found by the part of it that is among the tests, or by more of it.
     Defect(
         what="overload: a refusal at the door does not say when to come back",
-        file="app/web/server.py",
-        right='{"retry-after": "1", **headers}',
-        wrong="headers",
+        file="app/web/problems.py",
+        right='Unavailable: {"Retry-After": "1"}',
+        wrong="Unavailable: {}",
         tests=(f"{_HARNESSES}test_overload_is_refused_with_a_time_to_come_back_and_the_rest_is_served",),
     ),
     Defect(
