@@ -7,9 +7,10 @@ writes nothing and is told so by `LeaseLostError`. Times are the database's. Doe
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import Connection, and_, case, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is SQLite's too
 from sqlalchemy.orm import aliased
@@ -17,12 +18,14 @@ from sqlalchemy.orm import aliased
 from app.database.database import now
 from app.database.notifications import announce
 from app.database.tables import Training, TrainingStep
+from models.recommender.holdout import Holdout
 from models.recommender.trainer import Step
 
 _EXHAUSTED = (
     "this training was begun {} times and came to no end: workers died, or the database could not be used, "
     "as the log says; `likely verify` looks for what is broken in it"
 )
+_UNREADABLE = "its holdout cannot be read; `likely verify` looks for what is broken in the database"
 _LONGEST_WAIT = 60.0
 
 
@@ -42,7 +45,7 @@ class Lease:
     seed: int
     serve: bool
     if_better: bool
-    holdout: dict[str, Any] | None
+    holdout: Holdout | None = None
 
 
 def _free(training: type[Training]) -> Any:  # noqa: ANN401 - SQLAlchemy's conditions have no public name
@@ -115,11 +118,15 @@ def claim(
         )
     ).one()
     connection.execute(delete(TrainingStep).where(TrainingStep.training_id == training))
-    lease = Lease(*row[:-1])
+    lease = Lease(*row[:-2])
     if row.attempts > attempts:
         end(connection, lease, "failed", error=_EXHAUSTED.format(attempts))
         return None
-    return lease
+    try:
+        return lease if row.holdout is None else replace(lease, holdout=Holdout.model_validate(row.holdout))
+    except ValidationError:  # a damaged row fails its own training, not the worker
+        end(connection, lease, "failed", error=_UNREADABLE)
+        return None
 
 
 def report(connection: Connection, lease: Lease, steps: Sequence[Step], lease_seconds: float) -> None:

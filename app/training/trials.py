@@ -79,9 +79,7 @@ def judge(
     """
     if lease.holdout is None:
         return None
-
-    holdout = Holdout.model_validate(lease.holdout)
-    split = Split.of(snapshot.responses, snapshot.timestamps, holdout, lease.seed)
+    split = Split.of(snapshot.responses, snapshot.timestamps, lease.holdout, lease.seed)
     held_out = shown(run_trial(trainer, split, lease.seed, check))
     if champion is None or not lease.if_better:
         return Verdict(held_out)

@@ -8,10 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple, Self, TypeGuard
+from typing import Self
 
 import structlog
-import torch
 from sqlalchemy import Connection, Update, select, update
 
 from app.catalogs.catalogs import CatalogRow, find_catalog_by_key
@@ -26,18 +25,14 @@ from app.scoring.model_cache import TrainedModels
 from app.scoring.movie_index import measure_index
 from app.settings import Settings
 from app.training import leases
-from app.training.dataset import Seen, Snapshot, read_snapshot
+from app.training.fitting import make_fitter
 from app.training.leases import Lease, LeaseLostError
-from app.training.outlines import read_outline
 from app.training.provenance import describe
 from app.training.publishing import Publication
-from app.training.ray.cluster import connected
-from app.training.trials import Verdict, find_champion, judge
 from models.errors import DivergedError
 from models.recommender.data import BadResponsesError
 from models.recommender.devices import MissingDeviceError
-from models.recommender.mixed_effects.trainer import MixedEffects
-from models.recommender.trainer import Learned, Step, Trainer
+from models.recommender.trainer import Step
 from models.recommender.trainers import make_trainer
 
 log = structlog.get_logger()
@@ -49,17 +44,6 @@ _WAITS_SECONDS = 1.0  # for a database that cannot be used, which may take long
 
 class StoppedError(Exception):
     """The worker was asked to stop while a training ran."""
-
-
-class _Done(NamedTuple):
-    """What a fit left: what it saw and learned, threads, the digest of timestamps, and a trial's verdict."""
-
-    seen: Seen
-    learned: Learned
-    vectors: torch.Tensor  # [movies, dimensions]
-    threads: int
-    timestamps: str | None
-    verdict: Verdict | None
 
 
 class Reporter:
@@ -253,68 +237,26 @@ class Worker:
                 if watch is not None:
                     watch(step)
 
-            if self._is_apart(trainer):
-                outcome = self._fit_apart(lease, trainer, report, reporter.check)
-            else:
-                outcome = self._fit_here(lease, trainer, report, reporter.check)
-            provenance = describe(outcome.seen, outcome.learned, outcome.threads, outcome.timestamps)
+            fitter = make_fitter(trainer, self._database, self._settings)
+            fitted = fitter.fit(lease, report, reporter.check)
+            seen, learned = fitted.seen, fitted.learned
+            provenance = describe(seen, learned, fitted.threads, fitted.timestamps_digest)
             with span("index"):
                 more_than = self._settings.index_movies
-                index = measure_index(trainer, outcome.vectors, outcome.learned, more_than, reporter.check)
-            publication = Publication(self._models, outcome.seen, outcome.learned, trainer, reporter.check)
-            metrics = {**_counts(outcome.seen), "status": outcome.learned.status, **index}
+                index = measure_index(trainer, fitted.vectors, learned, more_than, reporter.check)
+            publication = Publication(self._models, seen, learned, trainer, reporter.check)
+            metrics = {
+                "users": len(seen.users),
+                "movies": len(seen.movies),
+                "responses": seen.answers,
+                "status": learned.status,
+                **index,
+            }
             with span("publish"):
                 publication.publish(
-                    self._database, lease, reporter.unwritten, metrics, provenance, outcome.verdict
+                    self._database, lease, reporter.unwritten, metrics, provenance, fitted.verdict
                 )
         log.info("training succeeded", training=lease.training)
-
-    def _fit_here(
-        self, lease: Lease, trainer: Trainer, report: Callable[[Step], None], check: Callable[[], None]
-    ) -> _Done:
-        """Learn in this process."""
-        snapshot, verdict, threads = self._judged(lease, trainer, check)
-        with span("fit"):
-            result = trainer.fit(snapshot.responses, lease.seed, report)
-        by_time = lease.holdout is not None and lease.holdout["by"] == "time"
-        timestamps = snapshot.timestamps_digest if by_time else None
-        return _Done(snapshot, result, snapshot.responses.item_vectors, threads, timestamps, verdict)
-
-    def _judged(
-        self, lease: Lease, trainer: Trainer, check: Callable[[], None]
-    ) -> tuple[Snapshot, Verdict | None, int]:
-        """Read the responses, and hold the trial if there is to be one; return how many threads it had."""
-        with self._database.reading() as connection:
-            snapshot = read_snapshot(connection, lease.catalog_id, Memory.of(self._settings), trainer.sizes)
-            champion = find_champion(connection, lease.catalog_id, trainer.device)
-        threads = snapshot.responses.threads(self._settings.training_threads)
-        torch.set_num_threads(threads)
-        with span("judge"):
-            return snapshot, judge(lease, trainer, snapshot, champion, check), threads
-
-    def _is_apart(self, trainer: Trainer) -> TypeGuard[MixedEffects]:
-        """Return whether it learns on a cluster."""
-        address = self._settings.ray_address
-        return address is not None and isinstance(trainer, MixedEffects) and trainer.device == "cpu"
-
-    def _fit_apart(
-        self, lease: Lease, trainer: MixedEffects, report: Callable[[Step], None], check: Callable[[], None]
-    ) -> _Done:
-        """Learn on a cluster, whose tasks read the responses; a trial is held here before, as without one."""
-        timestamps, verdict = None, None
-        if lease.holdout is not None:
-            snapshot, verdict, _ = self._judged(lease, trainer, check)
-            timestamps = snapshot.timestamps_digest if lease.holdout["by"] == "time" else None
-            del snapshot
-        with self._database.reading() as connection:
-            outline = read_outline(connection, lease.catalog_id, Memory.of(self._settings), trainer.sizes)
-        torch.set_num_threads(1)  # as in the tasks: other sums are other bits
-        with span("fit"), connected(self._settings):
-            from app.training.ray import tasks  # it imports Ray, which is an extra
-
-            place = tasks.Place(self._database.address, self._settings.busy_seconds)
-            result, dataset = tasks.fit(trainer, outline, place, lease.seed, report, check)
-        return _Done(dataset, result, outline.movies.vectors, 1, timestamps, verdict)
 
     def _fail(self, lease: Lease, error: str) -> None:
         self._under(
@@ -342,7 +284,3 @@ def _beat(settings: Settings) -> None:
 
 def _not_stale(catalog_id: int) -> Update:
     return update(Catalog).where(Catalog.id == catalog_id).values(embeddings_behind=False)
-
-
-def _counts(dataset: Seen) -> dict[str, object]:
-    return {"users": len(dataset.users), "movies": len(dataset.movies), "responses": dataset.answers}

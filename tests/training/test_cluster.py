@@ -29,7 +29,7 @@ from app.scoring.memory import Memory
 from app.scoring.model_cache import TrainedModels
 from app.scoring.responses import put_response
 from app.settings import Settings
-from app.training import worker as worker_module
+from app.training import fitting
 from app.training.dataset import read_snapshot
 from app.training.outlines import Outline, read_outline, read_range
 from app.training.ray import cluster
@@ -207,7 +207,7 @@ def trained(database: Database, settings: Settings, holdout: Mapping[str, Any] |
 def test_a_worker_publishes_what_the_cluster_learned_as_if_it_had_learned_it(
     films: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "connected", lambda _: nullcontext())  # there is one cluster already
+    monkeypatch.setattr(fitting, "connected", lambda _: nullcontext())  # there is one cluster already
     apart = settings.model_copy(update={"ray_address": "local"})
     for holdout in (None, {"last_n": 1, "by": "time"}):
         one, other = (trained(films, chosen, holdout) for chosen in (settings, apart))

@@ -18,8 +18,7 @@ from app.scoring.model_cache import TrainedModels
 from app.scoring.responses import put_response
 from app.scoring.scores import score_movies
 from app.settings import Settings
-from app.training import publishing
-from app.training import worker as worker_module
+from app.training import fitting, publishing
 from app.training.dataset import Snapshot, read_snapshot
 from app.training.trainings import TrainingRow, create_training, read_training
 from app.training.worker import Worker
@@ -101,7 +100,7 @@ def test_a_training_that_cannot_be_read_lets_others_pass_and_fails_in_the_end(
             raise Unavailable("the database cannot be used at present: database disk image is malformed")
         return read_snapshot(connection, catalog_id, memory, sizes_of)
 
-    monkeypatch.setattr(worker_module, "read_snapshot", read)
+    monkeypatch.setattr(fitting, "read_snapshot", read)
     worker.run_next()
     worker.run_next()
     with database.reading() as connection:
@@ -125,6 +124,16 @@ def test_a_catalog_without_responses_fails_with_a_sentence(database: Database, w
     training = enqueue(database)
     worker.run_next()
     assert read(database, training).error == "there are no responses to learn from"
+
+
+@pytest.mark.usefixtures("class_catalog")
+def test_a_damaged_holdout_fails_its_training_and_not_the_worker(database: Database, worker: Worker) -> None:
+    training = enqueue(database)
+    with database.writing() as connection:
+        connection.execute(update(Training).values(holdout={"fraction": 2}))
+    worker.run_next()
+    row = read(database, training)
+    assert (row.status, "holdout cannot be read" in (row.error or "")) == ("failed", True)
 
 
 @pytest.mark.usefixtures("class_catalog")
