@@ -12,6 +12,7 @@ FOLDS ?= 1
 JOBS ?= 2
 GROUPS ?=
 HARNESSES ?=
+ROOM ?= scoring
 
 # HOST counts only when it is given to make: shells and compilers export a HOST that means something else.
 ifneq ($(origin HOST),command line)
@@ -30,7 +31,7 @@ export PYTHONDONTWRITEBYTECODE :=
 WHOLE := $(shell test "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" && .venv/bin/python -c 'import pip' 2>/dev/null && echo yes)
 
 .DELETE_ON_ERROR:
-.PHONY: help run test browser postgresql lint format setup readme migration constraints bench bench-accuracy faults audit image clean always
+.PHONY: help run test quick browser postgresql lint format setup readme migration constraints bench bench-accuracy faults audit image clean always
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -45,6 +46,14 @@ run: $(READY) ## set up what is missing, train the class example and serve it
 test: browser postgresql lint ## everything that must pass: lint, then the tests, and again on PostgreSQL
 	@OMP_WAIT_POLICY=PASSIVE .venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 	@OMP_WAIT_POLICY=PASSIVE TEST_DATABASE=postgresql .venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+# What changed since the last commit, or is new.
+CHANGED = $(shell git diff --name-only --diff-filter=d HEAD -- '*.py'; git ls-files --others --exclude-standard -- '*.py')
+
+quick: $(READY_DEV) ## the short loop: lint of what changed, tests of models/ and of one room: make quick ROOM=scoring
+	@$(if $(CHANGED),.venv/bin/ruff format --check $(CHANGED) && .venv/bin/ruff check $(CHANGED) && .venv/bin/mypy $(CHANGED))
+	@.venv/bin/lint-imports
+	@OMP_WAIT_POLICY=PASSIVE .venv/bin/python -m pytest -q -n $(JOBS) --dist loadfile -m "not faults and not slow" tests/models tests/$(ROOM)
 
 browser: $(READY_DEV) ## see that a Chromium is here to test the console in; on Debian root gets one
 	@.venv/bin/python -m testbed.chromium
