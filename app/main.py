@@ -22,8 +22,7 @@ from app.database.database import Database
 from app.database.notifications import Changes
 from app.observability.logs import configure_logs
 from app.observability.metrics import Connections, Measurements, Threads
-from app.observability.traced_database import TracedDatabase
-from app.observability.tracing import Tracing
+from app.observability.tracing import TracedDatabase, Tracing
 from app.plots import routes as plots
 from app.plots.drawing import DrawingPool, make_drawing_pool
 from app.processes.garbage_collection import keep_for_ever, keep_one_heap

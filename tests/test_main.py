@@ -83,12 +83,12 @@ def test_a_closing_that_fails_leaves_nothing_else_open(
     app = create_app(settings)
     close = getattr(app.state, part).close
 
-    def close_and_fail() -> object:
+    def close_and_fail() -> None:
         if asyncio.iscoroutinefunction(close):
             asyncio.get_running_loop().create_task(close())
         else:
             close()
-        return fail()
+        fail()
 
     monkeypatch.setattr(getattr(app.state, part), "close", close_and_fail)
     closings = record_closings(app, monkeypatch)

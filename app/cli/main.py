@@ -23,9 +23,7 @@ from app.cli.training import evaluate, train
 from app.database.database import Database
 from app.errors import DatabaseUnusableError, Problem
 from app.observability.logs import configure_logs, redact
-from app.observability.spans import trace_by
-from app.observability.traced_database import TracedDatabase
-from app.observability.tracing import Tracing, TracingUnusableError, is_wanted
+from app.observability.tracing import TracedDatabase, Tracing, TracingUnusableError, is_wanted
 from app.processes.garbage_collection import importing, keep_one_heap
 from app.settings import Settings
 from app.training.ray.cluster import ClusterUnusableError, check_usable
@@ -187,8 +185,8 @@ def worker(
     if tracing is None:
         running.run()
         return
-    trace_by(tracing.open)
-    running.run()
+    with tracing.activated():
+        running.run()
     tracing.close()
 
 

@@ -2,19 +2,23 @@
 
 Off by default, and then only OpenTelemetry's API is imported, by FastAPI; what sends comes with the extra
 `otel`. A span says which route, which pool, which trainer, and how it ended: no ids, paths, bodies or keys,
-nor what exceptions say. Does not know where in the code spans are: `app.observability.spans` has that.
+nor what exceptions say. `span` is no call of OpenTelemetry's own no-op tracer, which takes 17 times as long
+(docs/decisions/0021).
 """
 
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from http import HTTPStatus
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Self
 
+from sqlalchemy import Connection
+
+from app.database.database import Database
 from app.errors import Problem
-from app.observability.spans import Attributes
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
@@ -26,8 +30,39 @@ _OVER_HTTP = "http/protobuf"
 _CLOSE_SECONDS = 2.0  # for the last spans; a collector that does not answer keeps no service from ending
 
 
+_current: ContextVar["Tracing | None"] = ContextVar("tracing", default=None)
+
+
+def span(name: str, *, root: bool = False, **attributes: str | int) -> AbstractContextManager[None]:
+    """Return the span of a block, a child of the current one; without a current one none, unless ``root``.
+
+    Attributes are fixed words and counts, never ids, titles, bodies or keys.
+    """
+    tracing = _current.get()
+    return nullcontext() if tracing is None else tracing.span(name, attributes, root=root)
+
+
+class TracedDatabase(Database):
+    """The database, with a span of each transaction, from the wait for a connection or the lock to its end.
+
+    What `app.database.prepared_statements` reads on a connection of its own is in its caller's span.
+    """
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Do as `Database.reading` does."""
+        with span("database read"), super().reading() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Do as `Database.writing` does."""
+        with span("database write"), super().writing() as connection:
+            yield connection
+
+
 class TracingUnusableError(Exception):
-    """Traces are asked for and cannot be sent; the message is one sentence for who starts the service."""
+    """Traces are configured and cannot be sent; the message is a sentence for whoever starts the service."""
 
 
 def is_wanted(environment: Mapping[str, str]) -> bool:
@@ -51,7 +86,7 @@ def is_wanted(environment: Mapping[str, str]) -> bool:
 
 
 class Tracing:
-    """A tracer of this process, and the thread that sends what it has seen."""
+    """A tracer of this process, and the thread that exports its spans."""
 
     def __init__(self, processor: "SpanProcessor") -> None:
         from opentelemetry.sdk.resources import Resource
@@ -67,7 +102,7 @@ class Tracing:
 
     @classmethod
     def of_environment(cls) -> Self | None:
-        """Return what the standard variables ask for, None where they do not."""
+        """Return the tracing that the standard variables configure; None if they configure none."""
         if not is_wanted(os.environ):
             return None
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -76,8 +111,17 @@ class Tracing:
         return cls(BatchSpanProcessor(OTLPSpanExporter()))
 
     @contextmanager
-    def open(self, name: str, attributes: Attributes, root: bool) -> Iterator[None]:  # noqa: FBT001 - as `spans.Opener`
-        """Open a span within the one around it; where there is none, only a root."""
+    def activated(self) -> Iterator[None]:
+        """Record the spans of this context, a request's or a worker's."""
+        token = _current.set(self)
+        try:
+            yield
+        finally:
+            _current.reset(token)
+
+    @contextmanager
+    def span(self, name: str, attributes: Mapping[str, str | int], *, root: bool) -> Iterator[None]:
+        """Open a span as a child of the current one; without a current one, only if it is a root."""
         from opentelemetry.trace import get_current_span
 
         if not root and not get_current_span().get_span_context().is_valid:
@@ -86,11 +130,11 @@ class Tracing:
         prefixed = {f"likely.{attribute}": value for attribute, value in attributes.items()}
         with self._tracer.start_as_current_span(
             name, attributes=prefixed, record_exception=False, set_status_on_exception=False
-        ) as span:
+        ) as opened:
             try:
                 yield
             except BaseException as error:
-                _note(span, error)
+                _note(opened, error)
                 raise
 
     @contextmanager
@@ -107,35 +151,35 @@ class Tracing:
             attributes={"http.request.method": method},
             record_exception=False,
             set_status_on_exception=False,
-        ) as span:
+        ) as request_span:
             try:
-                yield span
+                yield request_span
             except BaseException as error:
-                _note(span, error)
+                _note(request_span, error)
                 raise
 
-    def end_request(self, span: "Span", method: str, route: str, status: int) -> None:
-        """Say what a request was for and how it was answered."""
-        span.update_name(f"{method} {route}")
-        span.set_attributes({"http.route": route, "http.response.status_code": status})
+    def end_request(self, request_span: "Span", method: str, route: str, status: int) -> None:
+        """Set the route and the status of a request."""
+        request_span.update_name(f"{method} {route}")
+        request_span.set_attributes({"http.route": route, "http.response.status_code": status})
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            _mark(span)
+            _mark_failed(request_span)
 
     def close(self) -> None:
-        """Send what is left, for as long as that may take."""
+        """Send the last spans, for at most two seconds."""
         closing = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
         closing.start()
         closing.join(_CLOSE_SECONDS)
 
 
-def _note(span: "Span", error: BaseException) -> None:
-    """Say by its class what ended a span; a caller's mistake is no error of the service."""
-    span.set_attribute("error.type", type(error).__qualname__)
+def _note(ended: "Span", error: BaseException) -> None:
+    """Record the class of the exception that ended a span; a caller's mistake is no error of the service."""
+    ended.set_attribute("error.type", type(error).__qualname__)
     if not isinstance(error, Problem) or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _mark(span)
+        _mark_failed(ended)
 
 
-def _mark(span: "Span") -> None:
+def _mark_failed(failed: "Span") -> None:
     from opentelemetry.trace import StatusCode
 
-    span.set_status(StatusCode.ERROR)
+    failed.set_status(StatusCode.ERROR)

@@ -17,7 +17,7 @@ import structlog
 from pydantic import BaseModel
 
 from app.errors import Overloaded, Problem, SwitchedOff
-from app.observability.spans import span
+from app.observability.tracing import span
 from app.processes.worker import HEAD_BYTES, Frame, Kind, read_head, refusal_of
 
 

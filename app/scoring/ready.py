@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 
-from app.observability.spans import span
+from app.observability.tracing import span
 from app.processes.garbage_collection import making_much
 from app.scoring.fast_path import ReadyScores
 from app.scoring.ready_pairs import ReadyPairs

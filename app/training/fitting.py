@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 
 from app.database.database import Database
-from app.observability.spans import span
+from app.observability.tracing import span
 from app.scoring.memory import Memory
 from app.settings import Settings
 from app.training.dataset import Seen, Snapshot, read_snapshot

@@ -18,7 +18,7 @@ from app.database.database import Database
 from app.database.notifications import Changes
 from app.database.tables import Catalog
 from app.errors import TooLarge, Unavailable
-from app.observability.spans import span
+from app.observability.tracing import span
 from app.scoring.fold_in import fold_in_stale, keep_if_current
 from app.scoring.memory import Memory
 from app.scoring.model_cache import TrainedModels

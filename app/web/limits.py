@@ -18,7 +18,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import Busy, Overloaded, TooLarge, TooManyRequests, TooSlow, Unauthorized
-from app.observability.spans import span
+from app.observability.tracing import span
 from app.processes.garbage_collection import give_back_soon
 from app.settings import Settings
 from app.web.auth.api_keys import ANYBODY

@@ -19,7 +19,6 @@ from structlog.contextvars import bind_contextvars
 
 from app.errors import BadInput, InternalError, Misdirected, Place, Problem, UnsupportedMedia
 from app.observability.metrics import Measurements
-from app.observability.spans import stop_tracing, trace_by
 from app.observability.tracing import Tracing
 from app.settings import Settings
 from app.web.problems import answer
@@ -247,11 +246,8 @@ class Traced:
                     self._tracing.end_request(span, method, route_of(scope), message["status"])
                 await send(message)
 
-            token = trace_by(self._tracing.open)
-            try:
+            with self._tracing.activated():
                 await self._app(scope, receive, send_traced)
-            finally:
-                stop_tracing(token)
 
 
 class Bugs:

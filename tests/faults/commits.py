@@ -24,7 +24,7 @@ _DATABASE = {
     "database",
     "sqlite",
     "postgresql",
-    "traced_database",
+    "tracing",
 }  # commit for all others, who are asked for
 MIGRATION = "app.database.database.Database.migrate"
 

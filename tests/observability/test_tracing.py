@@ -17,9 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from app.catalogs import users
 from app.main import create_app
-from app.observability.spans import stop_tracing, trace_by
-from app.observability.traced_database import TracedDatabase
-from app.observability.tracing import Tracing, TracingUnusableError, is_wanted
+from app.observability.tracing import TracedDatabase, Tracing, TracingUnusableError, is_wanted
 from app.settings import Settings
 from app.training.worker import Worker
 from testbed.live import serving
@@ -96,17 +94,14 @@ def test_a_training_is_a_tree_and_an_idle_worker_says_nothing(
     exporter.clear()
     database = TracedDatabase(settings.database_url)
     worker = Worker(database, settings, name="somebody")
-    token = trace_by(tracing.open)
-    try:
+    with tracing.activated():
         assert worker.run_next()
         assert find(exporter, "training").attributes == {"likely.trainer": "gradient_descent"}
         parts = {("training", part) for part in ("fit", "judge", "publish", "database read")}
         assert tree(exporter) >= {("", "training"), ("publish", "database write"), *parts}
         assert not worker.run_next()
         assert not tree(exporter)
-    finally:
-        stop_tracing(token)
-        database.close()
+    database.close()
 
 
 @pytest.mark.usefixtures("class_catalog")
