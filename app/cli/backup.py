@@ -21,12 +21,12 @@ def backup(
     file: Annotated[Path, typer.Argument(help="where to write it; must not be there yet")],
 ) -> None:
     """Write the database to a file, also while the service runs."""
-    from app.cli.output import out
+    from app.cli.output import print_line
     from app.operations.backups import back_up
 
     report = back_up(_find_file("write its files with pg_dump"), file)
-    out.print(f"wrote {file}: {file.stat().st_size:,} bytes", markup=False, soft_wrap=True)
-    out.print(f"verified: {report.summary}", markup=False, soft_wrap=True)
+    print_line(f"wrote {file}: {file.stat().st_size:,} bytes")
+    print_line(f"verified: {report.summary}")
 
 
 def restore(
@@ -37,14 +37,14 @@ def restore(
     ] = False,
 ) -> None:
     """Bring a backup back as the database; the service must not run."""
-    from app.cli.output import out
+    from app.cli.output import print_line
     from app.operations import backups
 
     target = _find_file("bring back what pg_dump wrote with pg_restore")
     report = backups.restore(file, target, replace=replace)
-    out.print(f"restored {target} from {file}", markup=False, soft_wrap=True)
-    out.print(f"verified: {report.summary}", markup=False, soft_wrap=True)
-    out.print(_word_keys(target), markup=False, soft_wrap=True)
+    print_line(f"restored {target} from {file}")
+    print_line(f"verified: {report.summary}")
+    print_line(_word_keys(target))
 
 
 def _word_keys(database: Path) -> str:
@@ -63,7 +63,7 @@ def verify(
     file: Annotated[Path | None, typer.Argument(help="a backup; the database if none is named")] = None,
 ) -> None:
     """Look for faults in the database or in a backup; exit status 1 if there are any."""
-    from app.cli.output import out
+    from app.cli.output import print_line
     from app.operations.verification import verify_database, verify_file
 
     url = _read_url()
@@ -77,14 +77,10 @@ def verify(
         name = str(path)
         report = verify_file(path)
     for line in report.checked:
-        out.print(f"checked {line}", markup=False, soft_wrap=True)
+        print_line(f"checked {line}")
     for line in report.faults:
-        out.print(f"fault: {line}", markup=False, soft_wrap=True)
-    out.print(
-        f"{name} has {len(report.faults) or 'no'} fault{'' if len(report.faults) == 1 else 's'}",
-        markup=False,
-        soft_wrap=True,
-    )
+        print_line(f"fault: {line}")
+    print_line(f"{name} has {len(report.faults) or 'no'} fault{'' if len(report.faults) == 1 else 's'}")
     if report.faults:
         raise typer.Exit(1)
 
@@ -109,7 +105,7 @@ def copy(
 
     Both are brought up to this version's tables.
     """
-    from app.cli.output import out, progress_bar
+    from app.cli.output import print_line, progress_bar
     from app.operations.copying import copy_database, count_rows
 
     busy_seconds = Settings().busy_seconds
@@ -121,12 +117,8 @@ def copy(
             source, target, lambda table, rows: progress.update(task, description=table, advance=rows)
         )
     for table_result in tables:
-        out.print(
-            f"{table_result.table}: {table_result.rows:,} rows, sha256 {table_result.digest}",
-            markup=False,
-            soft_wrap=True,
-        )
+        print_line(f"{table_result.table}: {table_result.rows:,} rows, sha256 {table_result.digest}")
     names = [database.url.render_as_string() for database in (source, target)]
-    out.print(f"{names[1]} has all of {names[0]}", markup=False, soft_wrap=True)
+    print_line(f"{names[1]} has all of {names[0]}")
     source.close()
     target.close()

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.cli.backup import backup, copy, restore, verify
 from app.cli.keys import commands as keys
+from app.cli.scores import CatalogOption, demo, scores
 from app.cli.training import evaluate, train
 from app.database.database import Database
 from app.errors import DatabaseUnusableError, Problem
@@ -49,8 +50,6 @@ cli.command()(verify)
 cli.command()(copy)
 
 _START_SECONDS = 30
-
-CatalogOption = Annotated[str, typer.Option(help="the catalog to work on")]
 
 
 def main() -> None:
@@ -199,33 +198,11 @@ def _stop_at_end_of_stdin(stop: threading.Event) -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the database's tables up to date; `serve` does so too."""
-    from app.cli.output import out
+    from app.cli.output import print_line
 
     settings = Settings()
     database = Database.migrated(settings.database_url, settings.busy_seconds)
-    out.print(
-        f"{database.url.render_as_string()} is up to date ({database.version})", markup=False, soft_wrap=True
-    )
-
-
-@cli.command()
-def demo() -> None:
-    """Load the class catalog, train it, and print its scores."""
-    from app.catalogs.catalogs import find_catalog
-    from app.cli import demo as example
-    from app.cli import output
-
-    settings = Settings()
-    database = Database.migrated(settings.database_url, settings.busy_seconds)
-    with database.writing() as connection:
-        example.load_class(connection)
-        is_trained = find_catalog(connection, example.CATALOG).serving is not None
-    if not is_trained:
-        training = output.run_training(
-            database, settings, example.CATALOG, "gradient_descent", {}, example.SEED, serve=True
-        )
-        output.print_training(training)
-    output.print_score_matrix(database, settings, example.CATALOG)
+    print_line(f"{database.url.render_as_string()} is up to date ({database.version})")
 
 
 @imports.command("movielens")
@@ -239,8 +216,7 @@ def import_movielens(
     """Import a MovieLens folder: its movies, and its ratings as likes and dislikes."""
     from app.catalogs.catalogs import read_catalog
     from app.catalogs.imports import movielens
-    from app.cli import output
-    from app.cli.output import progress_bar
+    from app.cli.output import out, progress_bar
 
     settings = Settings()
     database = Database.migrated(settings.database_url, settings.busy_seconds)
@@ -256,27 +232,16 @@ def import_movielens(
             progress=lambda rows: progress.update(task, completed=rows),
         )
     with database.reading() as connection:
-        output.print_catalog(read_catalog(connection, catalog))
+        summary = read_catalog(connection, catalog)
+    out.print(
+        f"catalog {catalog}: {summary.movies:,} movies, {summary.users:,} users, "
+        f"{summary.responses:,} responses, {len(summary.dimensions)} dimensions",
+        markup=False,
+    )
 
 
-@cli.command()
-def scores(
-    user: Annotated[str, typer.Argument(help="the user's id")],
-    catalog: CatalogOption = "class",
-    movie: Annotated[list[str] | None, typer.Option(help="score these; the best ones if none")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="how many of the best")] = 20,
-) -> None:
-    """Print a user's scores, best first."""
-    from app.cli import output
-    from app.scoring.memory import Memory
-    from app.scoring.model_cache import TrainedModels
-    from app.scoring.scores import score_movies
-
-    settings = Settings()
-    database = Database.migrated(settings.database_url, settings.busy_seconds)
-    with database.reading() as connection:
-        user_scores = score_movies(connection, TrainedModels(Memory.of(settings)), catalog, user, movie or [])
-    output.print_scores(user_scores, None if movie else limit)
+cli.command()(demo)
+cli.command()(scores)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ SeedOption = Annotated[int | None, typer.Option(min=0, max=LARGEST_SEED, help="d
 
 
 def train(  # noqa: PLR0913, PLR0917 - the trainers have so many options
+    context: typer.Context,
     catalog: Annotated[str, typer.Argument(help="the catalog to train")],
     trainer: Annotated[TrainerName, typer.Option(help="the model to recommend with, or the class's")] = (
         TrainerName.MIXED_EFFECTS
@@ -59,22 +60,9 @@ def train(  # noqa: PLR0913, PLR0917 - the trainers have so many options
     if_better: Annotated[bool, typer.Option("--if-better", help="only if it scores no worse")] = False,
 ) -> None:
     """Train a catalog and wait for the result."""
-    from app.cli import output
+    from app.cli.training_runs import print_training, run_training
 
-    flags = {
-        "learned_dimensions": learned_dimensions,
-        "tolerance": tolerance,
-        "max_steps": max_steps,
-        "loss": loss,
-        "penalty": penalty,
-        "penalty_weight": penalty_weight,
-        "learning_rate": learning_rate,
-        "epochs": epochs,
-        "optimizer": optimizer,
-        "device": device,
-    }
-    chosen_options = {name: value for name, value in flags.items() if value is not None}
-    options, holdout = _checked_options(trainer, chosen_options), _holdout(fraction, last_n, by)
+    options, holdout = _trainer_options(trainer, context.params), _holdout(fraction, last_n, by)
     if if_better and holdout is None:
         raise BadInput("--if-better compares scores of responses held out: give --fraction or --last-n too")
     if if_better and not serve:
@@ -83,7 +71,7 @@ def train(  # noqa: PLR0913, PLR0917 - the trainers have so many options
     check_usable(settings)
     seed_used = secrets.randbelow(2**31) if seed is None else seed
     database = Database.migrated(settings.database_url, settings.busy_seconds)
-    training = output.run_training(
+    training = run_training(
         database,
         settings,
         catalog,
@@ -93,7 +81,7 @@ def train(  # noqa: PLR0913, PLR0917 - the trainers have so many options
         serve="if_better" if if_better else serve,
         holdout=holdout,
     )
-    output.print_training(training)
+    print_training(training)
 
 
 def evaluate(
@@ -107,8 +95,8 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED)] = 1,
 ) -> None:
     """Print how good trainers' scores are on responses that they did not see; a fifth of them by default."""
-    from app.cli import output
     from app.cli.output import progress_bar
+    from app.cli.training_runs import print_trials
     from app.training.trials import compare
     from models.recommender.holdout import Holdout
 
@@ -121,7 +109,7 @@ def evaluate(
         task = progress.add_task(f"evaluating on {catalog}", total=None)
         names = list(dict.fromkeys(trainer or [TrainerName.MIXED_EFFECTS]))
         trials = compare(database, catalog, names, holdout, seed, settings, lambda: progress.advance(task))
-    output.print_trials(trials)
+    print_trials(trials)
 
 
 def _holdout(
@@ -138,13 +126,19 @@ def _holdout(
     return Holdout(fraction=fraction, last_n=last_n, by=by or "time")
 
 
-def _checked_options(trainer: TrainerName, chosen_options: Mapping[str, object]) -> dict[str, object]:
-    """Return all of a trainer's options; raises `BadInput` for those of the other one."""
+def _trainer_options(trainer: TrainerName, flags: Mapping[str, object]) -> dict[str, object]:
+    """Return all options of a trainer, those that have a flag with its value.
+
+    Raises `BadInput` for a flag of the other trainer.
+    """
     from models.recommender.trainers import OPTIONS
 
-    foreign = [name for name in chosen_options if name not in OPTIONS[trainer].model_fields]
-    if foreign:
-        flag = "--" + foreign[0].replace("_", "-")
-        owner = next(name for name, options in OPTIONS.items() if foreign[0] in options.model_fields)
-        raise BadInput(f"{flag} is an option of {owner}, not of {trainer}: give --trainer {owner} with it")
-    return OPTIONS[trainer].model_validate(chosen_options).model_dump()
+    owners = {name: owner for owner, options in OPTIONS.items() for name in options.model_fields}
+    chosen = {name: value for name, value in flags.items() if name in owners and value is not None}
+    for name in chosen:
+        if name not in OPTIONS[trainer].model_fields:
+            flag, owner = "--" + name.replace("_", "-"), owners[name]
+            raise BadInput(
+                f"{flag} is an option of {owner}, not of {trainer}: give --trainer {owner} with it"
+            )
+    return OPTIONS[trainer].model_validate(chosen).model_dump()

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event
 
 from app.cli.demo import CATALOG, load_class
-from app.cli.output import run_training
+from app.cli.training_runs import run_training
 from app.database.database import Database
 from app.scoring.model_cache import TrainedModels
 from app.scoring.responses import put_response

@@ -19,7 +19,7 @@ from sqlalchemy import select
 from app.catalogs.catalogs import delete_catalog, put_catalog
 from app.catalogs.imports.import_formats import Format
 from app.cli import keys as key_commands
-from app.cli import main, output
+from app.cli import main, scores, training_runs
 from app.cli.demo import load_class
 from app.database.database import Database
 from app.database.tables import Training
@@ -214,7 +214,7 @@ def _without_class(database: Database) -> None:
 
 
 def _load_class() -> None:
-    main.demo()
+    scores.demo()
 
 
 def _import_movielens() -> None:
@@ -272,15 +272,15 @@ def _without_trainings(database: Database) -> None:
 def _train() -> None:
     settings = Settings()
     database = Database.migrated(settings.database_url)
-    output.run_training(database, settings, "class", "gradient_descent", {"epochs": 9}, 3, serve=True)
+    training_runs.run_training(database, settings, "class", "gradient_descent", {"epochs": 9}, 3, serve=True)
 
 
 def _cancel_training() -> None:
-    output._cancel(Database.migrated(Settings().database_url), "class", 3)  # noqa: SLF001 - as Ctrl-C does
+    training_runs._cancel(Database.migrated(Settings().database_url), "class", 3)  # noqa: SLF001 - as Ctrl-C does
 
 
 COMMANDS = [
-    Command("the class is loaded", "app.cli.main.demo", _without_class, _load_class),
+    Command("the class is loaded", "app.cli.scores.demo", _without_class, _load_class),
     Command(
         "MovieLens is imported",
         "app.catalogs.imports.movielens.import_movielens",
@@ -291,8 +291,8 @@ COMMANDS = [
     Command("relearning fails", "app.training.worker.Worker._stop_looking", _left_stale, _give_up_relearning),
     Command("an API key is made", "app.cli.keys.create", _nothing, _create_key, anew=True),
     Command("an API key is revoked", "app.cli.keys.revoke", _with_key, _revoke_key),
-    Command("a terminal trains", "app.cli.output.run_training", _without_trainings, _train, anew=True),
-    Command("a terminal gives up", "app.cli.output._cancel", _nothing, _cancel_training),
+    Command("a terminal trains", "app.cli.training_runs.run_training", _without_trainings, _train, anew=True),
+    Command("a terminal gives up", "app.cli.training_runs._cancel", _nothing, _cancel_training),
 ]
 
 
