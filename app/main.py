@@ -27,11 +27,10 @@ from app.plots import routes as plots
 from app.plots.drawing import DrawingPool, make_drawing_pool
 from app.processes.garbage_collection import keep_for_ever, keep_one_heap
 from app.scoring import routes as scoring
-from app.scoring.fast_path import ReadyScores
+from app.scoring.fast_scores import FastScores
 from app.scoring.memory import Memory
 from app.scoring.model_cache import TrainedModels
 from app.scoring.movie_index import MovieIndexes
-from app.scoring.ready_pairs import ReadyPairs
 from app.settings import Settings
 from app.training import routes as training
 from app.training.supervisor import end_with_parent
@@ -110,7 +109,7 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
     streams, writers = Places(settings.streams, "event streams"), Turns(_WRITERS, settings.busy_seconds)
     admission = Admission(database, settings.host)
     models = TrainedModels(Memory.of(settings), MovieIndexes(settings.index_movies))
-    ready, ready_pairs = ReadyScores(database, models), ReadyPairs(database, models)
+    fast_scores = FastScores(database, models)
     compute_pool = make_compute_pool(
         settings.compute_processes, settings.compute_waiting, ComputeLimits.of(settings)
     )
@@ -142,7 +141,7 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
         async with AsyncExitStack() as stack:
             if tracing is not None:
                 stack.callback(tracing.close)
-            for reader in (database, ready_pairs, ready, admission):
+            for reader in (database, fast_scores, admission):
                 stack.callback(reader.close)
             database.migrate()
             check_not_open(database, settings.host)
@@ -189,8 +188,7 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
     app.state.writers = writers
     app.state.admission = admission
     app.state.models = models
-    app.state.ready = ready
-    app.state.ready_pairs = ready_pairs
+    app.state.fast_scores = fast_scores
     app.state.compute = compute_pool
     app.state.drawing = drawing_pool
     app.state.importing = import_pool

@@ -21,7 +21,7 @@ from app.cli.demo import CATALOG
 from app.database.database import Database
 from app.database.prepared_statements import Prepared, PreparedReads
 from app.main import create_app
-from app.scoring import fast_path
+from app.scoring import fast_scores
 from app.settings import Settings
 from app.training.worker import Worker
 from benchmarks.machine import LOAD
@@ -278,7 +278,7 @@ def test_the_forgetful_application_reads_each_user_anew(
     settings = Settings(database_url=f"sqlite:///{tmp_path}/likely.db")
     database = Database(settings.database_url)
     path = f"/v1/catalogs/{CATALOG}"
-    monkeypatch.setattr(fast_path, "_REMEMBERED_BYTES", 1)  # set back at the test's end
+    monkeypatch.setattr(fast_scores, "_CACHED_BYTES", 1)  # set back at the test's end
     monkeypatch.setattr(empty_route, "create_app", FastAPI)
     empty_route.create_forgetful_app()
     asked: list[Prepared] = []

@@ -14,8 +14,8 @@ from app.catalogs.movies import unknown_movie
 from app.database.tables import Response, User
 from app.errors import BadInput, Conflict, NotFound, Place
 from app.plots.figures import told_apart
-from app.scoring.fold_in import CurrentPosterior, find_serving, read_posteriors, unknown_user
 from app.scoring.model_cache import TrainedModel, TrainedModels
+from app.scoring.posteriors import Person, find_serving, read_posteriors, unknown_user
 from app.training.trainings import read_training
 
 MOST_NAMED = 50
@@ -42,7 +42,7 @@ class Selection:
 
     catalog: CatalogRow
     trained: TrainedModel
-    posteriors: list[CurrentPosterior]
+    posteriors: list[Person]
     rows: list[int]
     columns: list[int]
     all_users: int

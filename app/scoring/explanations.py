@@ -12,8 +12,8 @@ from torch import Tensor
 
 from app.database.vectors import to_numbers
 from app.errors import BadInput, Conflict, Place
-from app.scoring.fold_in import NO_ANSWERS, Answers
 from app.scoring.model_cache import TrainedModel
+from app.scoring.posteriors import Person
 from models.recommender import scoring
 from models.recommender.influence import most_influential
 from models.recommender.model import UserPosterior
@@ -76,15 +76,6 @@ class Details:
     interval: Interval | None = None
     explanation: Explanation | None = None
     influences: list[Influence] | None = None
-
-
-@dataclass(frozen=True)
-class Person:
-    """Whoever is scored: their taste and, where influences are asked for, the answers it was learned from."""
-
-    posterior: UserPosterior
-    answers: Answers = NO_ANSWERS
-    others_squared_norm: float = 0.0
 
 
 def check_include(

@@ -1,207 +1,141 @@
-"""Scores of what is ready: the model in memory, the user's taste stored and current. What most requests ask.
+"""The fast path: plain requests are answered ahead of FastAPI's dependency resolution.
 
-Answers or returns None, and then `app.scoring.scores` is asked, which is the readable reference: it knows all
-that may be asked, waits where it must, and words what is wrong. A test holds the two together.
-
-One statement reads all that a score depends on as it is now: the catalog's versions, the user's version, and
-the taste. Only what follows from these is remembered. Does not know HTTP.
+A handler declares with `fast_path` what answers the plainest of its requests. That declines every other
+request, and every mistake, with None; then the handler answers as on any route.
 """
 
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from math import inf
-from typing import Any
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
-import numpy as np
-import torch
-from sqlalchemy import String, bindparam, select
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
-from torch import Tensor
+from fastapi import Request, Response
+from pydantic import TypeAdapter
+from pydantic_core import from_json
+from starlette.concurrency import run_in_threadpool
 
-from app.database.database import Database
-from app.database.prepared_statements import Prepared, PreparedReads
-from app.database.tables import Catalog, Response, Serving, User, UserEmbedding
-from app.scoring.fold_in import to_posterior
-from app.scoring.model_cache import TrainedModel, TrainedModels
-from app.scoring.scores import Score, UserScores
-from models.recommender import scoring
-from models.recommender.model import UserPosterior
+from app.observability.tracing import span
+from app.processes.garbage_collection import making_much
+from app.scoring.fast_scores import FastScores
+from app.scoring.scores import PairScores, UserScores
+from app.web.auth.routes import Handler, KeyedRoute
 
-_REMEMBERED_BYTES = 16 * 2**20
-_MOST_NAMED = 100
-_MOST_ANSWERED = 5_000  # movies that a user answered; likewise
-_MOST_NUMBERS = 1_000_000  # of a model's items; more take too long to be done between two requests
+MOST_PAIRS = 100_000
 
+_LARGEST_LIMIT, _LIMIT_DIGITS = 1000, 4
 
-class _Listed(FunctionElement[str]):
-    """All keys of a group as one text, with commas between them; NULL when there are none."""
+FastAnswer = Callable[[Request], Awaitable[Response | None]]
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
-    type = String()
-    inherit_cache = True
+_answers: dict[Callable[..., Any], FastAnswer] = {}
+
+# How many requests the fast path answered in this process, by the route's name.
+answer_counts: Counter[str] = Counter()
 
 
-@compiles(_Listed, "sqlite")
-def _listed_in_sqlite(element: _Listed, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401 - SQLAlchemy's hook
-    return f"group_concat({compiler.process(element.clauses, **kw)})"
+def fast_path(answer: FastAnswer) -> Callable[[Endpoint], Endpoint]:
+    """Declare on a handler of a `FastPathRoute` what answers its plainest requests, or declines with None."""
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        _answers[endpoint] = answer
+        return endpoint
+
+    return declare
 
 
-@compiles(_Listed, "postgresql")
-def _listed_in_postgresql(element: _Listed, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401 - likewise
-    return f"string_agg(CAST({compiler.process(element.clauses, **kw)} AS VARCHAR), ',')"
+class FastPathRoute(KeyedRoute):
+    """A route that asks its fast answer first, if its handler declares one."""
+
+    def get_admitted_handler(self) -> Handler:
+        """Return what answers an authenticated request."""
+        handle, answer = super().get_admitted_handler(), _answers.get(self.endpoint)
+        if answer is None:
+            return handle
+
+        async def respond(request: Request) -> Response:
+            response = await answer(request)
+            if response is None:
+                return await handle(request)
+            answer_counts[self.name] += 1
+            return response
+
+        return respond
 
 
-_CURRENT = Prepared(
-    select(
-        Catalog.movies_version,
-        Serving.training_id,
-        User.id,
-        User.version,
-        UserEmbedding.embedding,
-        UserEmbedding.factor,
-    )
-    .select_from(Catalog)
-    .join(Serving, Serving.catalog_id == Catalog.id)
-    .join(User, (User.catalog_id == Catalog.id) & (User.user == bindparam("user")))
-    .join(
-        UserEmbedding,
-        (UserEmbedding.user_id == User.id)
-        & (UserEmbedding.training_id == Serving.training_id)
-        & (UserEmbedding.version == User.version),
-    )
-    .where(Catalog.catalog == bindparam("catalog"))
-)
-
-_SOME = (
-    select(Response.movie_id)
-    .where(Response.user_id == bindparam("user_id"))
-    .limit(_MOST_ANSWERED + 1)
-    .subquery()
-)
-_ANSWERED = Prepared(
-    select(
-        User.version,
-        select(_Listed(_SOME.c.movie_id)).scalar_subquery(),
-    ).where(User.id == bindparam("user_id"))
-)
+_USER_SCORES, _PAIR_SCORES = TypeAdapter(UserScores), TypeAdapter(PairScores)
 
 
-@dataclass
-class _Person:
-    """A user's taste, and how many movies they answered, which depend on ``stamp`` alone.
-
-    keys are these movies', with commas between them; rows int64 [answered] are made of them when the best
-    movies are asked for.
-    """
-
-    stamp: tuple[object, ...]
-    posterior: UserPosterior
-    keys: str
-    rows: Tensor | None = None
-
-    @cached_property
-    def answered(self) -> int:
-        """How many movies they answered."""
-        return self.keys.count(",") + 1
-
-    @property
-    def size(self) -> int:
-        """About how many bytes it takes, with what a model makes of the taste in float64."""
-        numbers = self.posterior.embedding.numel() ** 2 if self.posterior.factor is not None else 0
-        return 2000 + len(self.keys) + 8 * self.answered + 12 * numbers
-
-    def rows_of(self, movies: Mapping[int, int]) -> Tensor | None:
-        """Return the rows of the movies they answered; None unless each has one."""
-        if self.rows is None:
-            rows = [movies.get(int(key), -1) for key in self.keys.split(",")]
-            if -1 in rows:
-                return None
-            self.rows = torch.from_numpy(np.array(rows))
-        return self.rows
+async def answer_scores(request: Request) -> Response | None:
+    """Score named movies, on the event loop: it never waits, and what it computes is small."""
+    query, path = parse_query(request.scope["query_string"]), request.path_params
+    movies = [value for name, value in query if name == "movie"]
+    if len(movies) != len(query):
+        return None
+    with span("ready scores"):
+        scores = request.app.state.fast_scores.score_movies(path["catalog"], path["user"], movies)
+    return _respond(scores)
 
 
-class ReadyScores:
-    """The users who were asked for last, and the reads that say whether they are as they were."""
+async def answer_recommendations(request: Request) -> Response | None:
+    """Recommend the best movies, on the event loop likewise."""
+    query, path = parse_query(request.scope["query_string"]), request.path_params
+    limit = "10" if not query else query[0][1] if [name for name, _ in query] == ["limit"] else ""
+    if not (limit.isascii() and limit.isdecimal() and len(limit) <= _LIMIT_DIGITS):
+        return None
+    if not 1 <= int(limit) <= _LARGEST_LIMIT:
+        return None
+    with span("ready scores"):
+        scores = request.app.state.fast_scores.recommend(path["catalog"], path["user"], int(limit))
+    return _respond(scores)
 
-    def __init__(self, database: Database, models: TrainedModels) -> None:
-        self._reads, self._models = PreparedReads(database), models
-        self._people: OrderedDict[tuple[int, int], _Person] = OrderedDict()
-        self._bytes = 0
 
-    def close(self) -> None:
-        """Close the connection to the database."""
-        self._reads.close()
+def _respond(scores: UserScores | None) -> Response | None:
+    if scores is None:
+        return None
+    return Response(_USER_SCORES.dump_json(scores, exclude_none=True), media_type="application/json")
 
-    def score_movies(self, catalog: str, user: str, movies: Sequence[str]) -> UserScores | None:
-        """Return what `app.scoring.scores.score_movies` returns for some named movies, or None."""
-        found = self._find(catalog, user)
-        if found is None or not 0 < len(movies) <= _MOST_NAMED:
+
+def parse_query(query: bytes) -> list[tuple[str, str]]:
+    """Return what `parse_qsl` does, which takes ten times as long where nothing is encoded."""
+    text = query.decode("latin-1")
+    if "%" in text or "+" in text:
+        return parse_qsl(text, keep_blank_values=True)
+    return [(name, value) for name, _, value in (part.partition("=") for part in text.split("&") if part)]
+
+
+async def answer_pairs(request: Request) -> Response | None:
+    """Score pairs, in a thread, because there may be many."""
+    if not is_plain_json(request):
+        return None
+    fast_scores, catalog = request.app.state.fast_scores, request.path_params["catalog"]
+    body = await request.body()
+    with span("ready pairs"):
+        content = await run_in_threadpool(_score_pairs, fast_scores, catalog, body)
+    return None if content is None else Response(content, media_type="application/json")
+
+
+def is_plain_json(request: Request) -> bool:
+    """Return whether a request has a body of JSON, and no query."""
+    return request.headers.get("content-type") == "application/json" and not request.scope["query_string"]
+
+
+def _score_pairs(fast_scores: FastScores, catalog: str, body: bytes) -> bytes | None:
+    with making_much():
+        pairs = _read_pairs(body)
+        scores = None if pairs is None else fast_scores.score_pairs(catalog, *pairs)
+        return None if scores is None else _PAIR_SCORES.dump_json(scores)
+
+
+def _read_pairs(body: bytes) -> tuple[list[object], list[object]] | None:
+    """Return the first and the second part of all pairs; None for what is not so plain."""
+    try:
+        content = from_json(body)
+        if not isinstance(content, dict) or list(content) != ["pairs"]:
             return None
-        trained, person = found
-        rows = [trained.movies.rows.get(movie, -1) for movie in movies]
-        if -1 in rows:
+        pairs = content["pairs"]
+        # As a set, for what a loop looks at one by one takes as long as to score it.
+        if not isinstance(pairs, list) or len(pairs) > MOST_PAIRS or set(map(type, pairs)) != {list}:
             return None
-        # By NumPy, which takes a list in a tenth of torch's time.
-        logits = trained.model.predict(person.posterior, torch.from_numpy(np.array(rows))).logits
-        return _in_words(trained, user, person, rows, logits)
-
-    def recommend(self, catalog: str, user: str, limit: int) -> UserScores | None:
-        """Return what `app.scoring.scores.recommend` returns when nothing is excluded, or None."""
-        found = self._find(catalog, user)
-        if found is None:
-            return None
-        trained, person = found
-        numbers = len(trained.movies.movies) * len(person.posterior.embedding)
-        if numbers > _MOST_NUMBERS or trained.index is not None:
-            return None
-        answered = person.rows_of(trained.movies.rows_by_key)
-        if answered is None:
-            return None
-        best = trained.model.best(person.posterior, limit, answered, -inf)
-        return _in_words(trained, user, person, best.rows.tolist(), best.logits)
-
-    def _find(self, catalog: str, user: str) -> tuple[TrainedModel, _Person] | None:
-        row = self._reads.row(_CURRENT, {"catalog": catalog, "user": user})
-        if row is None:
-            return None
-        movies_version, training, user_id, *rest = row
-        trained = self._models.find(training, movies_version)
-        if trained is None:
-            return None
-        stamp = (movies_version, *rest)
-        person = self._people.get((training, user_id))
-        if person is None or person.stamp != stamp:
-            person = self._read(user_id, stamp)
-            if person is None:
-                return None
-            self._remember((training, user_id), person)
-        return trained, person
-
-    def _read(self, user_id: int, stamp: tuple[object, ...]) -> _Person | None:
-        _, version, embedding, factor = stamp
-        row = self._reads.row(_ANSWERED, {"user_id": user_id})
-        if row is None or row[0] != version or row[1] is None:  # somebody has just answered
-            return None
-        if row[1].count(",") >= _MOST_ANSWERED or not isinstance(embedding, bytes):
-            return None
-        return _Person(stamp, to_posterior(embedding, factor if isinstance(factor, bytes) else None), row[1])
-
-    def _remember(self, key: tuple[int, int], person: _Person) -> None:
-        """Keep the newest, as many as fit."""
-        before = self._people.pop(key, None)
-        self._bytes += person.size - (before.size if before else 0)
-        self._people[key] = person
-        while self._bytes > _REMEMBERED_BYTES:
-            self._bytes -= self._people.popitem(last=False)[1].size
-
-
-def _in_words(
-    trained: TrainedModel, user: str, person: _Person, rows: Sequence[int], logits: Tensor
-) -> UserScores:
-    names, titles = trained.movies.movies, trained.movies.titles
-    numbers = zip(rows, scoring.scores(logits).tolist(), logits.tolist(), strict=True)
-    scores = [Score(names[row], titles[row], score, logit) for row, score, logit in numbers]
-    return UserScores(user, trained.id, person.answered, "learned", scores)
+        return [user for user, _ in pairs], [movie for _, movie in pairs]
+    except ValueError:  # no JSON, or no pair
+        return None

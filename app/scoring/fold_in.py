@@ -9,19 +9,16 @@ nothing else to do store it. Does not know HTTP, nor how a trainer learns.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
 
 import numpy as np
 import torch
-from sqlalchemy import Connection, Row, and_, bindparam, delete, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is SQLite's too
 
 from app.catalogs.catalogs import CatalogRow
-from app.catalogs.ids import in_path
 from app.database import vectors
 from app.database.prepared_statements import Prepared
 from app.database.tables import Response, User, UserEmbedding
-from app.errors import Conflict, NotFound
 from app.scoring.model_cache import TrainedModel, TrainedModels
 from models.recommender.model import UserPosterior, UserPosteriors, packed, unpacked
 
@@ -214,93 +211,3 @@ def _row(training: int, fold: FoldedIn, posterior: UserPosterior) -> dict[str, o
         "factor": None if posterior.factor is None else vectors.to_bytes(packed(posterior.factor).numpy()),
         "squared_norm": squared_norm(posterior.embedding),
     }
-
-
-Basis = Literal["learned", "population"]
-
-
-@dataclass(frozen=True)
-class CurrentPosterior:
-    """A user and their current taste, learned from so many responses; ``user_id`` is None for a stranger."""
-
-    user_id: int | None
-    user: str
-    version: int
-    responses: int
-    posterior: UserPosterior
-
-    @property
-    def basis(self) -> Basis:
-        """Whether it is the user's own, or what is known of people as such."""
-        return "learned" if self.responses else "population"
-
-
-def find_serving(connection: Connection, models: TrainedModels, catalog: CatalogRow) -> TrainedModel:
-    """Return the model of the catalog's serving training; raises `Conflict` when there is none yet."""
-    if catalog.serving is None:
-        raise Conflict(
-            f"catalog {catalog.catalog!r} has no trained model yet; "
-            f"POST /v1/catalogs/{in_path(catalog.catalog)}/trainings starts a training, "
-            "and scores are there when it has succeeded"
-        )
-    return models.of(connection, catalog, catalog.serving)
-
-
-def read_posteriors(
-    connection: Connection, catalog: CatalogRow, serving: TrainedModel, users: Sequence[str]
-) -> dict[str, CurrentPosterior]:
-    """Return the tastes of the named users by their ids, without those of whom nothing is known."""
-    posteriors: dict[str, CurrentPosterior] = {}
-    for start in range(0, len(users), 1000):  # SQLite bounds the parameters of a statement
-        for row in _rows(connection, catalog, serving.id, users[start : start + 1000]):
-            embedding, learned_version, user = row.embedding, row.learned_version, row.user
-            if embedding is not None and learned_version == row.version:
-                posterior: UserPosterior | None = to_posterior(embedding, row.factor)
-            else:
-                posterior = fold_in(connection, serving, row.id).posterior
-            if posterior is not None:
-                posteriors[user] = CurrentPosterior(row.id, user, row.version, row.responses, posterior)
-    stranger = serving.model.cold_start()
-    if stranger is not None:
-        for user in users:
-            posteriors.setdefault(user, CurrentPosterior(None, user, 0, 0, stranger))
-    return posteriors
-
-
-def read_posterior(
-    connection: Connection, catalog: CatalogRow, serving: TrainedModel, user: str
-) -> CurrentPosterior:
-    """Return one user's taste; raises `NotFound` when nothing is known of them."""
-    posteriors = read_posteriors(connection, catalog, serving, [user])
-    if user not in posteriors:
-        raise unknown_user(catalog.catalog, user)
-    return posteriors[user]
-
-
-def unknown_user(catalog: str, user: str) -> NotFound:
-    """Return the problem of a user of whom nothing is known."""
-    return NotFound(
-        f"nothing is known of user {user!r} in catalog {catalog!r}; "
-        f"PUT /v1/catalogs/{in_path(catalog)}/users/{in_path(user)}/responses/{{movie}} with an answer first"
-    )
-
-
-def _rows(
-    connection: Connection, catalog: CatalogRow, training: int, users: Sequence[str]
-) -> Iterable[Row[int, str, int, int, int | None, bytes | None, bytes | None]]:
-    responses = select(func.count()).where(Response.user_id == User.id).correlate(User).scalar_subquery()
-    return connection.execute(
-        select(
-            User.id,
-            User.user,
-            User.version,
-            responses.label("responses"),
-            UserEmbedding.version.label("learned_version"),
-            UserEmbedding.embedding,
-            UserEmbedding.factor,
-        )
-        .outerjoin(
-            UserEmbedding, (UserEmbedding.user_id == User.id) & (UserEmbedding.training_id == training)
-        )
-        .where(User.catalog_id == catalog.id, User.user.in_(users))
-    )

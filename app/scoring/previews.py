@@ -10,11 +10,12 @@ from sqlalchemy import Connection
 from app.catalogs.catalogs import find_catalog
 from app.catalogs.movies import unknown_movie
 from app.errors import Conflict, NotFound, Place, pointer
-from app.scoring.explanations import Include, Person, check_include
-from app.scoring.fold_in import Answers, Basis, find_serving, others_squared_norm
+from app.scoring.explanations import Include, check_include
+from app.scoring.fold_in import Answers, others_squared_norm
 from app.scoring.model_cache import TrainedModel, TrainedModels
+from app.scoring.posteriors import Basis, Person, find_serving
 from app.scoring.questions import Question, check_uncertain, choose_question
-from app.scoring.scores import Score, listed, named_rows
+from app.scoring.scores import Score, format_details, named_rows
 
 PreviewInclude = Literal["interval", "explanation", "influences", "next_question"]
 
@@ -74,23 +75,22 @@ def preview_scores(
         question = choose_question(serving, person.posterior, excluded_rows)
     include = [name for name in get_args(Include) if name in request.include]
     check_include(serving, len(rows), include, lambda message: Place(message, pointer="/include"))
-    scores = listed(serving, catalog_row.dimensions, person, rows, logits, include)
-    basis: Basis = "learned" if responses else "population"
-    return Preview(serving.id, len(responses), basis, scores, question)
+    scores = format_details(serving, catalog_row.dimensions, person, rows, logits, include)
+    return Preview(serving.id, person.responses, person.basis, scores, question)
 
 
 def _learn(connection: Connection, serving: TrainedModel, answers: Answers) -> Person:
     others_norm = others_squared_norm(connection, serving, None)
     if len(answers.rows):
         posterior = serving.model.fold_in(answers.rows, answers.answers, None, others_norm)
-        return Person(posterior, answers, others_norm)
-    stranger = serving.model.cold_start()
-    if stranger is None:
+        return Person(posterior, len(answers.rows), answers=answers, others_squared_norm=others_norm)
+    prior = serving.model.cold_start()
+    if prior is None:
         raise Conflict(
             f"training {serving.id} is of {serving.trainer}, and knows nothing of who answered nothing",
             [Place("give a response at least", pointer="/responses")],
         )
-    return Person(stranger)
+    return Person(prior)
 
 
 def _check_movies(

@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 
 from app.catalogs.catalogs import find_catalog
 from app.errors import Conflict, NotFound
-from app.scoring.fold_in import NO_ANSWERS, Basis, find_serving, read_answers, read_posterior
+from app.scoring.fold_in import NO_ANSWERS, read_answers
 from app.scoring.model_cache import TrainedModel, TrainedModels
+from app.scoring.posteriors import Basis, find_serving, read_posterior
 from app.scoring.scores import named_rows
 from models.recommender import scoring
 from models.recommender.model import UserPosterior

@@ -13,19 +13,27 @@ from app.catalogs.path_parameters import CatalogId, MovieId, UserId
 from app.database.tables import ID_LENGTH
 from app.scoring import previews, questions, responses, scores
 from app.scoring.explanations import Include
+from app.scoring.fast_path import (
+    MOST_PAIRS,
+    FastPathRoute,
+    answer_pairs,
+    answer_recommendations,
+    answer_scores,
+    fast_path,
+    is_plain_json,
+)
 from app.scoring.model_cache import TrainedModels
 from app.scoring.previews import Asked, Preview, PreviewInclude
 from app.scoring.questions import NextQuestion
-from app.scoring.ready import MOST_PAIRS, ReadyRoute
 from app.scoring.responses import ResponseRow, StoredResponse
 from app.scoring.scores import Embedding, PairScores, UserScores
-from app.web.auth.routes import READ, WRITE, Handler, KeyedRoute
+from app.web.auth.routes import READ, WRITE, KeyedRoute
 from app.web.parameters import After, Body, FromDatabase, Limit, Page, from_app, page
 from app.web.scope import BEGAN
 
 Models = Annotated[TrainedModels, from_app("models")]
 
-router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["scores"], route_class=ReadyRoute)
+router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["scores"], route_class=FastPathRoute)
 
 users_router = APIRouter(prefix="/v1/catalogs/{catalog}/users", tags=["users"], route_class=KeyedRoute)
 
@@ -90,6 +98,7 @@ class PreviewBody(Body):
 
 
 @router.get("/users/{user}/scores", dependencies=[READ], response_model_exclude_none=True)
+@fast_path(answer_scores)
 def list_scores(
     database: FromDatabase,
     models: Models,
@@ -106,6 +115,7 @@ def list_scores(
 
 
 @router.get("/users/{user}/recommendations", dependencies=[READ], response_model_exclude_none=True)
+@fast_path(answer_recommendations)
 def list_recommendations(
     database: FromDatabase,
     models: Models,
@@ -144,6 +154,7 @@ def read_next_question(
 
 
 @router.post("/scores", dependencies=[READ])
+@fast_path(answer_pairs)
 def score_pairs(database: FromDatabase, models: Models, catalog: CatalogId, body: PairsBody) -> PairScores:
     """Score many pairs at once, in their order."""
     with database.reading() as connection:
@@ -165,31 +176,7 @@ def read_embedding(database: FromDatabase, models: Models, catalog: CatalogId, u
         return scores.read_embedding(connection, models, catalog, user)
 
 
-class AnswerRoute(KeyedRoute):
-    """A route of responses; a plain PUT goes the short way, all else and every mistake to the handler."""
-
-    def get_admitted_handler(self) -> Handler:
-        """Return what answers the request of somebody who may ask."""
-        ordinary = super().get_admitted_handler()
-        if self.name != "put_response":
-            return ordinary
-
-        async def answer(request: Request) -> Response:
-            if (
-                request.headers.get("content-type") == "application/json"
-                and not request.scope["query_string"]
-            ):
-                path, body = request.path_params, await request.body()
-                ids = [path[name] for name in ("catalog", "user", "movie")]
-                stored = await run_in_threadpool(_put_plainly, request, ids, body)
-                if stored is not None:
-                    return stored
-            return await ordinary(request)
-
-        return answer
-
-
-responses_router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["responses"], route_class=AnswerRoute)
+responses_router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["responses"], route_class=FastPathRoute)
 
 AfterPair = Annotated[
     str | None,
@@ -210,12 +197,46 @@ class ResponseBody(Body):
     timestamp: Annotated[float, Field(ge=0, le=1e11)] | None = None
 
 
+_IDS, _BODY, _STORED = TypeAdapter(list[Id]), TypeAdapter(ResponseBody), TypeAdapter(StoredResponse)
+
+
+async def answer_put(request: Request) -> Response | None:
+    """Put a response as `put_response` does, or return None when something is wrong with the request."""
+    if not is_plain_json(request):
+        return None
+    path = request.path_params
+    ids = [path["catalog"], path["user"], path["movie"]]
+    return await run_in_threadpool(_put_plainly, request, ids, await request.body())
+
+
+def _put_plainly(request: Request, ids: list[str], content: bytes) -> Response | None:
+    try:
+        body = _BODY.validate_json(content)
+        _IDS.validate_python(ids)
+    except ValidationError:
+        return None
+    stored, status = _put(request, ids, body)
+    return Response(_STORED.dump_json(stored), status, media_type="application/json")
+
+
+def _put(request: Request, ids: list[str], body: ResponseBody) -> tuple[StoredResponse, HTTPStatus]:
+    app, (catalog, user, movie) = request.app.state, ids
+    with app.database.writing() as connection:
+        stored, new = responses.put_response(
+            connection, app.models, catalog, user, movie, body.response, body.timestamp
+        )
+    if stored.training is not None:  # from here on whoever reads, in any process, reads its embedding
+        app.measurements.freshness.observe(time.perf_counter() - request.scope[BEGAN])
+    return stored, HTTPStatus.CREATED if new else HTTPStatus.OK
+
+
 @responses_router.put(
     "/users/{user}/responses/{movie}",
     dependencies=[WRITE],
     status_code=201,
     responses={200: {"model": StoredResponse}},
 )
+@fast_path(answer_put)
 def put_response(
     request: Request,
     catalog: CatalogId,
@@ -256,28 +277,3 @@ def list_responses(
     with database.reading() as connection:
         rows = responses.list_responses(connection, catalog, limit, after)
         return page(rows, limit, lambda item: f"{item.user}/{item.movie}")
-
-
-_IDS, _BODY, _STORED = TypeAdapter(list[Id]), TypeAdapter(ResponseBody), TypeAdapter(StoredResponse)
-
-
-def _put_plainly(request: Request, ids: list[str], body: bytes) -> Response | None:
-    """Put a response as the handler does, or return None when something is wrong with the request."""
-    try:
-        asked = _BODY.validate_json(body)
-        _IDS.validate_python(ids)
-    except ValidationError:
-        return None
-    stored, status = _put(request, ids, asked)
-    return Response(_STORED.dump_json(stored), status, media_type="application/json")
-
-
-def _put(request: Request, ids: list[str], body: ResponseBody) -> tuple[StoredResponse, HTTPStatus]:
-    app, (catalog, user, movie) = request.app.state, ids
-    with app.database.writing() as connection:
-        stored, new = responses.put_response(
-            connection, app.models, catalog, user, movie, body.response, body.timestamp
-        )
-    if stored.training is not None:  # from here on whoever reads, in any process, reads its embedding
-        app.measurements.freshness.observe(time.perf_counter() - request.scope[BEGAN])
-    return stored, HTTPStatus.CREATED if new else HTTPStatus.OK

@@ -4,7 +4,7 @@ Does not know how tastes are kept or learned.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, log
 
 import torch
@@ -16,18 +16,17 @@ from app.catalogs.movies import unknown_movie
 from app.database import vectors
 from app.database.tables import Response
 from app.errors import NotFound, Place
-from app.scoring.explanations import Explanation, Include, Influence, Interval, Person, check_include, details
-from app.scoring.fold_in import (
+from app.scoring.explanations import Explanation, Include, Influence, Interval, check_include, details
+from app.scoring.fold_in import others_squared_norm, read_answers
+from app.scoring.model_cache import MovieMatrix, TrainedModel, TrainedModels
+from app.scoring.posteriors import (
     Basis,
-    CurrentPosterior,
+    Person,
     find_serving,
-    others_squared_norm,
-    read_answers,
     read_posterior,
     read_posteriors,
     unknown_user,
 )
-from app.scoring.model_cache import MovieMatrix, TrainedModel, TrainedModels
 from models.recommender import scoring
 
 
@@ -94,13 +93,13 @@ def score_movies(
     """
     catalog_row = find_catalog(connection, catalog)
     serving = find_serving(connection, models, catalog_row)
-    user_state = read_posterior(connection, catalog_row, serving, user)
+    person = read_posterior(connection, catalog_row, serving, user)
     rows = rows_of(serving.movies, catalog, movies)
     models.memory.check_scores(
         len(rows), f"name movies, or GET /v1/catalogs/{catalog}/users/{user}/recommendations for the best"
     )
-    logits = serving.model.predict(user_state.posterior, rows).logits
-    return _user_scores(connection, catalog_row, serving, user_state, rows, logits, include)
+    logits = serving.model.predict(person.posterior, rows).logits
+    return _score_rows(connection, catalog_row, serving, person, rows, logits, include)
 
 
 def recommend(
@@ -121,12 +120,10 @@ def recommend(
     """
     catalog_row = find_catalog(connection, catalog)
     serving = find_serving(connection, models, catalog_row)
-    user_state = read_posterior(connection, catalog_row, serving, user)
-    left_out = [*_answered(connection, serving, user_state), *named_rows(serving.movies, exclude)]
-    best = serving.best(
-        user_state.posterior, limit, torch.tensor(left_out, dtype=torch.int64), _logit(min_score)
-    )
-    return _user_scores(connection, catalog_row, serving, user_state, best.rows, best.logits, include)
+    person = read_posterior(connection, catalog_row, serving, user)
+    left_out = [*_answered(connection, serving, person), *named_rows(serving.movies, exclude)]
+    best = serving.best(person.posterior, limit, torch.tensor(left_out, dtype=torch.int64), _logit(min_score))
+    return _score_rows(connection, catalog_row, serving, person, best.rows, best.logits, include)
 
 
 def score_pairs(
@@ -137,15 +134,17 @@ def score_pairs(
     serving = find_serving(connection, models, catalog_row)
     users = list(dict.fromkeys(user for user, _ in pairs))
     check_posteriors(models, serving, len(users))
-    states = read_posteriors(connection, catalog_row, serving, users)
-    _check_pairs(catalog, pairs, states, serving.movies)
+    people = read_posteriors(connection, catalog_row, serving, users)
+    _check_pairs(catalog, pairs, people, serving.movies)
     if not pairs:
         return PairScores(serving.id, [])
-    posteriors = {id(state.posterior): state.posterior for state in states.values()}  # strangers share theirs
+    posteriors = {
+        id(person.posterior): person.posterior for person in people.values()
+    }  # cold-start users share theirs
     positions = {key: index for index, key in enumerate(posteriors)}
     prediction = serving.model.predict_pairs(
         list(posteriors.values()),
-        torch.tensor([positions[id(states[user].posterior)] for user, _ in pairs]),
+        torch.tensor([positions[id(people[user].posterior)] for user, _ in pairs]),
         torch.tensor([serving.movies.rows[movie] for _, movie in pairs]),
     )
     return PairScores(serving.id, scoring.scores(prediction.logits).tolist())
@@ -153,8 +152,8 @@ def score_pairs(
 
 def check_posteriors(models: TrainedModels, serving: TrainedModel, users: int) -> None:
     """Raise `TooLarge` when the tastes of so many users do not fit into memory."""
-    stranger = serving.model.cold_start()
-    size = serving.movies.vectors.shape[1] if stranger is None else len(stranger.embedding)
+    prior = serving.model.cold_start()
+    size = serving.movies.vectors.shape[1] if prior is None else len(prior.embedding)
     models.memory.check_posteriors(users, size, uncertain=serving.model.uncertain)
 
 
@@ -165,10 +164,10 @@ def read_embedding(connection: Connection, models: TrainedModels, catalog: str, 
     """
     catalog_row = find_catalog(connection, catalog)
     serving = find_serving(connection, models, catalog_row)
-    user_state = read_posterior(connection, catalog_row, serving, user)
-    if user_state.responses == 0:
+    person = read_posterior(connection, catalog_row, serving, user)
+    if person.responses == 0:
         raise unknown_user(catalog, user)
-    numbers = serving.model.show(user_state.posterior)
+    numbers = serving.model.show(person.posterior)
     weights, learned_numbers = (
         vectors.to_numbers(part.float().numpy()) for part in (numbers.weights, numbers.learned)
     )
@@ -179,8 +178,8 @@ def read_embedding(connection: Connection, models: TrainedModels, catalog: str, 
         by_name,
         numbers.user_bias,
         learned_numbers,
-        user_state.responses,
-        user_state.version,
+        person.responses,
+        person.version,
     )
 
 
@@ -199,7 +198,14 @@ def named_rows(movies: MovieMatrix, ids: Sequence[str]) -> list[int]:
     return [movies.rows[movie] for movie in ids if movie in movies.rows]
 
 
-def listed(
+def format_scores(serving: TrainedModel, rows: Sequence[int], logits: Tensor) -> list[Score]:
+    """Return the scores of the movies at ``rows`` [n], of their ``logits`` [n], with ids and titles."""
+    movies, titles = serving.movies.movies, serving.movies.titles
+    numbers = zip(rows, scoring.scores(logits).tolist(), logits.tolist(), strict=True)
+    return [Score(movies[row], titles[row], score, logit) for row, score, logit in numbers]
+
+
+def format_details(
     serving: TrainedModel,
     dimensions: Sequence[str],
     person: Person,
@@ -207,55 +213,58 @@ def listed(
     logits: Tensor,
     include: Collection[Include],
 ) -> list[Score]:
-    """Return the scores of the movies at ``rows`` [n] with their ``logits`` [n] in words."""
-    movies = serving.movies
-    numbers = zip(rows.tolist(), scoring.scores(logits).tolist(), logits.tolist(), strict=True)
-    scores = [(movies.movies[row], movies.titles[row], score, logit) for row, score, logit in numbers]
+    """Return what `format_scores` returns, each score with what is to be included."""
+    scores = format_scores(serving, rows.tolist(), logits)
     if not include:
-        return [Score(*fields) for fields in scores]
+        return scores
     parts = details(serving, dimensions, person, rows, include)
     return [
-        Score(*fields, part.interval, part.explanation, part.influences)
-        for fields, part in zip(scores, parts, strict=True)
+        replace(score, interval=part.interval, explanation=part.explanation, influences=part.influences)
+        for score, part in zip(scores, parts, strict=True)
     ]
 
 
-def _user_scores(
+def user_scores(serving: TrainedModel, person: Person, scores: list[Score]) -> UserScores:
+    """Return a user's scores with what they rest on."""
+    return UserScores(person.user, serving.id, person.responses, person.basis, scores)
+
+
+def _score_rows(
     connection: Connection,
     catalog: CatalogRow,
     serving: TrainedModel,
-    user_state: CurrentPosterior,
+    person: Person,
     rows: Tensor,
     logits: Tensor,
     include: Collection[Include],
 ) -> UserScores:
     check_include(serving, len(rows), include, lambda message: Place(message, parameter="include"))
-    person = Person(user_state.posterior)
-    if "influences" in include and user_state.user_id is not None:
-        answers = read_answers(connection, serving, user_state.user_id)
-        person = Person(
-            user_state.posterior, answers, others_squared_norm(connection, serving, user_state.user_id)
+    if "influences" in include and person.user_id is not None:
+        person = replace(
+            person,
+            answers=read_answers(connection, serving, person.user_id),
+            others_squared_norm=others_squared_norm(connection, serving, person.user_id),
         )
-    scores = listed(serving, catalog.dimensions, person, rows, logits, include)
-    return UserScores(user_state.user, serving.id, user_state.responses, user_state.basis, scores)
+    scores = format_details(serving, catalog.dimensions, person, rows, logits, include)
+    return user_scores(serving, person, scores)
 
 
-def _answered(connection: Connection, serving: TrainedModel, user_state: CurrentPosterior) -> list[int]:
-    if user_state.user_id is None:
+def _answered(connection: Connection, serving: TrainedModel, person: Person) -> list[int]:
+    if person.user_id is None:
         return []
-    answers = connection.scalars(select(Response.movie_id).where(Response.user_id == user_state.user_id))
+    answers = connection.scalars(select(Response.movie_id).where(Response.user_id == person.user_id))
     return [serving.movies.rows_by_key[key] for key in answers]
 
 
 def _check_pairs(
     catalog: str,
     pairs: Sequence[tuple[str, str]],
-    states: dict[str, CurrentPosterior],
+    people: dict[str, Person],
     matrix: MovieMatrix,
 ) -> None:
     places: list[Place] = []
     for index, (user, movie) in enumerate(pairs):
-        if user not in states:
+        if user not in people:
             places.append(Place(unknown_user(catalog, user).detail, pointer=f"/pairs/{index}/0"))
         if movie not in matrix.rows:
             places.append(Place(unknown_movie(catalog, movie).detail, pointer=f"/pairs/{index}/1"))

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from app.cli.main import server_options
 from app.main import create_app_from_environment
-from app.scoring import fast_path
+from app.scoring import fast_scores
 from app.settings import Settings
 
 PATH = "/empty"
@@ -28,7 +28,7 @@ def create_app() -> FastAPI:
 
 def create_forgetful_app() -> FastAPI:
     """Return the same, but no user is remembered from one request to the next."""
-    fast_path._REMEMBERED_BYTES = 0  # noqa: SLF001 - no user of a real service needs it
+    fast_scores._CACHED_BYTES = 0  # noqa: SLF001 - no user of a real service needs it
     return create_app()
 
 

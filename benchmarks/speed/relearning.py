@@ -21,8 +21,9 @@ from app.catalogs.catalogs import find_catalog
 from app.catalogs.imports.movielens import import_movielens
 from app.database.database import Database
 from app.database.tables import Movie, Response, User
-from app.scoring.fold_in import Answers, find_serving, read_answers
+from app.scoring.fold_in import Answers, read_answers
 from app.scoring.model_cache import TrainedModel, TrainedModels
+from app.scoring.posteriors import find_serving
 from benchmarks.speed.client import Client
 from benchmarks.speed.lines import Goal, Line
 from benchmarks.speed.served import CATALOG

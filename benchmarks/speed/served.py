@@ -19,8 +19,8 @@ from torch import Tensor
 from app.catalogs.catalogs import find_catalog
 from app.database.database import Database
 from app.database.tables import Response, User
-from app.scoring.fold_in import find_serving, read_posterior
 from app.scoring.model_cache import TrainedModel, TrainedModels
+from app.scoring.posteriors import find_serving, read_posterior
 from models.recommender.model import UserPosterior
 from testbed.live import Service, free_port, stop
 

@@ -1,6 +1,7 @@
-"""What is ready is answered in the short way: the same answers, and one statement a request."""
+"""The fast path answers as the regular path does, and with one statement a request."""
 
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qsl
@@ -12,14 +13,14 @@ from hypothesis import strategies as st
 
 from app.database.prepared_statements import Prepared, PreparedReads
 from app.main import create_app
-from app.scoring import ready
-from app.scoring.fast_path import ReadyScores
-from app.scoring.ready_pairs import ReadyPairs
+from app.scoring import fast_path
+from app.scoring.fast_scores import FastScores
 from app.settings import Settings
 from app.training.worker import Worker
 from tests.support.classroom import train
 
 USER = "/users/0"
+DECLINED = {"Content-Type": "application/json; charset=utf-8"}  # a body that the fast path leaves alone
 QUESTIONS = [
     "/scores?movie=m0",
     "/scores?movie=m2&movie=m0&movie=m2",
@@ -36,11 +37,19 @@ QUESTIONS = [
 
 
 def _numbers(answer: dict[str, Any]) -> list[float]:
-    return [one.pop(name) for one in answer.get("scores", []) for name in ("score", "logit")]
+    return [score.pop(name) for score in answer.get("scores", []) for name in ("score", "logit")]
+
+
+@pytest.fixture
+def answer_counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many requests the fast path answers from here on, by the route's name."""
+    counts: Counter[str] = Counter()
+    monkeypatch.setattr(fast_path, "answer_counts", counts)
+    return counts
 
 
 @pytest.mark.parametrize("trainer", ["gradient_descent", "mixed_effects"])
-def test_what_is_ready_is_answered_as_all_else_is(
+def test_the_fast_path_answers_as_the_regular_path(
     client: TestClient,
     worker: Worker,
     class_catalog: str,
@@ -52,58 +61,59 @@ def test_what_is_ready_is_answered_as_all_else_is(
     train(client, worker, path, trainer=trainer, options={})
     client.get(f"{path}{USER}/scores")  # the model comes into memory
     for question in QUESTIONS:
-        short = client.get(path + USER + question)
-        with monkeypatch.context() as without:
-            without.setattr(ReadyScores, "_find", lambda *_: None)
-            ordinary = client.get(path + USER + question)
-        assert short.status_code == ordinary.status_code
-        found, right = short.json(), ordinary.json()
-        assert _numbers(found) == pytest.approx(_numbers(right), rel=1e-12)
-        assert {**found, "request_id": ""} == {**right, "request_id": ""}
-        assert short.headers["content-type"] == ordinary.headers["content-type"]
+        fast = client.get(path + USER + question)
+        with monkeypatch.context() as declining:
+            declining.setattr(FastScores, "score_movies", lambda *_: None)
+            declining.setattr(FastScores, "recommend", lambda *_: None)
+            regular = client.get(path + USER + question)
+        assert fast.status_code == regular.status_code
+        answer, right = fast.json(), regular.json()
+        assert _numbers(answer) == pytest.approx(_numbers(right), rel=1e-12)
+        assert {**answer, "request_id": ""} == {**right, "request_id": ""}
+        assert fast.headers["content-type"] == regular.headers["content-type"]
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Prepared]:
-    """The statements that are run in the short way from here on."""
-    found: list[Prepared] = []
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[Prepared]:
+    """The statements that the fast path runs from here on."""
+    statements: list[Prepared] = []
     read = PreparedReads.rows
 
-    def counted(self: PreparedReads, prepared: Prepared, parameters: dict[str, object]) -> Any:  # noqa: ANN401 - rows
-        found.append(prepared)
+    def record(self: PreparedReads, prepared: Prepared, parameters: dict[str, object]) -> Any:  # noqa: ANN401 - rows
+        statements.append(prepared)
         return read(self, prepared, parameters)
 
-    monkeypatch.setattr(PreparedReads, "rows", counted)
-    return found
+    monkeypatch.setattr(PreparedReads, "rows", record)
+    return statements
 
 
 @pytest.mark.parametrize("question", ["/scores?movie=m0", "/recommendations?limit=2"])
-def test_what_is_ready_takes_one_statement_and_the_first_of_a_user_two(
+def test_the_fast_path_takes_one_statement_and_the_first_time_of_a_user_two(
     client: TestClient,
     trained: str,
-    asked: list[Prepared],
-    monkeypatch: pytest.MonkeyPatch,
+    statements: list[Prepared],
+    answer_counts: Counter[str],
     question: str,
 ) -> None:
     client.get(f"{trained}{USER}/scores")
-    monkeypatch.setattr("app.scoring.scores.find_catalog", None)  # the ordinary way would fail
-    statements = []
+    counts = []
     for _ in range(3):
-        asked.clear()
+        statements.clear()
         assert client.get(f"{trained}{USER}{question}").status_code == 200
-        statements.append(len(asked))
-    assert statements == [2, 1, 1]
+        counts.append(len(statements))
+    assert counts == [2, 1, 1]
+    assert answer_counts.total() == 3
 
 
 @pytest.mark.parametrize("pairs", [1, 1000])
 def test_pairs_take_two_statements_however_many_they_are(
-    client: TestClient, trained: str, asked: list[Prepared], pairs: int
+    client: TestClient, trained: str, statements: list[Prepared], pairs: int
 ) -> None:
     client.get(f"{trained}{USER}/scores")
-    asked.clear()
+    statements.clear()
     body = {"pairs": [[str(number % 3), f"m{number % 2}"] for number in range(pairs)]}
     assert len(client.post(f"{trained}/scores", json=body).json()["scores"]) == pairs
-    assert len(asked) == 2
+    assert len(statements) == 2
 
 
 PAIRS = {"pairs": [["0", "m1"], ["1", "m1"], ["0", "m0"]]}
@@ -175,47 +185,48 @@ def test_an_answer_stored_by_another_process_is_in_the_next_ready_score(
         [],
     ],
 )
-def test_pairs_that_are_ready_are_answered_as_all_else_is(
+def test_the_fast_path_answers_pairs_as_the_regular_path(
     client: TestClient,
     worker: Worker,
     class_catalog: str,
-    monkeypatch: pytest.MonkeyPatch,
+    answer_counts: Counter[str],
     trainer: str,
     body: object,
 ) -> None:
     path = f"/v1/catalogs/{class_catalog}"
     train(client, worker, path, trainer=trainer, options={})
     client.get(f"{path}{USER}/scores")
-    short = client.post(f"{path}/scores", json=body)
-    monkeypatch.setattr(ReadyPairs, "score_pairs", lambda *_: None)
-    ordinary = client.post(f"{path}/scores", json=body)
-    found, right = short.json(), ordinary.json()
-    assert short.status_code == ordinary.status_code
-    assert found.pop("scores", []) == pytest.approx(right.pop("scores", []), rel=1e-12)
-    assert {**found, "request_id": ""} == {**right, "request_id": ""}
+    fast = client.post(f"{path}/scores", json=body)
+    before = answer_counts.copy()
+    regular = client.post(f"{path}/scores", json=body, headers=DECLINED)
+    assert answer_counts == before
+    answer, right = fast.json(), regular.json()
+    assert fast.status_code == regular.status_code
+    assert answer.pop("scores", []) == pytest.approx(right.pop("scores", []), rel=1e-12)
+    assert {**answer, "request_id": ""} == {**right, "request_id": ""}
 
 
 @pytest.mark.parametrize("trainer", ["gradient_descent", "mixed_effects"])
-def test_what_most_ask_for_goes_the_short_way(
+def test_the_plainest_requests_take_the_fast_path(
     client: TestClient,
     worker: Worker,
     class_catalog: str,
-    monkeypatch: pytest.MonkeyPatch,
+    answer_counts: Counter[str],
     trainer: str,
 ) -> None:
     path = f"/v1/catalogs/{class_catalog}"
     client.put(f"{path}/movies/m3", json={"vector": [0.1, 0.2, 0.3]})
     train(client, worker, path, trainer=trainer, options={})
     client.get(f"{path}{USER}/scores")  # the model comes into memory
-    monkeypatch.setattr("app.scoring.scores.find_catalog", None)  # the ordinary way would fail
     pairs = {"pairs": [["0", "m0"], ["1", "m2"]]}
     for _ in range(2):
         assert client.get(f"{path}{USER}/recommendations?limit=1").json()["scores"][0]["movie"] == "m3"
         assert len(client.post(f"{path}/scores", json=pairs).json()["scores"]) == 2
+    assert answer_counts == {"list_recommendations": 2, "score_pairs": 2}
 
 
 @pytest.mark.databases
-def test_what_no_database_takes_for_text_is_refused_though_it_comes_the_short_way(
+def test_what_no_database_takes_for_text_is_refused_on_the_fast_path_too(
     client: TestClient, trained: str
 ) -> None:
     client.get(f"{trained}{USER}/scores")
@@ -237,14 +248,13 @@ def test_what_no_database_takes_for_text_is_refused_though_it_comes_the_short_wa
 
 @given(st.text("ab=&;?é ", max_size=12).map(str.encode) | st.binary(max_size=12))
 def test_a_query_is_read_as_the_standard_library_reads_it(query: bytes) -> None:
-    assert ready._asked(query) == parse_qsl(query.decode("latin-1"), keep_blank_values=True)  # noqa: SLF001 - its oracle
+    assert fast_path.parse_query(query) == parse_qsl(query.decode("latin-1"), keep_blank_values=True)
 
 
-def test_pairs_that_come_together_all_go_the_short_way(
-    client: TestClient, trained: str, monkeypatch: pytest.MonkeyPatch
+def test_pairs_that_come_together_all_take_the_fast_path(
+    client: TestClient, trained: str, answer_counts: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.get(f"{trained}{USER}/scores")
-    monkeypatch.setattr("app.scoring.scores.find_catalog", None)
     writing = threading.Barrier(4)
     read = PreparedReads.rows
 
@@ -255,14 +265,15 @@ def test_pairs_that_come_together_all_go_the_short_way(
 
     monkeypatch.setattr(PreparedReads, "rows", together)
     with ThreadPoolExecutor(4) as callers:
-        asked = [
+        answers = [
             callers.submit(client.post, f"{trained}/scores", json={"pairs": [["0", "m0"]]}) for _ in range(4)
         ]
-        assert [each.result().status_code for each in asked] == [200] * 4
+        assert [answer.result().status_code for answer in answers] == [200] * 4
+    assert answer_counts == {"score_pairs": 4}
 
 
-def test_who_answered_very_much_is_not_read_between_two_requests(
-    client: TestClient, worker: Worker, monkeypatch: pytest.MonkeyPatch
+def test_a_user_with_very_many_responses_takes_the_regular_path(
+    client: TestClient, worker: Worker, answer_counts: Counter[str]
 ) -> None:
     path = "/v1/catalogs/large"
     client.put(path, json={"dimensions": ["a"]})
@@ -275,6 +286,7 @@ def test_who_answered_very_much_is_not_read_between_two_requests(
     train(client, worker, path, options={"epochs": 1})
     asked = "scores?movie=m1"
     assert client.get(f"{path}/users/much/{asked}").json()["responses"] == 5_001
-    monkeypatch.setattr("app.scoring.scores.find_catalog", None)
     assert client.get(f"{path}/users/most/{asked}").json()["responses"] == 5_000
-    assert client.get(f"{path}/users/much/{asked}").status_code == 500  # the ordinary way, which fails here
+    assert answer_counts.total() == 1
+    assert client.get(f"{path}/users/much/{asked}").json()["responses"] == 5_001
+    assert answer_counts.total() == 1

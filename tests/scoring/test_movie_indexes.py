@@ -13,9 +13,9 @@ from torch import Tensor
 
 from app.catalogs.catalogs import find_catalog
 from app.database.database import Database
-from app.scoring.fold_in import find_serving
 from app.scoring.model_cache import TrainedModel, TrainedModels
 from app.scoring.movie_index import MovieIndex, MovieIndexes
+from app.scoring.posteriors import find_serving
 from app.scoring.scores import UserScores, recommend
 from app.settings import Settings
 from app.training.worker import Worker

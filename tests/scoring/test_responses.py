@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from app.database.database import Database
 from app.database.tables import User, UserEmbedding
+from app.scoring.fast_path import answer_counts
 from tests.support.classroom import CLASS, answer, embedding
 from tests.support.refusals import check_problem
 
@@ -173,19 +174,23 @@ def test_responses_of_somebody_unknown_are_a_404_that_says_how_users_begin(
         "users/%20/responses/m0",
     ],
 )
-def test_a_response_put_the_short_way_is_answered_as_the_handler_answers_it(
-    client: TestClient, class_catalog: str, monkeypatch: pytest.MonkeyPatch, body: bytes, path: str
+def test_a_response_put_by_the_fast_path_is_answered_as_the_handler_answers_it(
+    client: TestClient, class_catalog: str, body: bytes, path: str
 ) -> None:
-    def put() -> dict[str, Any]:
+    def put(content_type: str) -> dict[str, Any]:
         client.delete(f"/v1/catalogs/{class_catalog}/users/new")
         url = f"/v1/catalogs/{class_catalog}/{path}"
-        answer = client.put(url, content=body, headers={"Content-Type": "application/json"})
-        kept = client.get(f"/v1/catalogs/{class_catalog}/responses").json()
-        for one in kept["items"]:
-            one.pop("timestamp")
-        said = {**answer.json(), "request_id": "", "embedding_version": ""}
-        return {"status": answer.status_code, "type": answer.headers["content-type"], "said": said, **kept}
+        answer = client.put(url, content=body, headers={"Content-Type": content_type})
+        stored = client.get(f"/v1/catalogs/{class_catalog}/responses").json()
+        for response in stored["items"]:
+            response.pop("timestamp")
+        content = {**answer.json(), "request_id": "", "embedding_version": ""}
+        headers = answer.headers["content-type"]
+        return {"status": answer.status_code, "type": headers, "content": content, **stored}
 
-    short = put()
-    monkeypatch.setattr("app.scoring.routes._put_plainly", lambda *_: None)
-    assert put() == short
+    before = answer_counts.copy()
+    fast = put("application/json")
+    after = answer_counts.copy()
+    assert after.total() - before.total() == int(fast["status"] in {200, 201})
+    assert put("application/json; charset=utf-8") == fast
+    assert answer_counts == after

@@ -91,10 +91,10 @@ DEFECTS: tuple[Defect, ...] = (
         tests=(f"{_DELETIONS}::test_a_new_vector_is_in_the_next_scores",),
     ),
     Defect(
-        what="a remembered user is not checked against their version",
-        file="app/scoring/fast_path.py",
-        right="if person is None or person.stamp != stamp:",
-        wrong="if person is None:",
+        what="a cached user is not checked against their version",
+        file="app/scoring/fast_scores.py",
+        right="if cached is None or cached.row != row:",
+        wrong="if cached is None:",
         tests=("tests/scoring/test_fast_path.py",),
     ),
     Defect(
@@ -157,10 +157,10 @@ DEFECTS: tuple[Defect, ...] = (
         times=3,  # one in twenty failpoints is none of those before the commit of a request with a key
     ),
     Defect(
-        what="clients: a remembered user is not checked against their version",
-        file="app/scoring/fast_path.py",
-        right="if person is None or person.stamp != stamp:",
-        wrong="if person is None:",
+        what="clients: a cached user is not checked against their version",
+        file="app/scoring/fast_scores.py",
+        right="if cached is None or cached.row != row:",
+        wrong="if cached is None:",
         tests=(f"{_PROMISES}[clients]",),
     ),
     Defect(

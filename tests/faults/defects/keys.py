@@ -30,8 +30,8 @@ DEFECTS: tuple[Defect, ...] = (
         (f"{_HTTP}::test_every_route_needs_a_scope_but_for_the_few_that_are_open",),
     ),
     Defect(
-        "the short way of scores answers before anybody asks for a key",
-        "app/scoring/ready.py",
+        "the fast path of scores answers before anybody asks for a key",
+        "app/scoring/fast_path.py",
         "    def get_admitted_handler(self) -> Handler:",
         "    def get_route_handler(self) -> Handler:",
         _ASKED,
