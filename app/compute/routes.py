@@ -1,11 +1,12 @@
 """/v1/compute: the class notebook's computations as requests. Nothing of it is stored."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 from fastapi.sse import EventSourceResponse, format_sse_event
 from pydantic import Field, TypeAdapter
@@ -14,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.compute.gradients import GradientAnswer, GradientProblem
 from app.compute.inputs import ComputeLimits, as_json
-from app.compute.networks import MlpFigure, Progress
+from app.compute.networks import Progress
 from app.compute.process import (
     ComputePool,
     GradientTask,
@@ -27,7 +28,7 @@ from app.compute.process import (
 from app.compute.programs import TensorAnswer, TensorProblem
 from app.errors import BadInput, Overloaded, Place, Problem, TooLarge
 from app.plots import pictures
-from app.plots.figures import Fit, LossCurve
+from app.plots.figures import Figure, Fit, LossCurve
 from app.plots.pictures import Accept, Drawing, Suffix
 from app.web import problems
 from app.web.auth.routes import COMPUTE, KeyedRoute
@@ -232,60 +233,72 @@ plots_router = APIRouter(
 
 _FIGURE: TypeAdapter[LossCurve | Fit] = TypeAdapter(LossCurve | Fit)
 
-
-@plots_router.post("/neuron/losses", response_class=Response, responses=pictures.COMPUTED)
-async def show_neuron_losses(
-    compute: Compute, drawing: Drawing, request: Request, body: NeuronProblem, accept: Accept = None
-) -> Response:
-    """Train a neuron and show its losses, by the Accept header; `trace` does not matter here."""
-    return await pictures.draw_by_accept(drawing, await _trained_neuron(compute, request, body), accept)
+Train = Callable[[], Awaitable[Figure]]
 
 
-@plots_router.post("/neuron/losses.{suffix}", response_class=Response, responses=pictures.COMPUTED)
-async def draw_neuron_losses(
-    compute: Compute, drawing: Drawing, request: Request, body: NeuronProblem, suffix: Suffix
-) -> Response:
-    """Train a neuron and draw its losses, on a logarithmic axis where that helps."""
-    return await pictures.draw_by_suffix(drawing, await _trained_neuron(compute, request, body), suffix)
+def neuron_losses(compute: Compute, request: Request, body: NeuronProblem) -> Train:
+    """Return what trains a neuron for its losses."""
+    return partial(_train, compute, request, NeuronFigureTask(problem=body))
 
 
-@plots_router.post("/mlp/losses", response_class=Response, responses=pictures.COMPUTED)
-async def show_mlp_losses(
-    compute: Compute, drawing: Drawing, request: Request, body: MlpBody, accept: Accept = None
-) -> Response:
-    """Train a network and show its losses, by the Accept header; `stream` does not matter here."""
-    return await pictures.draw_by_accept(drawing, await _trained(compute, request, body, "losses"), accept)
+def mlp_losses(compute: Compute, request: Request, body: MlpBody) -> Train:
+    """Return what trains a network for its losses."""
+    return partial(_train, compute, request, MlpFigureTask(problem=body, figure="losses"))
 
 
-@plots_router.post("/mlp/losses.{suffix}", response_class=Response, responses=pictures.COMPUTED)
-async def draw_mlp_losses(
-    compute: Compute, drawing: Drawing, request: Request, body: MlpBody, suffix: Suffix
-) -> Response:
-    """Train a network and draw its losses, on a logarithmic axis where that helps."""
-    return await pictures.draw_by_suffix(drawing, await _trained(compute, request, body, "losses"), suffix)
+def mlp_fit(compute: Compute, request: Request, body: MlpBody) -> Train:
+    """Return what trains a network for its predictions."""
+    return partial(_train, compute, request, MlpFigureTask(problem=body, figure="fit"))
 
 
-@plots_router.post("/mlp/fit", response_class=Response, responses=pictures.COMPUTED)
-async def show_mlp_fit(
-    compute: Compute, drawing: Drawing, request: Request, body: MlpBody, accept: Accept = None
-) -> Response:
-    """Train a network and show its predictions beside the targets, by the Accept header."""
-    return await pictures.draw_by_accept(drawing, await _trained(compute, request, body, "fit"), accept)
+async def _train(
+    compute: ComputePool, request: Request, task: NeuronFigureTask | MlpFigureTask
+) -> LossCurve | Fit:
+    return _FIGURE.validate_json(await unless_hung_up(request, compute.run(task)))
 
 
-@plots_router.post("/mlp/fit.{suffix}", response_class=Response, responses=pictures.COMPUTED)
-async def draw_mlp_fit(
-    compute: Compute, drawing: Drawing, request: Request, body: MlpBody, suffix: Suffix
-) -> Response:
-    """Train a network and draw its predictions over the targets; of two inputs, over these too."""
-    return await pictures.draw_by_suffix(drawing, await _trained(compute, request, body, "fit"), suffix)
+def _add_figure(path: str, name: str, prepare: Callable[..., Train], *, show: str, draw: str) -> None:
+    """Add the two routes of a figure: one answers by the Accept header, the other by the path's suffix.
+
+    ``prepare`` is a dependency, which trains nothing yet: an unknown suffix is refused before it is trained.
+    ``show`` and ``draw`` describe the routes in /docs.
+    """
+
+    async def answer_by_accept(
+        drawing: Drawing, train: Annotated[Train, Depends(prepare)], accept: Accept = None
+    ) -> Response:
+        return await pictures.draw_by_accept(drawing, await train(), accept)
+
+    async def answer_by_suffix(
+        drawing: Drawing, train: Annotated[Train, Depends(prepare)], suffix: Suffix
+    ) -> Response:
+        return await pictures.draw_by_suffix(drawing, await train(), suffix)
+
+    add = partial(
+        plots_router.add_api_route, methods=["POST"], response_class=Response, responses=pictures.COMPUTED
+    )
+    add(path, answer_by_accept, name=f"show_{name}", description=show)
+    add(f"{path}.{{suffix}}", answer_by_suffix, name=f"draw_{name}", description=draw)
 
 
-async def _trained_neuron(compute: Compute, request: Request, body: NeuronProblem) -> LossCurve:
-    computing = compute.run(NeuronFigureTask(problem=body))
-    return LossCurve.model_validate_json(await unless_hung_up(request, computing))
-
-
-async def _trained(compute: Compute, request: Request, body: MlpBody, figure: MlpFigure) -> LossCurve | Fit:
-    computing = compute.run(MlpFigureTask(problem=body, figure=figure))
-    return _FIGURE.validate_json(await unless_hung_up(request, computing))
+_add_figure(
+    "/neuron/losses",
+    "neuron_losses",
+    neuron_losses,
+    show="Train a neuron and show its losses, by the Accept header; `trace` does not matter here.",
+    draw="Train a neuron and draw its losses, on a logarithmic axis where that helps.",
+)
+_add_figure(
+    "/mlp/losses",
+    "mlp_losses",
+    mlp_losses,
+    show="Train a network and show its losses, by the Accept header; `stream` does not matter here.",
+    draw="Train a network and draw its losses, on a logarithmic axis where that helps.",
+)
+_add_figure(
+    "/mlp/fit",
+    "mlp_fit",
+    mlp_fit,
+    show="Train a network and show its predictions beside the targets, by the Accept header.",
+    draw="Train a network and draw its predictions over the targets; of two inputs, over these too.",
+)

@@ -2,7 +2,9 @@
 
 import csv
 import io
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -12,7 +14,7 @@ from pydantic import BaseModel, TypeAdapter
 from app.catalogs.ids import Dimension, Id
 from app.catalogs.path_parameters import CatalogId
 from app.plots import pictures, readers
-from app.plots.figures import Heatmap, ReliabilityDiagram, Scatter, ScoreMatrix
+from app.plots.figures import Figure, Heatmap, ReliabilityDiagram, Scatter, ScoreMatrix
 from app.plots.pictures import JSON, AskedFor, Drawing, Suffix
 from app.plots.readers import loss_curve, reliability_diagram
 from app.plots.selection import MOST_NAMED, Chosen
@@ -222,48 +224,45 @@ def read_score_matrix(
         return readers.read_score_matrix(connection, models, catalog, choice)
 
 
-_Heatmap = Annotated[Heatmap, Depends(read_heatmap)]
-_Scatter = Annotated[Scatter, Depends(read_scatter)]
-_Scores = Annotated[ScoreMatrix, Depends(read_score_matrix)]
+def _add_figure(path: str, name: str, read: Callable[..., Figure], *, show: str, draw: str) -> None:
+    """Add the two routes of a figure: one answers by the Accept header, the other by the path's suffix.
+
+    ``read`` is the dependency that reads the figure; ``show`` and ``draw`` describe the routes in /docs.
+    """
+
+    async def answer_by_accept(
+        drawing: Drawing, figure: Annotated[Figure, Depends(read)], request_headers: AskedFor
+    ) -> Response:
+        return await pictures.answer_by_accept(drawing, figure, request_headers)
+
+    async def answer_by_suffix(
+        drawing: Drawing, figure: Annotated[Figure, Depends(read)], suffix: Suffix, request_headers: AskedFor
+    ) -> Response:
+        return await pictures.answer_by_suffix(drawing, figure, suffix, request_headers)
+
+    add = partial(router.add_api_route, response_class=Response, responses=pictures.RESPONSES)
+    add(path, answer_by_accept, name=f"show_{name}", description=show)
+    add(f"{path}.{{suffix}}", answer_by_suffix, name=f"draw_{name}", description=draw)
 
 
-@router.get("/heatmap", response_class=Response, responses=pictures.RESPONSES)
-async def show_heatmap(drawing: Drawing, figure: _Heatmap, request_headers: AskedFor) -> Response:
-    """Show users' embeddings above movies' vectors, a number a dimension, by the Accept header."""
-    return await pictures.answer_by_accept(drawing, figure, request_headers)
-
-
-@router.get("/heatmap.{suffix}", response_class=Response, responses=pictures.RESPONSES)
-async def draw_heatmap(
-    drawing: Drawing, figure: _Heatmap, suffix: Suffix, request_headers: AskedFor
-) -> Response:
-    """Draw users' embeddings above movies' vectors."""
-    return await pictures.answer_by_suffix(drawing, figure, suffix, request_headers)
-
-
-@router.get("/scatter", response_class=Response, responses=pictures.RESPONSES)
-async def show_scatter(drawing: Drawing, figure: _Scatter, request_headers: AskedFor) -> Response:
-    """Show users and movies over two dimensions, by the Accept header."""
-    return await pictures.answer_by_accept(drawing, figure, request_headers)
-
-
-@router.get("/scatter.{suffix}", response_class=Response, responses=pictures.RESPONSES)
-async def draw_scatter(
-    drawing: Drawing, figure: _Scatter, suffix: Suffix, request_headers: AskedFor
-) -> Response:
-    """Draw users and movies over two dimensions, with their names."""
-    return await pictures.answer_by_suffix(drawing, figure, suffix, request_headers)
-
-
-@router.get("/scores", response_class=Response, responses=pictures.RESPONSES)
-async def show_score_matrix(drawing: Drawing, figure: _Scores, request_headers: AskedFor) -> Response:
-    """Show a score for each user and movie, with what they answered, by the Accept header."""
-    return await pictures.answer_by_accept(drawing, figure, request_headers)
-
-
-@router.get("/scores.{suffix}", response_class=Response, responses=pictures.RESPONSES)
-async def draw_score_matrix(
-    drawing: Drawing, figure: _Scores, suffix: Suffix, request_headers: AskedFor
-) -> Response:
-    """Draw a score for each user and movie, with what they answered."""
-    return await pictures.answer_by_suffix(drawing, figure, suffix, request_headers)
+_add_figure(
+    "/heatmap",
+    "heatmap",
+    read_heatmap,
+    show="Show users' embeddings above movies' vectors, a number a dimension, by the Accept header.",
+    draw="Draw users' embeddings above movies' vectors.",
+)
+_add_figure(
+    "/scatter",
+    "scatter",
+    read_scatter,
+    show="Show users and movies over two dimensions, by the Accept header.",
+    draw="Draw users and movies over two dimensions, with their names.",
+)
+_add_figure(
+    "/scores",
+    "score_matrix",
+    read_score_matrix,
+    show="Show a score for each user and movie, with what they answered, by the Accept header.",
+    draw="Draw a score for each user and movie, with what they answered.",
+)
