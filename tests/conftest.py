@@ -175,7 +175,9 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refusing]:
         with database.writing() as connection:
             load_class(connection)
         train(client, Worker(database, settings, name="test"), CLASS, options={"epochs": 30})
-        yield Refusing(client, database)
+        refusing = Refusing(client, database)
+        yield refusing
+        refusing.close()
     database.close()
 
 
