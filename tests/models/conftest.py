@@ -38,7 +38,7 @@ PATIENT_TRAINERS: Mapping[str, Choice] = {
         "gradient_descent",
         {"loss": "logistic", "penalty": "squared_norm", "optimizer": "adam", "learning_rate": 0.01},
     ),
-    # Its users are settled at the end, however few steps there were.
+    # Its users are folded in to convergence at the end, however few steps there were.
     "mixed effects": ("mixed_effects", {}),
 }
 

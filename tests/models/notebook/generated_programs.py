@@ -75,12 +75,12 @@ class _Writer:
         first, last = self._operands(form.operands, depth)
         dimension = self._source.randrange(-first[1].ndim, first[1].ndim) if first[1].ndim else 0
         try:
-            found = form.compute(first[1], last[1], dimension)
+            array = form.compute(first[1], last[1], dimension)
         except ValueError:  # shapes that do not go together
             last = first
-            found = form.compute(first[1], last[1], dimension)
+            array = form.compute(first[1], last[1], dimension)
         text = form.text.replace("{a}", first[0]).replace("{b}", last[0]).replace("{d}", str(dimension))
-        value = np.asarray(found, dtype=np.float64)
+        value = np.asarray(array, dtype=np.float64)
         text = f"tensor({text}, dtype=torch.float64)"
         if np.abs(value).max() > _LARGE:
             return f"tanh({text})", np.tanh(value)
@@ -110,29 +110,29 @@ def _shaped(operands: Operands, first: Written, last: Written) -> tuple[Written,
     return _matrix(first), (f"({last_text}).T", last_value.T)
 
 
-def _one(written: Written) -> Written:
-    return f"({written[0]}).reshape(-1)[0]", written[1].reshape(-1)[0]
+def _one(expression: Written) -> Written:
+    return f"({expression[0]}).reshape(-1)[0]", expression[1].reshape(-1)[0]
 
 
-def _vector(written: Written, length: int) -> Written:
-    return f"({written[0]}).reshape(-1)[:{length}]", written[1].reshape(-1)[:length]
+def _vector(expression: Written, length: int) -> Written:
+    return f"({expression[0]}).reshape(-1)[:{length}]", expression[1].reshape(-1)[:length]
 
 
-def _matrix(written: Written) -> Written:
+def _matrix(expression: Written) -> Written:
     """Return k x 3 elements, k at most 3, no two of a column alike but by chance."""
-    text, value = _vector(written, min(written[1].size, 3))
+    text, value = _vector(expression, min(expression[1].size, 3))
     return f"({text}.reshape(-1, 1) * tensor([1.0, -0.5, 2.0]))", value.reshape(-1, 1) * _COLUMNS
 
 
-def disagreement(generated: Generated) -> float:
+def disagreement(case: Generated) -> float:
     """Return how far the language is from NumPy, relative to the largest element where that is above 1."""
-    variables = {name: torch.from_numpy(value.copy()) for name, value in generated.variables.items()}
-    found = np.asarray(show(run(generated.program, variables, 0).result).value, dtype=np.float64)
-    if found.shape != generated.value.shape:
+    variables = {name: torch.from_numpy(value.copy()) for name, value in case.variables.items()}
+    actual = np.asarray(show(run(case.program, variables, 0).result).value, dtype=np.float64)
+    if actual.shape != case.value.shape:
         return np.inf
-    if not found.size:
+    if not actual.size:
         return 0.0
-    return float((np.abs(found - generated.value) / np.maximum(1, np.abs(generated.value))).max())
+    return float((np.abs(actual - case.value) / np.maximum(1, np.abs(case.value))).max())
 
 
 SMOOTH = (
@@ -277,19 +277,19 @@ def main() -> None:
     begin = time.perf_counter()
     worst = max(_gradient_disagreement(seed) for seed in range(count // 10))
     _say(f"{count // 10:,} gradients: largest disagreement with differences {worst:.1e}", begin)
-    begin, longest, refused = time.perf_counter(), 0.0, 0
+    begin, longest, refusals = time.perf_counter(), 0.0, 0
     for seed in range(count // 2):
-        one = time.perf_counter()
-        refused += survive(seed)
-        longest = max(longest, time.perf_counter() - one)
+        start = time.perf_counter()
+        refusals += survive(seed)
+        longest = max(longest, time.perf_counter() - start)
     _say(
-        f"{count // 2:,} hostile: {refused:,} refused, no other exception, longest {longest * 1000:.0f} ms",
+        f"{count // 2:,} hostile: {refusals:,} refused, no other exception, longest {longest * 1000:.0f} ms",
         begin,
     )
 
 
-def _say(what: str, begin: float) -> None:
-    sys.stdout.write(f"{what} ({time.perf_counter() - begin:.0f} s)\n")
+def _say(text: str, begin: float) -> None:
+    sys.stdout.write(f"{text} ({time.perf_counter() - begin:.0f} s)\n")
     sys.stdout.flush()
 
 

@@ -39,7 +39,7 @@ def _functions(name: str, arguments: str) -> tuple[str, ...]:
 
 
 def _elementwise() -> Iterator[Form]:
-    computed: dict[str, tuple[str, Callable[[Array], Array]]] = {
+    functions: dict[str, tuple[str, Callable[[Array], Array]]] = {
         "exp": ("tanh({a})", lambda a: np.exp(np.tanh(a))),
         "log": ("1.5 + abs({a})", lambda a: np.log(1.5 + np.abs(a))),
         "sqrt": ("abs({a}) + 1", lambda a: np.sqrt(np.abs(a) + 1)),
@@ -52,7 +52,7 @@ def _elementwise() -> Iterator[Form]:
         "abs": ("{a}", np.abs),
         "clone": ("{a}", np.copy),
     }
-    for name, (inside, compute) in computed.items():
+    for name, (inside, compute) in functions.items():
         for text in (*_functions(name, inside), f"torch.{name}(input={inside})", f"({inside}).{name}()"):
             yield Form(text, _of_first(compute))
         if name != "clone":
@@ -111,8 +111,8 @@ def _operators() -> Iterator[Form]:
     groups = ((smooth, "any"), (jumping, "leaf"))
     for group, operands in groups:
         for symbol, compute in group.items():
-            for left, right in (("{a}", "{b}"), ("{a}", "2"), ("0.75", "{b}")):
-                yield Form(f"({left}) {symbol} ({right})", _two(compute, left, right), operands)
+            for first, second in (("{a}", "{b}"), ("{a}", "2"), ("0.75", "{b}")):
+                yield Form(f"({first}) {symbol} ({second})", _two(compute, first, second), operands)
             yield Form(
                 f"m[0, 1].item() {symbol} m[1, 2].item()",
                 _of_two_numbers(compute),
@@ -131,9 +131,9 @@ def _operators() -> Iterator[Form]:
     yield from _products()
 
 
-def _two(compute: Callable[[Any, Any], Any], left: str, right: str) -> Compute:
+def _two(compute: Callable[[Any, Any], Any], first: str, second: str) -> Compute:
     def computed(a: Array, b: Array, _d: int) -> object:
-        return compute(a if left == "{a}" else float(left), b if right == "{b}" else float(right))
+        return compute(a if first == "{a}" else float(first), b if second == "{b}" else float(second))
 
     return computed
 
@@ -177,10 +177,10 @@ def _reductions() -> Iterator[Form]:
     yield from _norms()
 
 
-def _places(given: tuple[str, ...]) -> Iterator[tuple[str, bool, bool]]:
+def _places(names: tuple[str, ...]) -> Iterator[tuple[str, bool, bool]]:
     """Yield none, one, two … of the arguments, whether dimensions are kept, and whether there is one."""
-    for count in range(len(given) + 1):
-        yield ", ".join(given[:count]), count > 1, count > 0
+    for count in range(len(names) + 1):
+        yield ", ".join(names[:count]), count > 1, count > 0
 
 
 def _called(name: str, arguments: str, compute: Compute, operands: Operands = "matrix") -> Iterator[Form]:
@@ -296,16 +296,16 @@ def _shapes() -> Iterator[Form]:
     yield Form("({a}).T", lambda a, _b, _d: a.T)
     yield Form("({a}).ndim", lambda a, _b, _d: a.ndim)
     yield Form("arange(3).to(({a}).dtype) / 3", lambda _a, _b, _d: np.arange(3) / 3)
-    for index, chosen in (("::2", np.s_[::2]), ("-1:", np.s_[-1:]), ("..., 0:1", np.s_[..., 0:1])):
-        yield Form(f"({{a}})[{index}]", _part(chosen), "matrix")
+    for index, index_value in (("::2", np.s_[::2]), ("-1:", np.s_[-1:]), ("..., 0:1", np.s_[..., 0:1])):
+        yield Form(f"({{a}})[{index}]", _part(index_value), "matrix")
 
 
 def _reshaped(shape: tuple[int, ...]) -> Compute:
     return lambda a, _b, _d: a.reshape(shape)
 
 
-def _part(chosen: Any) -> Compute:  # noqa: ANN401 - whatever NumPy indexes with
-    return lambda a, _b, _d: a[chosen]
+def _part(index_value: Any) -> Compute:  # noqa: ANN401 - whatever NumPy indexes with
+    return lambda a, _b, _d: a[index_value]
 
 
 def _cast(kind: type) -> Compute:
@@ -378,8 +378,8 @@ _FILLED = {"zeros": "{}", "ones": "{}", "rand": "({} < 1)", "randn": "({} * 0 ==
 
 
 def _creation() -> Iterator[Form]:
-    for text, made in _MADE.items():
-        yield Form(text.replace("{n}", "3"), _made(made), "none")
+    for text, make in _MADE.items():
+        yield Form(text.replace("{n}", "3"), _made(make), "none")
     for name, around in _FILLED.items():
         value = 0 if name == "zeros" else 1
         for size, shape in (("3", 3), ("2, 3", (2, 3)), ("1, 2, 3", (1, 2, 3)), ("(2, 3)", (2, 3))):
@@ -396,8 +396,8 @@ def _creation() -> Iterator[Form]:
         yield Form(call, _filled((2, 3), 7), "none")
 
 
-def _made(made: Callable[[], Any]) -> Compute:
-    return lambda _a, _b, _d: made()
+def _made(make: Callable[[], Any]) -> Compute:
+    return lambda _a, _b, _d: make()
 
 
 def _filled(shape: int | tuple[int, ...], value: float) -> Compute:

@@ -8,5 +8,5 @@ TARGETS = [[0.5, -1.0], [1.0, 2.0], [0.0, 3.0]]
 
 
 def small(**choices: object) -> TrainedMlp:
-    given: dict[str, object] = {**SMALL, "targets": TARGETS}
-    return train_mlp(MlpProblem.model_validate({**given, **choices}))
+    problem: dict[str, object] = {**SMALL, "targets": TARGETS}
+    return train_mlp(MlpProblem.model_validate({**problem, **choices}))

@@ -35,9 +35,9 @@ def main() -> None:
     for optimizer in ("nesterov", "sgd", "adam"):
         networks, times = [], []
         for seed in range(100):
-            started = time.perf_counter()
+            start = time.perf_counter()
             networks.append(train(optimizer=optimizer, seed=seed))
-            times.append(time.perf_counter() - started)
+            times.append(time.perf_counter() - start)
         table.add_row(
             optimizer,
             f"{networks[0].learning_rate}",

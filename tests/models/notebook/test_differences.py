@@ -73,14 +73,14 @@ def test_where_the_function_is_not_finite_there_is_no_difference() -> None:
 
 
 def test_the_function_is_asked_only_as_often_as_it_takes() -> None:
-    asked = []
+    visits = []
 
     def function(points: Table) -> Table:
-        asked.append(points)
+        visits.append(points)
         return {"": torch.tanh(points["w"]).sum()}
 
     differences(function, {"w": torch.linspace(-2, 2, 10, dtype=torch.float64)}, "w")
-    assert len(asked) == 1 + 10 * 3
+    assert len(visits) == 1 + 10 * 3
 
 
 @pytest.mark.parametrize("expression", ["1 / w", "log(w)", "sqrt(w)", "w * log(w)", "exp(1 / (1 + w))"])

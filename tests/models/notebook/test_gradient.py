@@ -24,33 +24,36 @@ def test_generated_gradients_agree_with_central_differences(seed: int) -> None:
 
 
 def test_the_hessian_of_a_product_has_the_mixed_derivatives() -> None:
-    found = differentiate("x**2 * y", {"x": 3.0, "y": 5.0}, options=GradientOptions(order=2, check=True))
-    assert found.hessian is not None
+    derivatives = differentiate(
+        "x**2 * y", {"x": 3.0, "y": 5.0}, options=GradientOptions(order=2, check=True)
+    )
+    assert derivatives.hessian is not None
     table = {
-        first: {last: float(value) for last, value in row.items()} for first, row in found.hessian.items()
+        first: {last: float(value) for last, value in row.items()}
+        for first, row in derivatives.hessian.items()
     }
     assert table == {"x": {"x": 10.0, "y": 6.0}, "y": {"x": 6.0, "y": 0.0}}
-    assert found.check is not None
-    assert found.check.largest_disagreement < 1e-6
+    assert derivatives.check is not None
+    assert derivatives.check.largest_disagreement < 1e-6
 
 
 def test_the_hessian_of_a_quadratic_form_is_its_matrix_doubled() -> None:
-    found = differentiate(
+    derivatives = differentiate(
         "x @ A @ x", {"x": [1.0, 2.0], "A": [[2.0, 1.0], [1.0, 3.0]]}, options=GradientOptions(("x",), 2)
     )
-    assert found.hessian is not None
-    assert found.hessian["x"]["x"].tolist() == [[4.0, 2.0], [2.0, 6.0]]
+    assert derivatives.hessian is not None
+    assert derivatives.hessian["x"]["x"].tolist() == [[4.0, 2.0], [2.0, 6.0]]
 
 
 def test_of_a_linear_expression_the_hessian_is_zero() -> None:
-    found = differentiate("sum(x)", {"x": [1.0, 2.0]}, options=GradientOptions(order=2))
-    assert found.hessian is not None
-    assert found.hessian["x"]["x"].tolist() == [[0.0, 0.0], [0.0, 0.0]]
+    derivatives = differentiate("sum(x)", {"x": [1.0, 2.0]}, options=GradientOptions(order=2))
+    assert derivatives.hessian is not None
+    assert derivatives.hessian["x"]["x"].tolist() == [[0.0, 0.0], [0.0, 0.0]]
 
 
 def test_a_variable_that_is_not_in_the_expression_has_gradient_zero() -> None:
-    found = differentiate("w**2", {"w": 3.0, "v": [1.0, 2.0]})
-    assert found.gradients["v"].tolist() == [0.0, 0.0]
+    derivatives = differentiate("w**2", {"w": 3.0, "v": [1.0, 2.0]})
+    assert derivatives.gradients["v"].tolist() == [0.0, 0.0]
 
 
 def test_float32_is_torch_s_and_float64_is_there_to_choose() -> None:
@@ -61,20 +64,20 @@ def test_float32_is_torch_s_and_float64_is_there_to_choose() -> None:
 
 
 def test_random_draws_are_the_same_in_the_check() -> None:
-    found = differentiate(
+    derivatives = differentiate(
         "(x * torch.randn(40)).sum()", {"x": [1.0] * 40}, seed=3, options=GradientOptions(check=True)
     )
-    assert found.check is not None
-    assert found.check.largest_disagreement < 1e-6
+    assert derivatives.check is not None
+    assert derivatives.check.largest_disagreement < 1e-6
 
 
 def test_variables_in_a_list_keep_their_gradients() -> None:
-    found = differentiate(
+    derivatives = differentiate(
         "sum(tensor([w, 2 * v]) ** 2)", {"w": 1.0, "v": 2.0}, options=GradientOptions(check=True)
     )
-    assert {name: float(value) for name, value in found.gradients.items()} == {"w": 2.0, "v": 16.0}
-    assert found.check is not None
-    assert found.check.largest_disagreement < 1e-6
+    assert {name: float(value) for name, value in derivatives.gradients.items()} == {"w": 2.0, "v": 16.0}
+    assert derivatives.check is not None
+    assert derivatives.check.largest_disagreement < 1e-6
 
 
 def test_a_list_of_tensors_is_refused_with_gradients_as_it_is_without() -> None:
@@ -132,18 +135,18 @@ def test_what_autograd_refuses_is_refused(expression: str, words: str) -> None:
 
 
 def test_too_large_a_hessian_or_check_is_refused() -> None:
-    with pytest.raises(GradientOptionError, match="Hessian") as refused:
+    with pytest.raises(GradientOptionError, match="Hessian") as error:
         differentiate(
             "sum(x)", {"x": [1.0] * 5}, options=GradientOptions(order=2), limits=Limits(elements=24)
         )
-    assert refused.value.field == "order"
-    assert type(refused.value.refusal) is LimitError
-    with pytest.raises(GradientOptionError, match="check") as refused:
+    assert error.value.field == "order"
+    assert type(error.value.refusal) is LimitError
+    with pytest.raises(GradientOptionError, match="check") as error:
         differentiate(
             "sum(x)", {"x": [1.0] * 5}, options=GradientOptions(check=True), limits=Limits(operations=4)
         )
-    assert refused.value.field == "check"
-    assert type(refused.value.refusal) is LimitError
+    assert error.value.field == "check"
+    assert type(error.value.refusal) is LimitError
 
 
 @pytest.mark.parametrize("expression", ["x[i]", "sum(x[:i])", "sum(x.reshape(i, 3))"])
@@ -152,26 +155,26 @@ def test_a_whole_number_that_is_needed_as_one_says_to_name_the_others_in_wrt(exp
     with pytest.raises(OperationError, match=r'for i to stay whole, write "wrt": \["x"\]'):
         differentiate(expression, variables)
     assert differentiate(expression, variables, options=GradientOptions(("x",))).gradients["x"].shape == (3,)
-    with pytest.raises(OperationError) as refused:
+    with pytest.raises(OperationError) as error:
         differentiate("x @ ones(i)", variables)
-    assert "wrt" not in refused.value.message  # which would not help
+    assert "wrt" not in error.value.message  # which would not help
 
 
 def test_what_only_float64_refuses_is_laid_to_the_check() -> None:
     expression, variables = "(x.float() @ a).sum()", {"x": [1.0, 2.0], "a": [3.0, 4.0]}
     assert float(differentiate(expression, variables).value) == 11.0
-    with pytest.raises(GradientOptionError, match=r"float64.*line 1, column 12") as refused:
+    with pytest.raises(GradientOptionError, match=r"float64.*line 1, column 12") as error:
         differentiate(expression, variables, options=GradientOptions(check=True))
-    assert (refused.value.field, refused.value.refusal.line) == ("check", None)
+    assert (error.value.field, error.value.refusal.line) == ("check", None)
 
 
 def test_what_backward_refuses_has_no_position_and_says_what_to_do() -> None:
-    with pytest.raises(OperationError, match=r"y\.clone\(\)") as refused:
+    with pytest.raises(OperationError, match=r"y\.clone\(\)") as error:
         differentiate("y = x * 1\nz = y**2\ny[0] = 3\nsum(z)", {"x": [1.0, 2.0]})
-    assert (refused.value.line, refused.value.column) == (None, None)
-    with pytest.raises(OperationError, match=r"x\.clone\(\)") as refused:
+    assert (error.value.line, error.value.column) == (None, None)
+    with pytest.raises(OperationError, match=r"x\.clone\(\)") as error:
         differentiate("x[0] = 3\nsum(x)", {"x": [1.0, 2.0]})
-    assert (refused.value.line, refused.value.column) == (1, 1)
+    assert (error.value.line, error.value.column) == (1, 1)
 
 
 def test_a_variable_to_differentiate_by_must_be_there() -> None:

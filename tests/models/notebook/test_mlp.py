@@ -55,8 +55,8 @@ def test_the_outputs_are_those_of_plain_numpy(activation: str) -> None:
     network = small(activation=activation, evaluate=[[1.0, 1.0]])
     layers = arrays(network.parameters)
     expected = numpy_outputs(layers, [[0.5, -1.0], [2.0, 0.25], [0.0, 1.5], [1.0, 1.0]], activation)
-    found = [*network.predictions, network.evaluations[0].output]
-    assert np.array(found) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    outputs = [*network.predictions, network.evaluations[0].output]
+    assert np.array(outputs) == pytest.approx(expected, rel=1e-5, abs=1e-6)
     assert network.max_error == pytest.approx(np.abs(expected[:3] - np.array(TARGETS)).max(), rel=1e-5)
 
 
@@ -85,8 +85,8 @@ def test_a_step_of_descent_goes_against_central_differences_of_the_loss(activati
         outputs = numpy_outputs(before, [[0.5, -1.0], [2.0, 0.25], [0.0, 1.5]], activation)
         return float(np.mean((outputs - np.array(TARGETS)) ** 2))
 
-    for layer, stepped in zip(before, after, strict=True):
-        for array, moved in zip(layer, stepped, strict=True):
+    for layer, new_layer in zip(before, after, strict=True):
+        for array, new_array in zip(layer, new_layer, strict=True):
             for place in np.ndindex(array.shape):
                 middle = array[place]
                 array[place] = middle + width
@@ -94,7 +94,7 @@ def test_a_step_of_descent_goes_against_central_differences_of_the_loss(activati
                 array[place] = middle - width
                 slope = (upper - loss()) / (2 * width)
                 array[place] = middle
-                assert moved[place] == pytest.approx(middle - rate * slope, abs=1e-6)
+                assert new_array[place] == pytest.approx(middle - rate * slope, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["nesterov", "sgd", "adam"])
@@ -131,26 +131,26 @@ def test_task_six_of_the_notebook_holds_by_the_defaults(seed: int) -> None:
     assert len(network.losses) == 1000
 
 
-def test_outside_of_the_training_set_the_distance_to_the_expression_is_told() -> None:
+def test_outside_of_the_training_set_the_distance_to_the_expression_is_reported() -> None:
     network = train(evaluate=OUTSIDE)
-    assert [found.inputs for found in network.evaluations] == OUTSIDE
-    assert [found.expected for found in network.evaluations] == [[5.0], [2.0], [-8.0]]
-    for (x1, x2), found in zip(OUTSIDE, network.evaluations, strict=True):
-        assert found.distance == pytest.approx(abs(found.output[0] - f(x1, x2)), rel=1e-12)
+    assert [evaluation.inputs for evaluation in network.evaluations] == OUTSIDE
+    assert [evaluation.expected for evaluation in network.evaluations] == [[5.0], [2.0], [-8.0]]
+    for (x1, x2), evaluation in zip(OUTSIDE, network.evaluations, strict=True):
+        assert evaluation.distance == pytest.approx(abs(evaluation.output[0] - f(x1, x2)), rel=1e-12)
 
 
 def test_without_an_expression_nothing_is_expected_outside() -> None:
-    (found,) = small(evaluate=[[1.0, 2.0]]).evaluations
-    assert len(found.output) == 2
-    assert (found.expected, found.distance) == (None, None)
+    (evaluation,) = small(evaluate=[[1.0, 2.0]]).evaluations
+    assert len(evaluation.output) == 2
+    assert (evaluation.expected, evaluation.distance) == (None, None)
 
 
 def test_targets_from_the_expression_train_as_targets_given_do() -> None:
-    given = [f(*point) for point in POINTS]
-    listed = train(target_expression=None, targets=given, epochs=20)
-    assert listed == train(epochs=20)
-    assert listed == train(target_expression=None, targets=[[number] for number in given], epochs=20)
-    assert listed.targets == [[number] for number in given]
+    targets = [f(*point) for point in POINTS]
+    from_list = train(target_expression=None, targets=targets, epochs=20)
+    assert from_list == train(epochs=20)
+    assert from_list == train(target_expression=None, targets=[[number] for number in targets], epochs=20)
+    assert from_list.targets == [[number] for number in targets]
 
 
 def test_given_targets_are_trained_on_and_the_expression_only_says_what_lies_outside() -> None:
@@ -195,21 +195,21 @@ def test_every_optimizer_learns_with_every_activation(optimizer: str, activation
     assert network.optimizer == optimizer
 
 
-def test_the_learning_rate_used_is_told() -> None:
+def test_the_learning_rate_used_is_reported() -> None:
     assert small(learning_rate=0.01).learning_rate == 0.01
     assert small().learning_rate > 0
 
 
 def test_every_epoch_is_reported_and_a_report_may_stop_the_training() -> None:
-    heard: list[tuple[int, float]] = []
+    reports: list[tuple[int, float]] = []
 
     def report(epoch: int, loss: float) -> None:
-        heard.append((epoch, loss))
+        reports.append((epoch, loss))
         if epoch == 5:
             raise KeyboardInterrupt
 
     problem = MlpProblem.model_validate({**SMALL, "targets": TARGETS, "epochs": 10})
     with pytest.raises(KeyboardInterrupt):
         train_mlp(problem, report=report)
-    assert [epoch for epoch, _ in heard] == [1, 2, 3, 4, 5]
-    assert [loss for _, loss in heard] == train_mlp(problem).losses[:5]
+    assert [epoch for epoch, _ in reports] == [1, 2, 3, 4, 5]
+    assert [loss for _, loss in reports] == train_mlp(problem).losses[:5]

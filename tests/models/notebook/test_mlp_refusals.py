@@ -137,8 +137,8 @@ def test_a_million_wrong_numbers_are_one_error() -> None:
 def test_the_json_schema_says_that_a_single_target_needs_no_brackets() -> None:
     fields = MlpProblem.model_json_schema()["properties"]
     assert all(field["description"] for field in fields.values())
-    items = next(one for one in fields["targets"]["anyOf"] if one["type"] == "array")["items"]
-    assert [one["type"] for one in items["anyOf"]] == ["number", "array"]
+    items = next(schema for schema in fields["targets"]["anyOf"] if schema["type"] == "array")["items"]
+    assert [schema["type"] for schema in items["anyOf"]] == ["number", "array"]
 
 
 def test_too_many_parameters_are_refused_before_any_is_allocated(monkeypatch: pytest.MonkeyPatch) -> None:

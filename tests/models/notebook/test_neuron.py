@@ -78,11 +78,11 @@ def test_the_neuron_ends_at_its_target_with_a_loss_an_epoch(layer: str) -> None:
 def test_both_layers_train_alike(pairs: list[tuple[float, float]], target: float, rate: float) -> None:
     inputs, weights = [list(numbers) for numbers in zip(*pairs, strict=True)]
     problem = {"inputs": inputs, "weights": weights, "target": target, "learning_rate": rate, "epochs": 20}
-    written, linear = (trained(**problem, layer=layer) for layer in LAYERS)
+    by_hand, linear = (trained(**problem, layer=layer) for layer in LAYERS)
     # float32 sums of up to 20 products of up to 9, in one order and in another
-    assert linear.weights == pytest.approx(written.weights, rel=1e-5, abs=1e-5)
-    assert linear.output == pytest.approx(written.output, rel=1e-5)
-    assert linear.losses == pytest.approx(written.losses, rel=1e-5, abs=1e-5)
+    assert linear.weights == pytest.approx(by_hand.weights, rel=1e-5, abs=1e-5)
+    assert linear.output == pytest.approx(by_hand.output, rel=1e-5)
+    assert linear.losses == pytest.approx(by_hand.losses, rel=1e-5, abs=1e-5)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -97,12 +97,12 @@ def test_the_gradient_is_the_derivative_and_the_step_goes_against_it(layer: str,
     assert first.output == pytest.approx(y, rel=1e-6)
     assert first.loss == pytest.approx((y - target) ** 2, rel=1e-6)
     assert first.gradient == pytest.approx(gradient, rel=1e-5)
-    stepped = [w - 0.5 * g for w, g in zip(weights, gradient, strict=True)]
-    assert first.weights == pytest.approx(stepped, rel=1e-6, abs=1e-7)
+    expected = [w - 0.5 * g for w, g in zip(weights, gradient, strict=True)]
+    assert first.weights == pytest.approx(expected, rel=1e-6, abs=1e-7)
 
 
 @pytest.mark.parametrize(
-    ("epochs", "kept"),
+    ("epochs", "epochs_shown"),
     [
         (1, [1]),
         (3, [1, 2, 3]),
@@ -111,22 +111,24 @@ def test_the_gradient_is_the_derivative_and_the_step_goes_against_it(layer: str,
         (7, [1, 2, 3, 5, 6, 7]),
     ],
 )
-def test_the_trace_has_the_first_and_the_last_three_epochs_once_each(epochs: int, kept: list[int]) -> None:
-    assert [row.epoch for row in trained(epochs=epochs).trace] == kept
+def test_the_trace_has_the_first_and_the_last_three_epochs_once_each(
+    epochs: int, epochs_shown: list[int]
+) -> None:
+    assert [row.epoch for row in trained(epochs=epochs).trace] == epochs_shown
 
 
 def test_the_whole_trace_begins_and_ends_as_the_short_one_does() -> None:
-    whole, ends = trained(trace="all").trace, trained().trace
-    assert [row.epoch for row in whole] == list(range(1, 101))
-    assert whole[:3] + whole[-3:] == ends
+    full_trace, short_trace = trained(trace="all").trace, trained().trace
+    assert [row.epoch for row in full_trace] == list(range(1, 101))
+    assert full_trace[:3] + full_trace[-3:] == short_trace
 
 
 def test_a_whole_trace_of_more_than_a_million_numbers_is_refused() -> None:
-    many = [0.5] * 1000
+    numbers = [0.5] * 1000
     with pytest.raises(BadNetworkError, match="1,001,500 numbers") as refusal:
-        trained(inputs=many, weights=many, epochs=500, trace="all")
+        trained(inputs=numbers, weights=numbers, epochs=500, trace="all")
     assert refusal.value.place == ("trace",)
-    assert len(trained(inputs=many, weights=many, epochs=499, trace="all").trace) == 499
+    assert len(trained(inputs=numbers, weights=numbers, epochs=499, trace="all").trace) == 499
 
 
 def test_as_many_weights_as_inputs_are_asked_for() -> None:

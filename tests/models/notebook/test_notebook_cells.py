@@ -26,9 +26,11 @@ def test_a_cell_prints_what_the_notebook_prints(cell: Cell) -> None:
 
 @pytest.mark.parametrize("cell", GRADIENT_CELLS, ids=lambda cell: cell.heading)
 def test_a_gradient_is_the_one_that_the_notebook_prints(cell: GradientCell) -> None:
-    found = differentiate(cell.expression, cell.variables, options=GradientOptions(wrt=tuple(cell.gradients)))
-    assert show(found.value).text == cell.value
-    assert {name: show(gradient).text for name, gradient in found.gradients.items()} == cell.gradients
+    derivatives = differentiate(
+        cell.expression, cell.variables, options=GradientOptions(wrt=tuple(cell.gradients))
+    )
+    assert show(derivatives.value).text == cell.value
+    assert {name: show(gradient).text for name, gradient in derivatives.gradients.items()} == cell.gradients
 
 
 def test_a_negative_step_does_not_work_for_tensors() -> None:
@@ -37,9 +39,9 @@ def test_a_negative_step_does_not_work_for_tensors() -> None:
 
 
 def test_draws_have_the_shape_and_the_bounds_that_the_notebook_asks_for() -> None:
-    drawn = show(run("torch.randint(low=0, high=10, size=(3, 2))", {}, 5).result)
-    assert (drawn.shape, drawn.dtype) == ((3, 2), "int64")
-    assert isinstance(drawn.value, list)
+    numbers = show(run("torch.randint(low=0, high=10, size=(3, 2))", {}, 5).result)
+    assert (numbers.shape, numbers.dtype) == ((3, 2), "int64")
+    assert isinstance(numbers.value, list)
     assert show(run("np.random.normal(loc=0, scale=10, size=(3, 2))", {}, 5).result).dtype == "float64"
     assert show(run("torch.normal(mean=0, std=10, size=(3, 2))", {}, 5).result).dtype == "float32"
 
@@ -52,7 +54,7 @@ def test_a_basic_task_has_its_answer(task: Task) -> None:
 def test_task_3_is_the_logistic_function_of_the_sum() -> None:
     x = [1.2, 2.3, 3.4, -0.7, 4.2, 2.7, -0.5, 1.4, -3.3, 0.2]
     theta = [1.7, 0.33, -2.12, -1.73, 2.9, -5.8, -0.9, 12.11, 3.43, -0.5, -1.65]
-    z = sum(left * right for left, right in zip(x, theta[:-1], strict=True)) + theta[-1]
+    z = sum(x_i * theta_i for x_i, theta_i in zip(x, theta[:-1], strict=True)) + theta[-1]
     assert show(run(TASK_3, {}, 0).result).value == pytest.approx(1 / (1 + math.exp(-z)), rel=1e-6)
 
 
@@ -61,10 +63,10 @@ def test_task_3_is_the_logistic_function_of_the_sum() -> None:
     [("w**3 + w**2", 2.0, 16.0), ("sin(w)", math.pi, -1.0), ("log(w * exp(3 * w))", 1.0, 4.0)],
 )
 def test_task_4_has_the_derivatives_16_minus_1_and_4(expression: str, w: float, derivative: float) -> None:
-    found = differentiate(expression, {"w": w}, options=GradientOptions(check=True))
-    assert float(found.gradients["w"]) == pytest.approx(derivative, rel=1e-6)
-    assert found.check is not None
-    assert found.check.largest_disagreement < 1e-6
+    derivatives = differentiate(expression, {"w": w}, options=GradientOptions(check=True))
+    assert float(derivatives.gradients["w"]) == pytest.approx(derivative, rel=1e-6)
+    assert derivatives.check is not None
+    assert derivatives.check.largest_disagreement < 1e-6
 
 
 SQUARES = "w1**2 + w2**2 + w3**2"
@@ -85,11 +87,11 @@ SQUARES = "w1**2 + w2**2 + w3**2"
 def test_task_5_has_the_derivatives_that_calculus_gives(
     expression: str, variables: dict[str, float], derivative: float
 ) -> None:
-    found = differentiate(expression, variables, options=GradientOptions(wrt=("w1",)))
-    assert list(found.gradients) == ["w1"]
-    assert float(found.gradients["w1"]) == pytest.approx(derivative, rel=1e-6)
+    derivatives = differentiate(expression, variables, options=GradientOptions(wrt=("w1",)))
+    assert list(derivatives.gradients) == ["w1"]
+    assert float(derivatives.gradients["w1"]) == pytest.approx(derivative, rel=1e-6)
 
 
 def test_task_5_ends_with_3_7221() -> None:
-    found = differentiate(f"exp({SQUARES}) + {SQUARES}", {"w1": 0.5, "w2": 0.67, "w3": 0.55})
-    assert show(found.gradients["w1"]).text == "tensor(3.7221)"
+    derivatives = differentiate(f"exp({SQUARES}) + {SQUARES}", {"w1": 0.5, "w2": 0.67, "w3": 0.55})
+    assert show(derivatives.gradients["w1"]).text == "tensor(3.7221)"

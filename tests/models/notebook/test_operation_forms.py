@@ -24,12 +24,12 @@ _SIZES = 3  # how many a shape is written out with
 @pytest.fixture(scope="module")
 def calls() -> Calls:
     """Every call in as many generated programs as there are forms, by the operation's name."""
-    found: dict[str, list[Operation]] = defaultdict(list)
+    calls_by_name: dict[str, list[Operation]] = defaultdict(list)
     for seed in range(len(FORMS)):
         for step in parse(generate(seed).program, Limits()).steps:
             if isinstance(step, Operation):
-                found[step.opcode].append(step)
-    return found
+                calls_by_name[step.opcode].append(step)
+    return calls_by_name
 
 
 def spellings(line: Specification) -> set[str]:
@@ -50,9 +50,9 @@ def positional(line: Specification) -> range:
 
 @pytest.mark.parametrize("line", TABLE.values(), ids=TABLE)
 def test_generated_programs_call_it_with_every_number_of_arguments(line: Specification, calls: Calls) -> None:
-    wanted = {(line.name, spelling, count) for spelling in spellings(line) for count in positional(line)}
-    found = {(line.name, call.spelling, len(call.arguments)) for call in calls[line.name]}
-    assert wanted - _REFUSED <= found
+    expected = {(line.name, spelling, count) for spelling in spellings(line) for count in positional(line)}
+    actual = {(line.name, call.spelling, len(call.arguments)) for call in calls[line.name]}
+    assert expected - _REFUSED <= actual
 
 
 @pytest.mark.parametrize("line", TABLE.values(), ids=TABLE)
@@ -61,9 +61,9 @@ def test_generated_programs_call_it_with_every_name_of_its_arguments(
 ) -> None:
     if not line.name.isidentifier():
         return
-    wanted = {name for parameter in line.signature.parameters for name in parameter.names}
-    found = {name for call in calls[line.name] for name, _ in call.keywords}
-    assert wanted - ({"input"} if line.name in ONLY_METHODS else set()) <= found
+    expected = {name for parameter in line.signature.parameters for name in parameter.names}
+    actual = {name for call in calls[line.name] for name, _ in call.keywords}
+    assert expected - ({"input"} if line.name in ONLY_METHODS else set()) <= actual
 
 
 @pytest.mark.parametrize("name", [line.name for line in (*elementwise.OPERATIONS, *reductions.OPERATIONS)])

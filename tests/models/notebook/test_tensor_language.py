@@ -29,15 +29,15 @@ def result(program: str, **variables: Value) -> Value:
 
 
 def tensor(program: str, **variables: Value) -> Tensor:
-    found = result(program, **variables)
-    assert isinstance(found, Tensor)
-    return found
+    actual = result(program, **variables)
+    assert isinstance(actual, Tensor)
+    return actual
 
 
 def refusal(program: str, limits: Limits = LIMITS) -> LanguageError:
-    with pytest.raises(LanguageError) as refused:
+    with pytest.raises(LanguageError) as error:
         run(program, {"a": torch.ones(2, 3)}, 0, limits)
-    return refused.value
+    return error.value
 
 
 @pytest.mark.parametrize("seed", range(len(FORMS)))
@@ -47,13 +47,13 @@ def test_a_generated_program_gives_what_numpy_gives(seed: int) -> None:
 
 @pytest.mark.parametrize("begin", range(0, 2000, 200))
 def test_hostile_programs_end_in_a_value_or_a_refusal_with_its_position(begin: int) -> None:
-    refused = [survive(seed) for seed in range(begin, begin + 200)]
-    assert sum(refused) > 150
+    refusals = [survive(seed) for seed in range(begin, begin + 200)]
+    assert sum(refusals) > 150
 
 
-@pytest.mark.parametrize("described", list_operations(), ids=lambda described: described.name)
-def test_every_listed_example_runs(described: object) -> None:
-    example = getattr(described, "example")  # noqa: B009 - parametrize hands out objects
+@pytest.mark.parametrize("operation", list_operations(), ids=lambda operation: operation.name)
+def test_every_listed_example_runs(operation: object) -> None:
+    example = getattr(operation, "example")  # noqa: B009 - parametrize hands out objects
     assert show(result(example)).text
 
 
@@ -113,9 +113,9 @@ def test_a_tensor_has_the_numbers_and_the_dtype_that_torch_gives(program: str, s
     ],
 )
 def test_plain_numbers_are_python_s(program: str, value: float) -> None:
-    found = result(program)
-    assert found == value
-    assert type(found) is type(value)
+    actual = result(program)
+    assert actual == value
+    assert type(actual) is type(value)
 
 
 def test_a_list_comprehension_nests_and_keeps_its_variable_to_itself() -> None:
@@ -142,10 +142,10 @@ def test_draws_are_what_torch_draws_after_its_own_seed() -> None:
 
 
 def test_a_slice_is_a_view_and_the_caller_s_tensor_stays_as_it_is() -> None:
-    given = torch.zeros(3)
-    outcome = run("b = a[1:]\nb[0] = 5\na", {"a": given}, 0)
+    tensor = torch.zeros(3)
+    outcome = run("b = a[1:]\nb[0] = 5\na", {"a": tensor}, 0)
     assert show(outcome.result).value == [0.0, 5.0, 0.0]
-    assert given.tolist() == [0.0, 0.0, 0.0]
+    assert tensor.tolist() == [0.0, 0.0, 0.0]
 
 
 def test_what_was_printed_stays_as_it_was() -> None:
@@ -164,8 +164,8 @@ def test_a_program_that_ends_with_an_assignment_has_no_result() -> None:
 
 
 def test_a_value_shows_its_lists_shape_dtype_and_text() -> None:
-    shown = show(value_of([[1.0, float("nan")]]))
-    assert (shown.shape, shown.dtype, shown.text) == ((1, 2), "float32", "tensor([[1., nan]])")
+    display = show(value_of([[1.0, float("nan")]]))
+    assert (display.shape, display.dtype, display.text) == ((1, 2), "float32", "tensor([[1., nan]])")
     assert show(result("ones(2).shape")).text == "torch.Size([2])"
     assert show(result("(1,)")).text == "(1,)"
 
@@ -222,10 +222,10 @@ def test_a_value_shows_its_lists_shape_dtype_and_text() -> None:
 def test_a_refusal_says_what_and_where(
     program: str, kind: type[LanguageError], place: tuple[int, int], words: str
 ) -> None:
-    refused = refusal(program)
-    assert type(refused) is kind
-    assert (refused.line, refused.column) == place
-    assert words in refused.message
+    error = refusal(program)
+    assert type(error) is kind
+    assert (error.line, error.column) == place
+    assert words in error.message
 
 
 @pytest.mark.parametrize(

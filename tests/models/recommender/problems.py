@@ -1,4 +1,4 @@
-"""Problems that the tests of models/ share, and the formulas and plain PyTorch that they are held against."""
+"""Problems that the tests of models/ share, with formulas and plain PyTorch as oracles."""
 
 from collections.abc import Callable
 
@@ -32,9 +32,9 @@ def dense_responses(vectors: Tensor, table: Tensor) -> Responses:
     return masked_responses(vectors, table, torch.ones_like(table, dtype=torch.bool))
 
 
-def masked_responses(vectors: Tensor, table: Tensor, answered: Tensor) -> Responses:
+def masked_responses(vectors: Tensor, table: Tensor, mask: Tensor) -> Responses:
     """Return the responses of a table [users, items] that stand where ``answered`` is true."""
-    user_rows, item_rows = torch.nonzero(answered, as_tuple=True)
+    user_rows, item_rows = torch.nonzero(mask, as_tuple=True)
     return Responses.from_triples(
         vectors, user_rows, item_rows, table[user_rows, item_rows], users=table.shape[0]
     )
@@ -46,17 +46,17 @@ def random_responses(
     """Return likes, dislikes and answers between them to a share of the items, whose vectors are normal."""
     source = generator(seed)
     table = torch.rand(users, items, generator=source)
-    rounded = torch.rand(users, items, generator=source) < 0.7
-    answered = torch.rand(users, items, generator=source) < share
-    answered[0, 0] = True
+    is_rounded = torch.rand(users, items, generator=source) < 0.7
+    mask = torch.rand(users, items, generator=source) < share
+    mask[0, 0] = True
     vectors = scale * torch.randn(items, dimensions, generator=source)
-    return masked_responses(vectors, torch.where(rounded, table.round(), table), answered)
+    return masked_responses(vectors, torch.where(is_rounded, table.round(), table), mask)
 
 
-def model_of(trainer: Trainer, learned: Learned, responses: Responses) -> Model:
+def model_of(trainer: Trainer, result: Learned, responses: Responses) -> Model:
     """Return the model that a training left over the items that it saw."""
-    known = torch.ones(responses.items, dtype=torch.bool)
-    return trainer.restore(learned.shared, responses.item_vectors, learned.items, known)
+    all_items = torch.ones(responses.items, dtype=torch.bool)
+    return trainer.restore(result.shared, responses.item_vectors, result.items, all_items)
 
 
 def rows_of(responses: Responses, user: int) -> tuple[Tensor, Tensor]:
@@ -67,15 +67,15 @@ def rows_of(responses: Responses, user: int) -> tuple[Tensor, Tensor]:
 
 def answers_of(responses: Responses, user: int) -> tuple[Tensor, Tensor]:
     """Return the vectors [n, dimensions] and answers [n] of one user."""
-    own = responses.user_rows == user
-    return responses.item_vectors[responses.item_rows[own]], responses.values[own]
+    mask = responses.user_rows == user
+    return responses.item_vectors[responses.item_rows[mask]], responses.values[mask]
 
 
 def one_user_objective(
     embedding: Tensor,
     vectors: Tensor,
     answers: Tensor,
-    others: float,
+    others_squared_norm: float,
     loss: LossName,
     penalty: PenaltyName,
     weight: float,
@@ -86,7 +86,7 @@ def one_user_objective(
         total = ((1 / (1 + torch.exp(-logits)) - answers) ** 2).sum()
     else:
         total = (torch.logaddexp(logits, torch.zeros_like(logits)) - answers * logits).sum()
-    squared_norm = others + (embedding * embedding).sum()
+    squared_norm = others_squared_norm + (embedding * embedding).sum()
     return total + weight * (squared_norm.sqrt() if penalty == "norm" else squared_norm)
 
 

@@ -67,24 +67,24 @@ def fit(responses: Responses, seed: int, **options: object) -> tuple[Learned, li
 
 
 def test_the_published_embeddings_come_out_to_four_decimals() -> None:
-    learned, _ = fit(class_responses(), 6789)
-    assert [[round(number, 4) for number in row] for row in learned.embeddings.tolist()] == (
+    result, _ = fit(class_responses(), 6789)
+    assert [[round(number, 4) for number in row] for row in result.embeddings.tolist()] == (
         PUBLISHED_EMBEDDINGS
     )
 
 
 def test_the_published_scores_come_out_to_two_decimals() -> None:
-    learned, _ = fit(class_responses(), 6789)
-    table = [scores(logits(row, torch.tensor(CLASS_VECTORS))).tolist() for row in learned.embeddings]
+    result, _ = fit(class_responses(), 6789)
+    table = [scores(logits(row, torch.tensor(CLASS_VECTORS))).tolist() for row in result.embeddings]
     assert [[round(score, 2) for score in row] for row in table] == PUBLISHED_SCORES
 
 
 def test_every_epoch_has_the_loss_that_the_notebook_s_own_loop_has() -> None:
     embeddings, losses = run_notebook(6789, 1000)
-    learned, steps = fit(class_responses(), 6789)
+    result, steps = fit(class_responses(), 6789)
     assert len(steps) == 1000
     assert [step.loss for step in steps] == pytest.approx(losses, abs=1e-5)
-    torch.testing.assert_close(learned.embeddings, embeddings, atol=1e-5, rtol=0)
+    torch.testing.assert_close(result.embeddings, embeddings, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -98,7 +98,7 @@ def test_other_data_and_options_train_as_plain_pytorch_does(
     embeddings, losses = plain_training(
         responses, seed, 60, loss=loss, penalty=penalty, weight=0.3, optimizer=optimizer, rate=0.05
     )
-    learned, steps = fit(
+    result, steps = fit(
         responses,
         seed,
         loss=loss,
@@ -109,4 +109,4 @@ def test_other_data_and_options_train_as_plain_pytorch_does(
         epochs=60,
     )
     assert [step.loss for step in steps] == pytest.approx(losses, rel=1e-5)
-    torch.testing.assert_close(learned.embeddings, embeddings, atol=1e-4, rtol=0)
+    torch.testing.assert_close(result.embeddings, embeddings, atol=1e-4, rtol=0)

@@ -35,7 +35,7 @@ def test_a_device_that_is_not_here_is_refused_before_anything_is_learned(name: s
 
 def test_a_matrix_goes_to_a_device_with_all_of_its_numbers() -> None:
     there = class_responses().to(torch.device("meta"))
-    assert {each.device.type for each in vars(there).values()} == {"meta"}
+    assert {tensor.device.type for tensor in vars(there).values()} == {"meta"}
     here = class_responses()
     assert here.to(torch.device("cpu")) is here
 

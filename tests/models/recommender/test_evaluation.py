@@ -1,4 +1,4 @@
-"""Evaluation: each measure against its definition written as a loop, and against answers known beforehand."""
+"""Evaluation: each metric against its definition written as a loop, and against known answers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -41,13 +41,13 @@ def columns(pairs: Pairs) -> tuple[Tensor, Tensor]:
 
 def auc_by_all_pairs(pairs: Pairs) -> Fraction | None:
     """Ask of every like and every dislike which has the higher score; exact."""
-    won = total = Fraction(0)
+    wins = total = Fraction(0)
     for like_score, like in pairs:
         for dislike_score, value in pairs:
             weight = Fraction(like) * (1 - Fraction(value))
             total += weight
-            won += weight * Fraction((like_score > dislike_score) + (like_score >= dislike_score), 2)
-    return won / total if total else None
+            wins += weight * Fraction((like_score > dislike_score) + (like_score >= dislike_score), 2)
+    return wins / total if total else None
 
 
 def log_loss_by_loop(pairs: Pairs) -> float:
@@ -79,12 +79,12 @@ def rankings_by_loop(rankings: Sequence[Sequence[int]], held_out: Responses) -> 
     for user, item, value in zip(*triples, strict=True):
         table[user][item] = value
     ndcg, recall = [], []
-    for ranking, own in zip(rankings, table, strict=True):
-        likes = {item for item, value in own.items() if value >= 0.5}
+    for ranking, responses in zip(rankings, table, strict=True):
+        likes = {item for item, value in responses.items() if value >= 0.5}
         if likes:
-            best = sorted(own.values(), reverse=True)[:10]
+            best = sorted(responses.values(), reverse=True)[:10]
             ideal = sum(gain / log2(rank + 1) for rank, gain in enumerate(best, start=1))
-            gains = [own.get(item, 0.0) for item in ranking[:10]]
+            gains = [responses.get(item, 0.0) for item in ranking[:10]]
             ndcg.append(sum(gain / log2(rank + 1) for rank, gain in enumerate(gains, start=1)) / ideal)
             recall.append(len(likes & set(ranking[:10])) / len(likes))
     users = len(ndcg)
@@ -92,7 +92,9 @@ def rankings_by_loop(rankings: Sequence[Sequence[int]], held_out: Responses) -> 
 
 
 def held_out_of(*users: dict[int, float], items: int = 20) -> Responses:
-    triples = [(user, item, value) for user, own in enumerate(users) for item, value in own.items()]
+    triples = [
+        (user, item, value) for user, responses in enumerate(users) for item, value in responses.items()
+    ]
     user_rows, item_rows = (torch.tensor([triple[i] for triple in triples]) for i in (0, 1))
     values = torch.tensor([triple[2] for triple in triples])
     return Responses.from_triples(torch.zeros(items, 0), user_rows, item_rows, values, len(users))
@@ -131,9 +133,9 @@ def test_accuracy_is_the_share_on_the_right_side_of_a_half(pairs: Pairs) -> None
 
 @given(PAIRS)
 def test_calibration_error_is_the_weighted_gap_of_15_bins(pairs: Pairs) -> None:
-    found = measure(pairs).calibration_error
-    assert found == pytest.approx(calibration_error_by_loop(pairs), abs=1e-12)
-    assert 0 <= found <= 1
+    error = measure(pairs).calibration_error
+    assert error == pytest.approx(calibration_error_by_loop(pairs), abs=1e-12)
+    assert 0 <= error <= 1
 
 
 @given(PAIRS)
@@ -210,31 +212,31 @@ def test_auc_stays_under_a_rising_transform(transform: Callable[[float], float],
 
 @given(PAIRS)
 def test_auc_of_flipped_scores_or_of_flipped_responses_is_what_is_left_to_1(pairs: Pairs) -> None:
-    found = measure(pairs).auc
-    for flipped in (
+    auc = measure(pairs).auc
+    for transformed_pairs in (
         [(1 - score, value) for score, value in pairs],
         [(score, 1 - value) for score, value in pairs],
     ):
-        other = measure(flipped).auc
-        assert (other is None) == (found is None)
-        if found is not None:
-            assert other == pytest.approx(1 - found, abs=1e-12)
+        transformed_auc = measure(transformed_pairs).auc
+        assert (transformed_auc is None) == (auc is None)
+        if auc is not None:
+            assert transformed_auc == pytest.approx(1 - auc, abs=1e-12)
 
 
 @given(PAIRS)
 def test_calling_likes_dislikes_and_scores_their_opposite_changes_no_measure(pairs: Pairs) -> None:
-    metrics, mirrored = measure(pairs), measure([(1 - score, 1 - value) for score, value in pairs])
-    assert mirrored.auc == (None if metrics.auc is None else pytest.approx(metrics.auc, abs=1e-12))
+    metrics, mirror_metrics = measure(pairs), measure([(1 - score, 1 - value) for score, value in pairs])
+    assert mirror_metrics.auc == (None if metrics.auc is None else pytest.approx(metrics.auc, abs=1e-12))
     # A score of 1 is clamped to a rounded number: −log(1 − (1 − 1e-15)) is 34.5 to two digits.
-    assert mirrored.log_loss == pytest.approx(metrics.log_loss, rel=1e-3, abs=1e-14)
-    assert mirrored.brier == pytest.approx(metrics.brier, abs=1e-15)
+    assert mirror_metrics.log_loss == pytest.approx(metrics.log_loss, rel=1e-3, abs=1e-14)
+    assert mirror_metrics.brier == pytest.approx(metrics.brier, abs=1e-15)
 
 
 @given(PAIRS, st.randoms(use_true_random=False))
 def test_the_order_of_the_responses_changes_no_bit(pairs: Pairs, random: Random) -> None:
-    shuffled = list(pairs)
-    random.shuffle(shuffled)
-    assert measure(shuffled) == measure(pairs)
+    permutation = list(pairs)
+    random.shuffle(permutation)
+    assert measure(permutation) == measure(pairs)
 
 
 @pytest.mark.parametrize("copies", [2, 5])
@@ -290,10 +292,10 @@ def test_rankings_are_measured_as_their_definitions_read(seed: int, length: int)
     draws = torch.rand(30, 25, generator=generator(seed + 100))
     rankings = draws.argsort(dim=1)[:, :length]
     rankings[::3, length // 2 :] = -1
-    found, expected = evaluate_rankings(rankings, held_out), rankings_by_loop(rankings.tolist(), held_out)
-    assert found.users == expected.users > 0
-    assert found.ndcg_at_10 == pytest.approx(expected.ndcg_at_10, rel=1e-12)
-    assert found.recall_at_10 == pytest.approx(expected.recall_at_10, rel=1e-12)
+    actual, expected = evaluate_rankings(rankings, held_out), rankings_by_loop(rankings.tolist(), held_out)
+    assert actual.users == expected.users > 0
+    assert actual.ndcg_at_10 == pytest.approx(expected.ndcg_at_10, rel=1e-12)
+    assert actual.recall_at_10 == pytest.approx(expected.recall_at_10, rel=1e-12)
 
 
 def test_the_held_out_likes_first_is_the_perfect_ranking() -> None:
@@ -307,21 +309,21 @@ def test_none_of_the_held_out_likes_is_the_worst_ranking() -> None:
 
 
 def test_a_like_at_the_third_place_counts_half() -> None:
-    found = evaluate_rankings(torch.tensor([[4, 8, 6]]), held_out_of({6: 1.0}))
-    assert found == Rankings(1, 0.5, 1.0)  # 1 / log₂(3 + 1)
+    actual = evaluate_rankings(torch.tensor([[4, 8, 6]]), held_out_of({6: 1.0}))
+    assert actual == Rankings(1, 0.5, 1.0)  # 1 / log₂(3 + 1)
 
 
 def test_a_ranking_of_ten_cannot_recall_twelve_likes() -> None:
     held_out = held_out_of(dict.fromkeys(range(12), 1.0))
-    found = evaluate_rankings(torch.arange(10)[None], held_out)
-    assert found == Rankings(1, 1.0, 10 / 12)  # NDCG's ideal has ten places too
+    actual = evaluate_rankings(torch.arange(10)[None], held_out)
+    assert actual == Rankings(1, 1.0, 10 / 12)  # NDCG's ideal has ten places too
 
 
 def test_a_response_below_a_half_is_gain_but_no_like() -> None:
-    found = evaluate_rankings(torch.tensor([[1, 0]]), held_out_of({0: 1.0, 1: 0.25}))
-    reached, ideal = 0.25 + 1 / log2(3), 1 + 0.25 / log2(3)
-    assert found.ndcg_at_10 == pytest.approx(reached / ideal)
-    assert found.recall_at_10 == 1.0
+    actual = evaluate_rankings(torch.tensor([[1, 0]]), held_out_of({0: 1.0, 1: 0.25}))
+    gain, ideal = 0.25 + 1 / log2(3), 1 + 0.25 / log2(3)
+    assert actual.ndcg_at_10 == pytest.approx(gain / ideal)
+    assert actual.recall_at_10 == 1.0
 
 
 def test_users_without_a_held_out_like_are_left_out() -> None:
@@ -332,20 +334,20 @@ def test_users_without_a_held_out_like_are_left_out() -> None:
 
 def test_where_no_user_is_left_there_is_no_number() -> None:
     held_out = held_out_of({0: 0.0}, {1: 0.25})
-    nothing = select(held_out, torch.zeros(2, dtype=torch.bool))
-    for responses in (held_out, nothing):
+    no_responses = select(held_out, torch.zeros(2, dtype=torch.bool))
+    for responses in (held_out, no_responses):
         assert evaluate_rankings(torch.tensor([[0], [1]]), responses) == Rankings(0, None, None)
 
 
 def test_an_empty_place_is_nobody_s_item() -> None:
     # −1 before a user's first item would be the last item of the user before.
-    found = evaluate_rankings(torch.tensor([[-1, -1], [-1, -1]]), held_out_of({1: 1.0}, {0: 1.0}, items=2))
-    assert found == Rankings(2, 0.0, 0.0)
+    actual = evaluate_rankings(torch.tensor([[-1, -1], [-1, -1]]), held_out_of({1: 1.0}, {0: 1.0}, items=2))
+    assert actual == Rankings(2, 0.0, 0.0)
 
 
 def test_rankings_of_no_places_recall_nothing() -> None:
-    found = evaluate_rankings(torch.empty(1, 0, dtype=torch.int64), held_out_of({1: 1.0}))
-    assert found == Rankings(1, 0.0, 0.0)
+    actual = evaluate_rankings(torch.empty(1, 0, dtype=torch.int64), held_out_of({1: 1.0}))
+    assert actual == Rankings(1, 0.0, 0.0)
 
 
 def test_rankings_need_not_be_contiguous() -> None:

@@ -1,4 +1,4 @@
-"""The search for fixed points: it ends where linear algebra says, and a falling value brings it back."""
+"""The fixed-point iteration: it ends where linear algebra says, and goes back where the objective falls."""
 
 import pytest
 import torch
@@ -31,8 +31,8 @@ def test_lines_end_at_fixed_points_of_their_own() -> None:
         image = (matrices @ points[..., None])[..., 0] + shifts
         return Update(points, image, -(points - ends).square().sum(1))
 
-    found = solve_fixed_points(update, torch.zeros_like(ends), 1e-10)
-    torch.testing.assert_close(found, ends, atol=1e-8, rtol=0)
+    end = solve_fixed_points(update, torch.zeros_like(ends), 1e-10)
+    torch.testing.assert_close(end, ends, atol=1e-8, rtol=0)
 
 
 def test_a_step_that_is_too_long_is_taken_back() -> None:
@@ -43,8 +43,8 @@ def test_a_step_that_is_too_long_is_taken_back() -> None:
         steps.append(float(points.abs().max()))
         return Update(points, 1 - 3 * (points - 1), -(points - 1).square().sum(1))
 
-    found = solve_fixed_points(update, torch.full((1, 1), 5.0, dtype=torch.float64), 1e-9)
-    torch.testing.assert_close(found, torch.ones(1, 1, dtype=torch.float64))
+    end = solve_fixed_points(update, torch.full((1, 1), 5.0, dtype=torch.float64), 1e-9)
+    torch.testing.assert_close(end, torch.ones(1, 1, dtype=torch.float64))
     assert max(steps) < 20
 
 
@@ -59,7 +59,7 @@ def test_nothing_to_search_is_found_at_once() -> None:
 @pytest.mark.parametrize("overshooting", [1.0, -2.0], ids=["within reach", "too long a step"])
 def test_one_line_is_searched_as_many_are(overshooting: float) -> None:
     matrices, shifts, ends = contraction(2, lines=1)
-    asked: dict[str, list[Tensor]] = {"one": [], "many": []}
+    visits: dict[str, list[Tensor]] = {"one": [], "many": []}
 
     def image(point: Tensor) -> Tensor:
         # The same end; the value falls where the step towards it is turned and three times as long.
@@ -67,11 +67,11 @@ def test_one_line_is_searched_as_many_are(overshooting: float) -> None:
         return ends[0] + overshooting * (there - ends[0]) if overshooting < 0 else there
 
     def one(point: Tensor) -> UpdateOfOne[Tensor]:
-        asked["one"].append(point)
+        visits["one"].append(point)
         return UpdateOfOne(point, image(point), -float((point - ends[0]).square().sum()))
 
     def many(points: Tensor) -> Update[Tensor]:
-        asked["many"].append(points[0])
+        visits["many"].append(points[0])
         return Update(points, image(points[0])[None], -(points - ends).square().sum(1))
 
     start = torch.full((8,), 5.0, dtype=torch.float64)
@@ -80,15 +80,15 @@ def test_one_line_is_searched_as_many_are(overshooting: float) -> None:
     torch.testing.assert_close(alone, among, atol=1e-9, rtol=0)
     # Among many, a line that fell is looked at once more where it was, beside the others that moved.
     again = [
-        any(torch.equal(each, point) for point in asked["many"][:place])
-        for place, each in enumerate(asked["many"])
+        any(torch.equal(earlier, point) for point in visits["many"][:place])
+        for place, earlier in enumerate(visits["many"])
     ]
-    anew = [point for point, known in zip(asked["many"], again, strict=True) if not known]
+    anew = [point for point, is_repeat in zip(visits["many"], again, strict=True) if not is_repeat]
     assert any(again) or overshooting > 0
-    for here, there in list(zip(asked["one"], anew, strict=False))[:6]:
+    for here, there in list(zip(visits["one"], anew, strict=False))[:6]:
         torch.testing.assert_close(here, there, atol=1e-12, rtol=0)
 
 
 def test_of_nothing_nothing_is_searched() -> None:
-    nothing = torch.zeros(0, dtype=torch.float64)
-    assert solve_fixed_point(lambda point: UpdateOfOne(point, point, 0.0), nothing, 1e-9).shape == (0,)
+    no_numbers = torch.zeros(0, dtype=torch.float64)
+    assert solve_fixed_point(lambda point: UpdateOfOne(point, point, 0.0), no_numbers, 1e-9).shape == (0,)

@@ -1,4 +1,4 @@
-"""Gradient descent: where it starts, what derivations say of its way, and what it says when it diverges."""
+"""Gradient descent: its start, what derivations say of its path, and its message when it diverges."""
 
 import pytest
 import torch
@@ -32,14 +32,14 @@ def nothing_to_learn(users: int, dimensions: int) -> Responses:
 @pytest.mark.parametrize("shape", [(1, 1), (3, 3), (3, 5), (4, 4), (7, 11), (100, 33)])
 def test_embeddings_start_where_torch_s_embedding_layer_starts(shape: tuple[int, int]) -> None:
     users, dimensions = shape
-    learned, _ = fit(nothing_to_learn(users, dimensions), 42, epochs=1, penalty_weight=0)
-    assert torch.equal(learned.embeddings, start_of(users, dimensions, 42))
+    result, _ = fit(nothing_to_learn(users, dimensions), 42, epochs=1, penalty_weight=0)
+    assert torch.equal(result.embeddings, start_of(users, dimensions, 42))
 
 
 def test_without_anything_to_learn_the_squared_norm_shrinks_embeddings_geometrically() -> None:
     start = start_of(4, 3, 5)
-    learned, steps = fit(nothing_to_learn(4, 3), 5, epochs=20, penalty="squared_norm", penalty_weight=0.5)
-    torch.testing.assert_close(learned.embeddings, start * 0.9**20)  # 1 − 2 · 0.5 · 0.1
+    result, steps = fit(nothing_to_learn(4, 3), 5, epochs=20, penalty="squared_norm", penalty_weight=0.5)
+    torch.testing.assert_close(result.embeddings, start * 0.9**20)  # 1 − 2 · 0.5 · 0.1
     assert [step.data_loss for step in steps] == pytest.approx([4 * 0.25] * 20)  # every score is ½
     first = 0.5 * float(start.double().square().sum())
     assert [step.penalty for step in steps] == pytest.approx([first * 0.81**n for n in range(20)], rel=1e-5)
@@ -57,27 +57,27 @@ def test_training_leaves_torch_s_shared_random_state_as_it_was() -> None:
 def test_without_anything_to_learn_the_norm_shortens_all_embeddings_by_one_length_a_step() -> None:
     start = start_of(4, 3, 6)
     length = float(start.norm())
-    learned, steps = fit(nothing_to_learn(4, 3), 6, epochs=10)
-    torch.testing.assert_close(learned.embeddings, start * (1 - 10 * 0.1 * 0.2 / length))
+    result, steps = fit(nothing_to_learn(4, 3), 6, epochs=10)
+    torch.testing.assert_close(result.embeddings, start * (1 - 10 * 0.1 * 0.2 / length))
     assert [step.penalty for step in steps] == pytest.approx([0.2 * (length - 0.02 * n) for n in range(10)])
 
 
-def test_a_rate_too_large_is_told_with_the_epoch_and_what_to_change() -> None:
+def test_a_rate_too_large_is_reported_with_the_epoch_and_what_to_change() -> None:
     # A step multiplies embeddings by 1 − 2 · 1 · 100 = −199, until their squared norm exceeds float32.
     largest = torch.finfo(torch.float32).max
     squared_norm, epoch = float(start_of(3, 2, 7).double().square().sum()), 1
     while squared_norm <= largest:
         squared_norm, epoch = squared_norm * 199.0**2, epoch + 1
-    heard: list[Step] = []
+    reports: list[Step] = []
     trainer = GradientDescent(
         GradientDescentOptions(penalty="squared_norm", penalty_weight=1.0, learning_rate=100.0)
     )
     with pytest.raises(DivergedError, match=f"at epoch {epoch}; lower learning_rate"):
-        trainer.fit(nothing_to_learn(3, 2), 7, heard.append)
-    assert len(heard) == epoch - 1
+        trainer.fit(nothing_to_learn(3, 2), 7, reports.append)
+    assert len(reports) == epoch - 1
 
 
-def test_a_rate_too_large_is_told_even_when_only_the_last_step_overflows() -> None:
+def test_a_rate_too_large_is_reported_even_when_only_the_last_step_overflows() -> None:
     # Both answers cannot be right: the gradient has the size of the vectors, and times 1,000 it overflows.
     responses = dense_responses(torch.tensor([[1e37], [1e37]]), torch.tensor([[0.0, 1.0]]))
     with pytest.raises(DivergedError, match="at epoch 1; lower learning_rate"):

@@ -1,4 +1,4 @@
-"""The holdout: how many of whose responses, which, and that everybody keeps something to learn from."""
+"""The holdout: how many of whose responses, which, and that every user keeps some to learn from."""
 
 from fractions import Fraction
 from math import floor, inf, nan
@@ -57,9 +57,9 @@ def test_each_user_is_held_out_what_is_asked_for_and_keeps_a_response(
 ) -> None:
     responses = counted(*counts)
     mask = held_out(responses, some_times(responses, seed), holdout, seed)
-    held = held_of_each(responses, mask)
-    assert held == [size_by_definition(holdout, count) for count in counts]
-    assert all(left < count for left, count in zip(held, counts, strict=True) if count)
+    held_counts = held_of_each(responses, mask)
+    assert held_counts == [size_by_definition(holdout, count) for count in counts]
+    assert all(held_count < count for held_count, count in zip(held_counts, counts, strict=True) if count)
 
 
 @given(COUNTS, HOLDOUTS, st.integers(0, 2**32))
@@ -69,9 +69,9 @@ def test_nobody_travels_in_time(counts: list[int], holdout: Holdout, seed: int) 
     by_time = holdout.model_copy(update={"by": "time"})
     mask = held_out(responses, times, by_time, seed)
     for user in range(responses.users):
-        own = responses.user_rows == user
-        if bool((own & mask).any()):
-            assert float(times[own & mask].min()) >= float(times[own & ~mask].max())
+        rows = responses.user_rows == user
+        if bool((rows & mask).any()):
+            assert float(times[rows & mask].min()) >= float(times[rows & ~mask].max())
 
 
 def test_the_last_by_time_are_held_out_wherever_their_items_stand() -> None:
@@ -86,7 +86,7 @@ def test_of_two_at_the_same_time_the_higher_item_row_is_the_later() -> None:
     assert mask.tolist() == [False, False, True, True, False, False, True]
 
 
-def test_times_a_microsecond_apart_are_told_apart() -> None:
+def test_times_a_microsecond_apart_are_distinguished() -> None:
     times = torch.tensor([1_759_000_000.000002, 1_759_000_000.000001], dtype=torch.float64)
     assert held_out(counted(2), times, Holdout(last_n=1), 1).tolist() == [True, False]
 
@@ -117,7 +117,7 @@ def test_a_fraction_is_the_decimal_number_that_was_written(fraction: float, expe
 
 
 @BOTH
-def test_somebody_without_responses_between_others_changes_nothing(by: str) -> None:
+def test_a_user_without_responses_between_others_changes_nothing(by: str) -> None:
     holdout = Holdout.model_validate({"last_n": 3, "by": by})
     alone, among = counted(9, 8), counted(9, 0, 8, 0)
     times = some_times(alone, 2)
@@ -127,18 +127,18 @@ def test_somebody_without_responses_between_others_changes_nothing(by: str) -> N
 def test_the_same_seed_holds_out_the_same_and_another_seed_others() -> None:
     responses = counted(40, 50, 60)
     times, holdout = some_times(responses, 1), Holdout(last_n=10, by="seed")
-    first, again, other = (held_out(responses, times, holdout, seed) for seed in (7, 7, 8))
+    first, again, different = (held_out(responses, times, holdout, seed) for seed in (7, 7, 8))
     assert torch.equal(first, again)
-    assert not torch.equal(first, other)
+    assert not torch.equal(first, different)
 
 
 def test_by_seed_the_times_say_nothing_and_by_time_the_seed() -> None:
     responses = counted(40, 50, 60)
-    one, two = some_times(responses, 1), some_times(responses, 2)
+    first, second = some_times(responses, 1), some_times(responses, 2)
     by_seed, by_time = Holdout(fraction=0.3, by="seed"), Holdout(fraction=0.3)
-    assert torch.equal(held_out(responses, one, by_seed, 7), held_out(responses, two, by_seed, 7))
-    assert torch.equal(held_out(responses, one, by_time, 7), held_out(responses, one, by_time, 8))
-    assert not torch.equal(held_out(responses, one, by_time, 7), held_out(responses, two, by_time, 7))
+    assert torch.equal(held_out(responses, first, by_seed, 7), held_out(responses, second, by_seed, 7))
+    assert torch.equal(held_out(responses, first, by_time, 7), held_out(responses, first, by_time, 8))
+    assert not torch.equal(held_out(responses, first, by_time, 7), held_out(responses, second, by_time, 7))
 
 
 def test_by_seed_every_response_of_a_user_has_the_same_chance() -> None:
@@ -176,29 +176,29 @@ def test_the_order_in_which_responses_came_in_does_not_matter(by: str) -> None:
 
 
 @given(HOLDOUTS, st.integers(0, 1000))
-def test_what_is_kept_and_what_is_held_out_is_all_there_is(holdout: Holdout, seed: int) -> None:
+def test_the_selected_and_the_held_out_responses_are_all_responses(holdout: Holdout, seed: int) -> None:
     responses = random_responses(seed)
     mask = held_out(responses, some_times(responses, seed), holdout, seed)
-    whole, both = dense(responses), [dense(select(responses, ~mask)), dense(select(responses, mask))]
-    assert torch.equal(both[0].nan_to_num() + both[1].nan_to_num(), whole.nan_to_num())
-    assert torch.equal(both[0].isnan() & both[1].isnan(), whole.isnan())
-    assert bool((both[0].isnan() | both[1].isnan()).all())
+    table, parts = dense(responses), [dense(select(responses, ~mask)), dense(select(responses, mask))]
+    assert torch.equal(parts[0].nan_to_num() + parts[1].nan_to_num(), table.nan_to_num())
+    assert torch.equal(parts[0].isnan() & parts[1].isnan(), table.isnan())
+    assert bool((parts[0].isnan() | parts[1].isnan()).all())
 
 
 def dense(responses: Responses) -> Tensor:
     """Return the responses as a table [users, items], not a number where there is none."""
     table = torch.full((responses.users, responses.items), nan)
     for user in range(responses.users):
-        own = slice(int(responses.offsets[user]), int(responses.offsets[user + 1]))
-        table[user, responses.item_rows[own]] = responses.values[own]
+        rows = slice(int(responses.offsets[user]), int(responses.offsets[user + 1]))
+        table[user, responses.item_rows[rows]] = responses.values[rows]
     return table
 
 
-def test_what_is_kept_is_what_would_have_been_built_from_it() -> None:
+def test_a_selection_is_the_matrix_of_its_responses() -> None:
     responses = random_responses(3, users=20, items=15)
     mask = torch.rand(responses.values.shape, generator=generator(4)) < 0.2
     few = select(responses, mask)
-    built = Responses.from_triples(
+    expected = Responses.from_triples(
         responses.item_vectors,
         responses.user_rows[mask],
         responses.item_rows[mask],
@@ -207,15 +207,17 @@ def test_what_is_kept_is_what_would_have_been_built_from_it() -> None:
     )
     assert 0 in few.offsets.diff()
     for name in ("item_vectors", "offsets", "item_rows", "values", "user_rows"):
-        assert torch.equal(getattr(few, name), getattr(built, name))
+        assert torch.equal(getattr(few, name), getattr(expected, name))
 
 
-def test_nothing_kept_is_a_matrix_of_the_same_size_without_responses() -> None:
+def test_an_empty_selection_is_a_matrix_of_the_same_size_without_responses() -> None:
     responses = counted(2, 0, 3)
-    nothing = select(responses, torch.zeros(5, dtype=torch.bool))
-    assert (nothing.users, nothing.items) == (3, 3)
-    assert nothing.offsets.tolist() == [0, 0, 0, 0]
-    assert nothing.item_rows.numel() == nothing.values.numel() == nothing.user_rows.numel() == 0
+    no_responses = select(responses, torch.zeros(5, dtype=torch.bool))
+    assert (no_responses.users, no_responses.items) == (3, 3)
+    assert no_responses.offsets.tolist() == [0, 0, 0, 0]
+    assert (
+        no_responses.item_rows.numel() == no_responses.values.numel() == no_responses.user_rows.numel() == 0
+    )
 
 
 @pytest.mark.parametrize("shape", [(4,), (6,), (5, 1), ()])

@@ -1,4 +1,4 @@
-"""What is expected of the logistic likelihood: held to the trapezoidal rule, and to each other."""
+"""Expectations of the logistic likelihood: held to the trapezoidal rule, and to each other."""
 
 from collections.abc import Callable
 
@@ -30,8 +30,8 @@ def integrated(function: str, mean: Tensor, variance: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("function", ["score", "slope", "softplus"])
 def test_expectations_are_those_of_the_trapezoidal_rule(function: str) -> None:
-    found = getattr(logistic_moments(MEANS, VARIANCES), function)
-    torch.testing.assert_close(found, integrated(function, MEANS, VARIANCES), atol=2e-8, rtol=0)
+    actual = getattr(logistic_moments(MEANS, VARIANCES), function)
+    torch.testing.assert_close(actual, integrated(function, MEANS, VARIANCES), atol=2e-8, rtol=0)
 
 
 def slopes(function: Callable[[Tensor, Tensor], Tensor]) -> tuple[Tensor, Tensor]:
@@ -57,20 +57,20 @@ def test_many_in_any_shape_are_expected_as_one_by_one() -> None:
     together = logistic_moments(mean, variance.square())
     for row in range(3):
         alone = logistic_moments(mean[row], variance[row].square())
-        for one, other in zip(together, alone, strict=True):
-            torch.testing.assert_close(one[row], other, atol=1e-15, rtol=0)
+        for actual, expected in zip(together, alone, strict=True):
+            torch.testing.assert_close(actual[row], expected, atol=1e-15, rtol=0)
 
 
 def test_float32_is_near_enough() -> None:
-    narrow = logistic_moments(MEANS.float(), VARIANCES.float())
-    for found, wanted in zip(narrow, logistic_moments(MEANS, VARIANCES), strict=True):
-        torch.testing.assert_close(found.double(), wanted, atol=1e-6, rtol=1e-6)
+    float32_moments = logistic_moments(MEANS.float(), VARIANCES.float())
+    for actual, expected in zip(float32_moments, logistic_moments(MEANS, VARIANCES), strict=True):
+        torch.testing.assert_close(actual.double(), expected, atol=1e-6, rtol=1e-6)
 
 
 def test_weights_and_pseudo_targets_are_the_likelihood_s_derivatives() -> None:
     """At the logits themselves E log p has the slope h − w·mean by the mean and −w/2 by the variance."""
     answers = torch.rand(len(MEANS), generator=generator(2)).double()
-    said = expectations(answers, MEANS, VARIANCES.clamp(min=2e-4))
+    expected = expectations(answers, MEANS, VARIANCES.clamp(min=2e-4))
     by_mean, by_variance = slopes(lambda mean, variance: expectations(answers, mean, variance).log_likelihood)
-    torch.testing.assert_close(said.pseudo_targets - said.weights * MEANS, by_mean, atol=1e-7, rtol=0)
-    torch.testing.assert_close(-said.weights / 2, by_variance, atol=1e-7, rtol=0)
+    torch.testing.assert_close(expected.pseudo_targets - expected.weights * MEANS, by_mean, atol=1e-7, rtol=0)
+    torch.testing.assert_close(-expected.weights / 2, by_variance, atol=1e-7, rtol=0)

@@ -1,4 +1,4 @@
-"""What a request takes of the mixed-effects model, beside the readable formula of its predictor."""
+"""The mixed-effects model's terms for requests, held to the readable formula of its predictor."""
 
 import math
 
@@ -31,12 +31,12 @@ def _drawn(seed: int, scale: float) -> tuple[Items, UserPosterior]:
 
 
 def _reference(items: Items, posterior: UserPosterior) -> Prediction:
-    nothing = torch.empty(0, dtype=torch.float64)
+    empty = torch.empty(0, dtype=torch.float64)
     assert posterior.factor is not None
     factor = posterior.factor.double()
-    known = Normal(posterior.embedding.double(), factor @ factor.T)
-    prior = Prior(nothing, nothing)
-    return Predictor(Standardisation(nothing, nothing), items, prior, nothing, nothing).predict(known, items)
+    user = Normal(posterior.embedding.double(), factor @ factor.T)
+    prior = Prior(empty, empty)
+    return Predictor(Standardisation(empty, empty), items, prior, empty, empty).predict(user, items)
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
@@ -45,12 +45,12 @@ def _reference(items: Items, posterior: UserPosterior) -> Prediction:
 def test_a_few_items_are_predicted_as_all_are(count: int, seed: int, scale: float) -> None:
     items, posterior = _drawn(seed, scale)
     rows = torch.tensor([3, 499, 0, 3, *range(count)])
-    found = ItemTerms.of(items).predict(UserTerms.of(posterior, LEARNED), rows)
+    actual = ItemTerms.of(items).predict(UserTerms.of(posterior, LEARNED), rows)
     right = _reference(items, posterior)
-    torch.testing.assert_close(found.mean, right.mean[rows], rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(found.variance, right.variance[rows], rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(actual.mean, right.mean[rows], rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(actual.variance, right.variance[rows], rtol=1e-10, atol=1e-12)
     alone = ItemTerms.of(items).logits(UserTerms.of(posterior, LEARNED), rows.numpy())
-    assert torch.equal(torch.from_numpy(alone), found.logits)
+    assert torch.equal(torch.from_numpy(alone), actual.logits)
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
@@ -75,21 +75,21 @@ def test_no_logit_is_above_its_bound(seed: int, scale: float) -> None:
 @pytest.mark.parametrize("posteriors", [1, 128, 129, 300])
 def test_pairs_of_any_number_of_users_are_predicted_as_one_by_one(posteriors: int) -> None:
     items, _ = _drawn(0, 1.0)
-    drawn = [_drawn(seed, 1.0)[1] for seed in range(posteriors)]
+    users_posteriors = [_drawn(seed, 1.0)[1] for seed in range(posteriors)]
     users = torch.tensor(
         [posteriors - 1, 0, *[posteriors // 2] * 300, posteriors - 1]
     )  # nearly all have no pair
     rows = torch.arange(len(users)) % ITEMS
-    found = ItemTerms.of(items).predict_pairs(drawn, users, rows)
+    actual = ItemTerms.of(items).predict_pairs(users_posteriors, users, rows)
     for place, (user, row) in enumerate(zip(users.tolist(), rows.tolist(), strict=True)):
-        right = _reference(items, drawn[user])
-        torch.testing.assert_close(found.mean[place], right.mean[row], rtol=1e-10, atol=1e-12)
-        torch.testing.assert_close(found.variance[place], right.variance[row], rtol=1e-10, atol=1e-12)
+        right = _reference(items, users_posteriors[user])
+        torch.testing.assert_close(actual.mean[place], right.mean[row], rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(actual.variance[place], right.variance[row], rtol=1e-10, atol=1e-12)
 
 
-def test_no_pairs_are_none_and_a_user_without_a_taste_is_refused() -> None:
+def test_no_pairs_are_none_and_a_user_without_a_posterior_is_refused() -> None:
     items, posterior = _drawn(0, 1.0)
-    nothing = torch.tensor([], dtype=torch.int64)
-    assert len(ItemTerms.of(items).predict_pairs([posterior], nothing, nothing).mean) == 0
+    no_rows = torch.tensor([], dtype=torch.int64)
+    assert len(ItemTerms.of(items).predict_pairs([posterior], no_rows, no_rows).mean) == 0
     with pytest.raises(IndexError, match="1 posteriors"):
         ItemTerms.of(items).predict_pairs([posterior], torch.tensor([1]), torch.tensor([0]))

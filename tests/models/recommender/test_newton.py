@@ -1,4 +1,4 @@
-"""Newton's method: it ends where known problems have their minimum, and says so when it does not."""
+"""Newton's method: it ends at known problems' minima, and reports when it does not."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -36,7 +36,7 @@ def double_well(point: Tensor) -> Tensor:
     return point[0] ** 4 / 4 - point[0] ** 2 / 2 + point[1] ** 2 / 2
 
 
-def relearning(
+def one_user_problem(
     seed: int, loss: LossName, penalty: PenaltyName, scale: float = 1.0
 ) -> tuple[Callable[[Tensor], Curvature], Formula]:
     """Return one user's problem twice: as the service solves it, and as a formula."""
@@ -82,8 +82,8 @@ def test_from_where_the_curvature_is_indefinite_it_runs_downhill_into_a_well(
 
 @pytest.mark.parametrize("penalty", ["norm", "squared_norm"])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_convex_relearning_ends_where_scipy_ends(seed: int, penalty: PenaltyName) -> None:
-    problem, formula = relearning(seed, "logistic", penalty)
+def test_a_convex_fold_in_ends_where_scipy_ends(seed: int, penalty: PenaltyName) -> None:
+    problem, formula = one_user_problem(seed, "logistic", penalty)
     peer = minimize(
         lambda x: float(formula(torch.from_numpy(x))),
         np.zeros(4),
@@ -99,15 +99,15 @@ def test_a_convex_relearning_ends_where_scipy_ends(seed: int, penalty: PenaltyNa
 
 @pytest.mark.parametrize("penalty", ["norm", "squared_norm"])
 @pytest.mark.parametrize("seed", range(4))
-def test_scipy_finds_nothing_lower_next_to_the_end_of_a_squared_relearning(
+def test_scipy_finds_nothing_lower_next_to_the_end_of_a_squared_fold_in(
     seed: int, penalty: PenaltyName
 ) -> None:
-    problem, formula = relearning(seed, "squared", penalty)
+    problem, formula = one_user_problem(seed, "squared", penalty)
     end = minimise(problem, 3 * torch.randn(4, generator=generator(seed), dtype=torch.float64))
-    nudged = end.point + 1e-3 * torch.randn(4, generator=generator(seed + 1), dtype=torch.float64)
+    start = end.point + 1e-3 * torch.randn(4, generator=generator(seed + 1), dtype=torch.float64)
     peer = minimize(
         lambda x: float(formula(torch.from_numpy(x))),
-        nudged.numpy(),
+        start.numpy(),
         method="BFGS",
         jac=lambda x: gradient_of(formula, torch.from_numpy(x)).numpy(),
     )
@@ -121,24 +121,24 @@ def test_scipy_finds_nothing_lower_next_to_the_end_of_a_squared_relearning(
 def test_a_coordinate_in_thousands_beside_one_in_units_leaves_no_slope_in_either(
     loss: LossName, scale: float
 ) -> None:
-    problem, formula = relearning(1, loss, "squared_norm", scale)
+    problem, formula = one_user_problem(1, loss, "squared_norm", scale)
     end = minimise(problem, torch.zeros(4, dtype=torch.float64))
     # Measured in steps of Newton: how far the minimum still is, beside how far it is from zero. Values in
     # float64 tell points apart that are some 1e-8 of their distance away, more or less by the processor.
-    left = torch.linalg.solve(hessian_of(formula, end.point), gradient_of(formula, end.point))
+    step = torch.linalg.solve(hessian_of(formula, end.point), gradient_of(formula, end.point))
     assert end.converged
-    assert bool((left.abs() <= 1e-6 * end.point.abs()).all())
+    assert bool((step.abs() <= 1e-6 * end.point.abs()).all())
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", ["rosenbrock", "double well", "relearning"])
+@pytest.mark.parametrize("name", ["rosenbrock", "double well", "one user"])
 def test_no_step_raises_the_value(name: str, seed: int) -> None:
     problem = {
         "rosenbrock": differentiated(rosenbrock),
         "double well": differentiated(double_well),
-        "relearning": relearning(seed, "squared", "norm")[0],
+        "one user": one_user_problem(seed, "squared", "norm")[0],
     }[name]
-    start = 3 * torch.randn(4 if name == "relearning" else 2, generator=generator(seed)).double()
+    start = 3 * torch.randn(4 if name == "one user" else 2, generator=generator(seed)).double()
     values = [minimise(problem, start, steps=steps).value for steps in range(12)]
     assert values[0] == problem(start).value
     assert all(later <= earlier for earlier, later in pairwise(values))

@@ -36,15 +36,15 @@ answers = st.sampled_from([0.0, 0.25, 0.5, 1.0]) | st.floats(0, 1, width=32)
 @st.composite
 def problems(draw: st.DrawFn) -> tuple[Responses, Tensor]:
     """Draw responses with at least one of them, and float64 embeddings with logits of at most 9."""
-    users, items, dimensions = (draw(st.integers(1, most)) for most in (4, 5, 3))
+    users, items, dimensions = (draw(st.integers(1, limit)) for limit in (4, 5, 3))
 
     def matrix(rows: int, columns: int, elements: st.SearchStrategy[float]) -> Tensor:
         row = st.lists(elements, min_size=columns, max_size=columns)
         return torch.tensor(draw(st.lists(row, min_size=rows, max_size=rows)))
 
-    answered = matrix(users, items, st.sampled_from([0.0, 1.0])) > 0
-    answered[draw(st.integers(0, users - 1)), draw(st.integers(0, items - 1))] = True
-    responses = masked_responses(matrix(items, dimensions, numbers), matrix(users, items, answers), answered)
+    mask = matrix(users, items, st.sampled_from([0.0, 1.0])) > 0
+    mask[draw(st.integers(0, users - 1)), draw(st.integers(0, items - 1))] = True
+    responses = masked_responses(matrix(items, dimensions, numbers), matrix(users, items, answers), mask)
     return responses, 3.0 * matrix(users, dimensions, numbers).double()
 
 
@@ -151,20 +151,28 @@ def test_the_logistic_loss_of_large_logits_is_that_of_torch() -> None:
 
 
 @objectives
-@pytest.mark.parametrize("others", [0.0, 7.0])
+@pytest.mark.parametrize("others_squared_norm", [0.0, 7.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_one_user_s_curvature_is_that_of_autograd(objective: Objective, others: float, seed: int) -> None:
+def test_one_user_s_curvature_is_that_of_autograd(
+    objective: Objective, others_squared_norm: float, seed: int
+) -> None:
     source = generator(seed)
     vectors = torch.randn(6, 4, generator=source, dtype=torch.float64)
-    answered = torch.rand(6, generator=source, dtype=torch.float64)
+    mask = torch.rand(6, generator=source, dtype=torch.float64)
     embedding = torch.randn(4, generator=source, dtype=torch.float64)
 
     def formula(point: Tensor) -> Tensor:
         return one_user_objective(
-            point, vectors, answered, others, objective.loss, objective.penalty, objective.penalty_weight
+            point,
+            vectors,
+            mask,
+            others_squared_norm,
+            objective.loss,
+            objective.penalty,
+            objective.penalty_weight,
         )
 
-    here = objective.for_one_user(embedding, vectors, answered, others)
+    here = objective.for_one_user(embedding, vectors, mask, others_squared_norm)
     # The rounding of the kink at zero shows at the twelfth digit.
     assert here.value == pytest.approx(float(formula(embedding)), abs=1e-10)
     gradient = gradient_of(formula, embedding)
@@ -177,26 +185,29 @@ def test_one_user_s_curvature_is_that_of_autograd(objective: Objective, others: 
 def test_one_user_s_value_changes_as_the_whole_objective_does(objective: Objective) -> None:
     responses = random_responses(8, share=1.0)
     embeddings = torch.randn(responses.users, responses.dimensions, generator=generator(9)).double()
-    moved = embeddings.clone()
-    moved[2] += 0.5
-    others = float(embeddings.square().sum() - embeddings[2].square().sum())
-    whole, alone = [], []
-    for each in (embeddings, moved):
-        here = objective.value_and_gradient(each, responses)
-        whole.append(here.data_loss + here.penalty)
-        one = objective.for_one_user(
-            each[2], responses.item_vectors.double(), responses.values.view(6, 9)[2].double(), others
+    changed_table = embeddings.clone()
+    changed_table[2] += 0.5
+    others_squared_norm = float(embeddings.square().sum() - embeddings[2].square().sum())
+    values, alone = [], []
+    for table in (embeddings, changed_table):
+        here = objective.value_and_gradient(table, responses)
+        values.append(here.data_loss + here.penalty)
+        alone_value = objective.for_one_user(
+            table[2],
+            responses.item_vectors.double(),
+            responses.values.view(6, 9)[2].double(),
+            others_squared_norm,
         )
-        alone.append(one.value)
-        torch.testing.assert_close(one.gradient, here.gradient[2])
-    assert alone[1] - alone[0] == pytest.approx(whole[1] - whole[0], abs=1e-9)
+        alone.append(alone_value.value)
+        torch.testing.assert_close(alone_value.gradient, here.gradient[2])
+    assert alone[1] - alone[0] == pytest.approx(values[1] - values[0], abs=1e-9)
 
 
 def test_the_norm_s_kink_is_rounded_off_by_a_millionth_at_most() -> None:
     objective = Objective("squared", "norm", 1.0)
-    nothing = torch.zeros(0, 2, dtype=torch.float64)
+    no_vectors = torch.zeros(0, 2, dtype=torch.float64)
     for length in (0.0, 1e-9, 1e-6, 1e-3, 1.0):
         embedding = torch.tensor([length / sqrt(2)] * 2, dtype=torch.float64)
-        here = objective.for_one_user(embedding, nothing, nothing[:, 0], 0.0)
+        here = objective.for_one_user(embedding, no_vectors, no_vectors[:, 0], 0.0)
         assert length <= here.value <= length + 1e-6
         assert bool(torch.isfinite(here.hessian).all())

@@ -1,4 +1,4 @@
-"""The responses' matrix: the same whatever order they came in, and refused when nothing can be learned."""
+"""The responses' matrix: the same in whatever order they came, and refused when nothing can be learned."""
 
 from math import inf, nan
 
@@ -32,13 +32,13 @@ def test_the_order_in_which_responses_come_leaves_no_trace() -> None:
     cells = torch.randperm(12 * 10, generator=generator(1))[:70]
     values = torch.rand(70, generator=generator(2))
     vectors = torch.randn(10, 3, generator=generator(3))
-    built = []
+    copies = []
     for order in (torch.arange(70), torch.randperm(70, generator=generator(4)), cells.argsort()):
         user_rows, item_rows = cells[order] // 10, cells[order] % 10
-        built.append(Responses.from_triples(vectors, user_rows, item_rows, values[order], 12))
-    for other in built[1:]:
+        copies.append(Responses.from_triples(vectors, user_rows, item_rows, values[order], 12))
+    for copy in copies[1:]:
         for name in ("item_vectors", "offsets", "item_rows", "values"):
-            assert torch.equal(getattr(built[0], name), getattr(other, name))
+            assert torch.equal(getattr(copies[0], name), getattr(copy, name))
 
 
 @pytest.mark.parametrize("number", [nan, inf, -inf])
@@ -78,9 +78,9 @@ def test_no_responses_are_refused(users: int) -> None:
 
 
 def test_lists_of_unequal_length_are_refused() -> None:
-    one, two = torch.zeros(1, dtype=torch.int64), torch.arange(2)
+    row, rows = torch.zeros(1, dtype=torch.int64), torch.arange(2)
     with pytest.raises(BadResponsesError, match="one user row, one item row and one value"):
-        Responses.from_triples(VECTORS, one, two, torch.ones(2), 1)
+        Responses.from_triples(VECTORS, row, rows, torch.ones(2), 1)
 
 
 def test_vectors_that_are_no_matrix_are_refused() -> None:

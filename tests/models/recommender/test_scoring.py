@@ -21,22 +21,22 @@ def largest_norm(vectors: Tensor) -> float:
 
 
 def sort_all(
-    embedding: Tensor, vectors: Tensor, limit: int, excluded: Tensor, min_logit: float
+    embedding: Tensor, vectors: Tensor, limit: int, exclude: Tensor, min_logit: float
 ) -> tuple[list[int], list[float]]:
     """Return rows and logits as `best` must: all logits in float64, sorted, equal ones by row."""
     every = logits(embedding, vectors).tolist()
-    left_out = set(excluded.tolist())
+    left_out = set(exclude.tolist())
     rows = [row for row, logit in enumerate(every) if row not in left_out and logit >= min_logit]
     rows = sorted(rows, key=lambda row: (-every[row], row))[:limit]
     return rows, [every[row] for row in rows]
 
 
 def agrees(
-    embedding: Tensor, vectors: Tensor, limit: int, excluded: Tensor = NOTHING, min_logit: float = -inf
+    embedding: Tensor, vectors: Tensor, limit: int, exclude: Tensor = NOTHING, min_logit: float = -inf
 ) -> bool:
-    found = best(embedding, vectors, largest_norm(vectors), limit, excluded, min_logit)
-    expected = sort_all(embedding, vectors, limit, excluded, min_logit)
-    return (found.rows.tolist(), found.logits.tolist()) == expected
+    actual = best(embedding, vectors, largest_norm(vectors), limit, exclude, min_logit)
+    expected = sort_all(embedding, vectors, limit, exclude, min_logit)
+    return (actual.rows.tolist(), actual.logits.tolist()) == expected
 
 
 @pytest.mark.parametrize("dimensions", [1, 3, 20, 257])
@@ -96,26 +96,26 @@ def test_the_best_of_nearly_equal_movies_are_right_whatever_the_embedding_s_size
 
 def test_logits_that_overflow_float32_are_still_sorted() -> None:
     vectors = torch.tensor([[1e19, 1e19], [1.0, 0.0], [1e14, -1e14], [-1e19, 1e19]])
-    found = best(torch.tensor([1e25, -1e25]), vectors, largest_norm(vectors), 3, NOTHING, -inf)
-    assert found.rows.tolist() == [2, 1, 0]
+    actual = best(torch.tensor([1e25, -1e25]), vectors, largest_norm(vectors), 3, NOTHING, -inf)
+    assert actual.rows.tolist() == [2, 1, 0]
 
 
 def test_logits_below_float32_are_still_sorted() -> None:
     # In units of the embedding's coordinates, 1.2 and 1.8; float32 rounds each product and finds 2 and 1.
     vectors = torch.tensor([[0.6, 0.6], [1.4, 0.4]])
-    found = best(torch.full((2,), 2.0**-149), vectors, largest_norm(vectors), 1, NOTHING, -inf)
-    assert found.rows.tolist() == [1]
+    actual = best(torch.full((2,), 2.0**-149), vectors, largest_norm(vectors), 1, NOTHING, -inf)
+    assert actual.rows.tolist() == [1]
 
 
 def test_the_best_of_ten_thousand_are_those_of_sorting_all() -> None:
     vectors = torch.randn(10_000, 20, generator=generator(6))
     embedding = torch.randn(20, generator=generator(7))
-    excluded = torch.randperm(10_000, generator=generator(8))[:2000]
+    exclude = torch.randperm(10_000, generator=generator(8))[:2000]
     for limit in (1, 10, 9_999, 20_000):
-        assert agrees(embedding, vectors, limit, excluded, min_logit=0.5)
+        assert agrees(embedding, vectors, limit, exclude, min_logit=0.5)
 
 
-def test_few_of_a_hundred_thousand_are_looked_at_exactly() -> None:
+def test_few_of_a_hundred_thousand_are_computed_exactly() -> None:
     """A guard on counted work, since unit tests take no times."""
     every = torch.randn(100_000, generator=generator(9)).double().numpy()
     looks = []
@@ -130,8 +130,8 @@ def test_few_of_a_hundred_thousand_are_looked_at_exactly() -> None:
 
 
 def test_equal_movies_come_in_the_order_of_their_rows() -> None:
-    found = best(torch.ones(2), torch.ones(6, 2), largest_norm(torch.ones(1, 2)), 3, torch.tensor([1]), -inf)
-    assert (found.rows.tolist(), found.logits.tolist()) == ([0, 2, 3], [2.0, 2.0, 2.0])
+    actual = best(torch.ones(2), torch.ones(6, 2), largest_norm(torch.ones(1, 2)), 3, torch.tensor([1]), -inf)
+    assert (actual.rows.tolist(), actual.logits.tolist()) == ([0, 2, 3], [2.0, 2.0, 2.0])
 
 
 def test_nothing_is_best_where_everything_is_excluded() -> None:
@@ -145,9 +145,9 @@ def test_a_score_is_the_sigmoid_of_its_logit() -> None:
 
 def test_no_score_is_0_or_1_and_a_larger_logit_never_has_a_smaller_score() -> None:
     ascending = torch.tensor([-1e300, -1e18, -800.0, -50.0, 0.0, 36.0, 37.0, 50.0, 1e18, 1e300]).double()
-    found = scores(torch.cat([ascending, torch.tensor([-inf, inf])])).tolist()
-    assert all(0.0 < score < 1.0 for score in found)
-    assert found[:-2] == sorted(found[:-2])
+    actual = scores(torch.cat([ascending, torch.tensor([-inf, inf])])).tolist()
+    assert all(0.0 < score < 1.0 for score in actual)
+    assert actual[:-2] == sorted(actual[:-2])
 
 
 @settings(deadline=None)
@@ -163,9 +163,9 @@ def test_a_bound_of_those_above_a_floor_loses_none_below_it(
     every = np.array(exact)
     coarse = np.where(every >= floor, every + 0.5, floor - 1.0)  # says nothing of how far below they are
     bounds = [Bound(coarse, 0.0, floor), Bound(every.copy(), 0.0)]
-    found = best_of(bounds, lambda rows: every[rows], limit, NOTHING.numpy(), min_logit)
+    actual = best_of(bounds, lambda rows: every[rows], limit, NOTHING.numpy(), min_logit)
     order = np.argsort(-every, kind="stable")
-    assert found.rows.tolist() == [row for row in order if every[row] >= min_logit][:limit]
+    assert actual.rows.tolist() == [row for row in order if every[row] >= min_logit][:limit]
 
 
 def test_bounds_that_say_nothing_of_what_is_to_be_reached_are_an_error() -> None:

@@ -1,4 +1,4 @@
-"""What every trainer does, whichever it is; conftest.py lists them. Relearning has a file of its own."""
+"""The contract of trainers, run on every one that conftest.py lists. Fold-in has a file of its own."""
 
 import dataclasses
 
@@ -25,12 +25,12 @@ class StopRequestedError(Exception):
 
 
 def test_an_embedding_for_every_user_even_those_without_responses(trainer: Trainer) -> None:
-    answered = torch.tensor([[1, 1, 0], [0, 0, 0], [0, 1, 1]]) > 0
+    mask = torch.tensor([[1, 1, 0], [0, 0, 0], [0, 1, 1]]) > 0
     vectors = torch.randn(3, 5, generator=generator(1))
-    learned = trainer.fit(masked_responses(vectors, torch.ones(3, 3), answered), 1, unheard)
-    assert (len(learned.embeddings), learned.embeddings.dtype) == (3, torch.float32)
-    assert bool(torch.isfinite(learned.embeddings).all())
-    assert learned.status
+    result = trainer.fit(masked_responses(vectors, torch.ones(3, 3), mask), 1, unheard)
+    assert (len(result.embeddings), result.embeddings.dtype) == (3, torch.float32)
+    assert bool(torch.isfinite(result.embeddings).all())
+    assert result.status
 
 
 def test_the_same_data_and_seed_give_the_same_bits(trainer: Trainer) -> None:
@@ -47,11 +47,11 @@ def test_the_same_data_and_seed_give_the_same_bits(trainer: Trainer) -> None:
 def test_the_order_in_which_responses_came_changes_no_bit(trainer: Trainer) -> None:
     data = random_responses(5, users=10, items=20)
     order = torch.randperm(data.values.numel(), generator=generator(6))
-    shuffled = Responses.from_triples(
+    permutation = Responses.from_triples(
         data.item_vectors, data.user_rows[order], data.item_rows[order], data.values[order], data.users
     )
     expected = trainer.fit(data, 7, unheard).embeddings
-    assert torch.equal(trainer.fit(shuffled, 7, unheard).embeddings, expected)
+    assert torch.equal(trainer.fit(permutation, 7, unheard).embeddings, expected)
 
 
 @pytest.mark.parametrize("choice", TRAINERS.values(), ids=TRAINERS.keys())
@@ -78,16 +78,16 @@ def test_steps_count_from_one_to_the_last_and_their_losses_add_up(trainer: Train
 
 
 def test_a_report_that_raises_stops_the_training(trainer: Trainer) -> None:
-    heard = []
+    reports = []
 
     def stop_at_third(step: Step) -> None:
-        heard.append(step.step)
+        reports.append(step.step)
         if step.step == 3:
             raise StopRequestedError
 
     with pytest.raises(StopRequestedError):
         trainer.fit(random_responses(12), 13, stop_at_third)
-    assert heard == [1, 2, 3]
+    assert reports == [1, 2, 3]
 
 
 def test_training_leaves_its_data_as_they_were(trainer: Trainer) -> None:
@@ -98,41 +98,43 @@ def test_training_leaves_its_data_as_they_were(trainer: Trainer) -> None:
     assert all(torch.equal(getattr(responses, name), before[name]) for name in names)
 
 
-def chance_to_rank_right(liked: Tensor, logits: Tensor) -> float:
+def chance_to_rank_right(is_liked: Tensor, logits: Tensor) -> float:
     """Return the area under the ROC curve: how often what is liked has a larger logit than what is not."""
-    return float((logits[liked][:, None] > logits[~liked]).double().mean())
+    return float((logits[is_liked][:, None] > logits[~is_liked]).double().mean())
 
 
 @pytest.mark.parametrize(("likes", "dislikes"), [(1.0, 0.0), (0.8, 0.2)])
-def test_tastes_known_by_construction_are_recovered(trainer: Trainer, likes: float, dislikes: float) -> None:
+def test_preferences_known_by_construction_are_recovered(
+    trainer: Trainer, likes: float, dislikes: float
+) -> None:
     # Even users like the items whose first coordinate is positive, odd users the others.
     vectors = torch.randn(120, 5, generator=generator(16))
-    liked = (vectors[:, 0] > 0) ^ (torch.arange(20)[:, None] % 2 == 1)
-    answered = torch.rand(20, 120, generator=generator(17)) < 0.5
-    data = masked_responses(vectors, torch.where(liked, likes, dislikes), answered)
-    learned = trainer.fit(data, 18, unheard)
-    model = model_of(trainer, learned, data)
-    for known, posterior, seen in zip(learned.posteriors, liked, answered, strict=True):
-        logits = model.predict(known, torch.nonzero(~seen)[:, 0]).logits
-        assert chance_to_rank_right(posterior[~seen], logits) > 0.95
+    is_liked = (vectors[:, 0] > 0) ^ (torch.arange(20)[:, None] % 2 == 1)
+    mask = torch.rand(20, 120, generator=generator(17)) < 0.5
+    data = masked_responses(vectors, torch.where(is_liked, likes, dislikes), mask)
+    result = trainer.fit(data, 18, unheard)
+    model = model_of(trainer, result, data)
+    for user, likes_mask, seen_mask in zip(result.posteriors, is_liked, mask, strict=True):
+        logits = model.predict(user, torch.nonzero(~seen_mask)[:, 0]).logits
+        assert chance_to_rank_right(likes_mask[~seen_mask], logits) > 0.95
 
 
 def test_answers_between_0_and_1_are_learned_as_such(trainer: Trainer) -> None:
     # Everybody answers item n with the same number; the items' vectors are at right angles to each other.
-    wanted = torch.tensor([0.2, 0.4, 0.6, 0.8])
-    data = dense_responses(4 * torch.eye(4), wanted.expand(30, 4))
-    learned = trainer.fit(data, 19, unheard)
-    model = model_of(trainer, learned, data)
-    found = torch.sigmoid(
-        torch.stack([model.predict(one, torch.arange(4)).logits for one in learned.posteriors])
+    expected = torch.tensor([0.2, 0.4, 0.6, 0.8])
+    data = dense_responses(4 * torch.eye(4), expected.expand(30, 4))
+    result = trainer.fit(data, 19, unheard)
+    model = model_of(trainer, result, data)
+    actual = torch.sigmoid(
+        torch.stack([model.predict(posterior, torch.arange(4)).logits for posterior in result.posteriors])
     )
-    torch.testing.assert_close(found.mean(dim=0), wanted.double(), atol=0.05, rtol=0)
+    torch.testing.assert_close(actual.mean(dim=0), expected.double(), atol=0.05, rtol=0)
 
 
 def test_what_was_learned_is_as_large_as_the_trainer_says(trainer: Trainer) -> None:
     data = random_responses(20)
-    learned = trainer.fit(data, 21, unheard)
+    result = trainer.fit(data, 21, unheard)
     sizes = trainer.sizes(data.dimensions)
-    factors = learned.posteriors.factors
-    found = (learned.embeddings.shape[1], 0 if factors is None else factors.shape[1], learned.items.shape[1])
-    assert found == (sizes.embedding, sizes.factor, sizes.item)
+    factors = result.posteriors.factors
+    actual = (result.embeddings.shape[1], 0 if factors is None else factors.shape[1], result.items.shape[1])
+    assert actual == (sizes.embedding, sizes.factor, sizes.item)

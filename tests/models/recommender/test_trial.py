@@ -1,4 +1,4 @@
-"""A trial: what is measured is what a person would measure by hand, and nothing held out was learned from."""
+"""A trial: its metrics are those computed by hand, and nothing held out was learned from."""
 
 import pytest
 import torch
@@ -22,34 +22,34 @@ def test_what_is_held_out_is_not_seen_and_nothing_is_lost() -> None:
     responses = random_responses(1)
     split = split_of(responses)
     cells = [part.user_rows * part.items + part.item_rows for part in (split.seen, split.unseen)]
-    everything = responses.user_rows * responses.items + responses.item_rows
-    assert torch.equal(torch.cat(cells).sort().values, everything.sort().values)
+    all_cells = responses.user_rows * responses.items + responses.item_rows
+    assert torch.equal(torch.cat(cells).sort().values, all_cells.sort().values)
 
 
 def test_scores_and_rankings_are_those_of_a_model_that_learned_from_the_rest(trainer: Trainer) -> None:
     split = split_of(random_responses(2, users=8, items=25, dimensions=4))
     trial = run_trial(trainer, split, 5, lambda: None)
-    learned = trainer.fit(split.seen, 5, unheard)
-    model = model_of(trainer, learned, split.seen)
+    result = trainer.fit(split.seen, 5, unheard)
+    model = model_of(trainer, result, split.seen)
     scores = []
     shares = []
-    for user, posterior in enumerate(learned.posteriors):
-        own = split.unseen.user_rows == user
-        rows, answers = split.unseen.item_rows[own], split.unseen.values[own]
+    for user, posterior in enumerate(result.posteriors):
+        mask = split.unseen.user_rows == user
+        rows, answers = split.unseen.item_rows[mask], split.unseen.values[mask]
         logits = model.predict(posterior, torch.arange(25)).logits
         scores.append(torch.sigmoid(logits[rows]))
         logits[split.seen.item_rows[split.seen.user_rows == user]] = -torch.inf
-        liked = set(rows[answers >= 0.5].tolist())
-        if liked:
+        likes = set(rows[answers >= 0.5].tolist())
+        if likes:
             ten = set(torch.argsort(logits, descending=True)[:10].tolist())
-            shares.append(len(ten & liked) / len(liked))
+            shares.append(len(ten & likes) / len(likes))
     by_hand = evaluate(torch.cat(scores), split.unseen.values)
     assert trial.metrics.log_loss == pytest.approx(by_hand.log_loss, abs=1e-9)
     assert trial.metrics.auc == pytest.approx(by_hand.auc)
     assert trial.metrics.calibration_error == pytest.approx(by_hand.calibration_error, abs=1e-9)
     assert trial.rankings.users == len(shares)
     assert trial.rankings.recall_at_10 == pytest.approx(sum(shares) / len(shares))
-    assert sum(one.responses for one in trial.reliability) == len(split.unseen.values)
+    assert sum(bin_.responses for bin_ in trial.reliability) == len(split.unseen.values)
 
 
 def test_of_many_users_a_sample_is_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
