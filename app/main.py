@@ -21,7 +21,7 @@ from app.compute.process import ComputePool, make_compute_pool
 from app.database.database import Database
 from app.database.notifications import Changes
 from app.observability.logs import configure_logs
-from app.observability.metrics import Connections, Measurements, Threads
+from app.observability.metrics import Connections, ServiceMetrics, Threads
 from app.observability.tracing import TracedDatabase, Tracing
 from app.plots import routes as plots
 from app.plots.drawing import DrawingPool, make_drawing_pool
@@ -35,17 +35,17 @@ from app.settings import Settings
 from app.training import routes as training
 from app.training.supervisor import end_with_parent
 from app.web import probes
-from app.web.auth.api_keys import Admission, check_not_open
+from app.web.auth.api_keys import Authenticator, check_not_open
 from app.web.console import routes as console
-from app.web.limits import BodyLimits, Places, Rates, Turns
+from app.web.limits import BodyLimits, RateLimits, Slots, WriterQueue
 from app.web.middleware import (
-    Bugs,
+    BugMiddleware,
     CrossOrigin,
-    Measured,
-    RequestHeads,
-    RequestIds,
+    MetricsMiddleware,
+    RequestHeaderChecks,
+    RequestIdMiddleware,
     ResponseHeadersMiddleware,
-    Traced,
+    TracingMiddleware,
 )
 from app.web.parameters import refuse_unknown_parameters
 from app.web.problems import RESPONSES, handle_problems
@@ -90,7 +90,7 @@ _WARM_AFTER = 0.2
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 # Another process that is asked for /metrics shows what this one saw at its last look.
-_LOOK_SECONDS = 1.0
+_SAMPLE_SECONDS = 1.0
 
 # More would compute no more at once, and keep the event loop waiting for Python's lock: it then refuses late.
 _THREADS = 4
@@ -105,9 +105,9 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
     ``tracing`` gets a span of each request.
     """
     database = (Database if tracing is None else TracedDatabase)(settings.database_url, settings.busy_seconds)
-    measurements, changes = Measurements(), Changes(database)
-    streams, writers = Places(settings.streams, "event streams"), Turns(_WRITERS, settings.busy_seconds)
-    admission = Admission(database, settings.host)
+    metrics, changes = ServiceMetrics(), Changes(database)
+    streams, writers = Slots(settings.streams, "event streams"), WriterQueue(_WRITERS, settings.busy_seconds)
+    authenticator = Authenticator(database, settings.host)
     models = TrainedModels(Memory.of(settings), MovieIndexes(settings.index_movies))
     fast_scores = FastScores(database, models)
     compute_pool = make_compute_pool(
@@ -125,7 +125,7 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
         torch.set_num_threads(1)  # requests are small and many; they share the cores as they come
         threads = to_thread.current_default_thread_limiter()
         threads.total_tokens = _THREADS
-        measurements.watch(
+        metrics.watch(
             {
                 "compute": compute_pool,
                 "drawing": drawing_pool,
@@ -136,12 +136,12 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
             }
         )
         if isinstance(database.engine.pool, QueuePool):
-            measurements.watch({"connections": Connections(database.engine.pool)})
+            metrics.watch({"connections": Connections(database.engine.pool)})
         # What was opened is closed in the opposite order, also when the start fails or a closing raises.
         async with AsyncExitStack() as stack:
             if tracing is not None:
                 stack.callback(tracing.close)
-            for reader in (database, fast_scores, admission):
+            for reader in (database, fast_scores, authenticator):
                 stack.callback(reader.close)
             database.migrate()
             check_not_open(database, settings.host)
@@ -153,9 +153,9 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
             if warm:
                 loop = asyncio.get_running_loop()
                 stack.callback(loop.call_later(_WARM_AFTER, _warm, compute_pool, drawing_pool).cancel)
-            if measurements.shared:
-                stack.callback(asyncio.create_task(_look_regularly(measurements)).cancel)
-            yield {LOAD_SHEDDING: LoadShedding(settings, streams, measurements)}
+            if metrics.shared:
+                stack.callback(asyncio.create_task(_sample_regularly(metrics)).cancel)
+            yield {LOAD_SHEDDING: LoadShedding(settings, streams, metrics)}
 
     app = FastAPIOffline(
         title="Likely",
@@ -169,24 +169,24 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
         responses=RESPONSES,
         generate_unique_id_function=lambda route: route.name,
         middleware=[
-            Middleware(RequestIds),
-            *([] if tracing is None else [Middleware(Traced, tracing=tracing)]),
-            Middleware(Measured, measurements=measurements),
+            Middleware(RequestIdMiddleware),
+            *([] if tracing is None else [Middleware(TracingMiddleware, tracing=tracing)]),
+            Middleware(MetricsMiddleware, metrics=metrics),
             Middleware(ResponseHeadersMiddleware, settings=settings),
             *([Middleware(CrossOrigin, settings=settings)] if settings.cors_origins else []),
-            Middleware(RequestHeads, settings=settings),
-            Middleware(Rates, settings=settings),
+            Middleware(RequestHeaderChecks, settings=settings),
+            Middleware(RateLimits, settings=settings),
             Middleware(BodyLimits, settings=settings),
-            Middleware(Bugs),
+            Middleware(BugMiddleware),
         ],
     )
     app.state.settings = settings
     app.state.database = database
-    app.state.measurements = measurements
+    app.state.metrics = metrics
     app.state.changes = changes
     app.state.streams = streams
     app.state.writers = writers
-    app.state.admission = admission
+    app.state.authenticator = authenticator
     app.state.models = models
     app.state.fast_scores = fast_scores
     app.state.compute = compute_pool
@@ -211,10 +211,10 @@ def create_app_from_environment() -> FastAPI:
     return app
 
 
-async def _look_regularly(measurements: Measurements) -> None:
+async def _sample_regularly(metrics: ServiceMetrics) -> None:
     while True:
-        measurements.look()
-        await asyncio.sleep(_LOOK_SECONDS)
+        metrics.sample()
+        await asyncio.sleep(_SAMPLE_SECONDS)
 
 
 def _warm(compute: ComputePool, drawing: DrawingPool) -> None:

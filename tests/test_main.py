@@ -10,7 +10,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.web.auth.api_keys import OpenToAllError
 
-READERS = ["admission", "ready", "ready_pairs", "database"]
+READERS = ["authenticator", "fast_scores", "database"]
 CLOSED_LAST_OPENED_FIRST = ["compute", "drawing", "importing", "changes", *READERS]
 
 

@@ -13,10 +13,10 @@ from app.catalogs.movies import MovieRow
 from app.catalogs.path_parameters import CatalogId, MovieId, UserId
 from app.catalogs.users import UserRow
 from app.database.vectors import LARGEST
-from app.web.auth.routes import ADMIN, READ, WRITE, KeyedRoute
+from app.web.auth.routes import ADMIN, READ, WRITE, AuthenticatedRoute
 from app.web.parameters import After, Body, FromDatabase, Limit, Page, Search, page
 
-router = APIRouter(prefix="/v1/catalogs", tags=["catalogs"], route_class=KeyedRoute)
+router = APIRouter(prefix="/v1/catalogs", tags=["catalogs"], route_class=AuthenticatedRoute)
 
 
 class CatalogBody(Body):
@@ -61,7 +61,9 @@ def delete_catalog(database: FromDatabase, catalog: CatalogId) -> None:
         catalogs.delete_catalog(connection, catalog)
 
 
-movies_router = APIRouter(prefix="/v1/catalogs/{catalog}/movies", tags=["movies"], route_class=KeyedRoute)
+movies_router = APIRouter(
+    prefix="/v1/catalogs/{catalog}/movies", tags=["movies"], route_class=AuthenticatedRoute
+)
 
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 
@@ -120,7 +122,9 @@ def delete_movie(database: FromDatabase, catalog: CatalogId, movie: MovieId) -> 
         movies.delete_movie(connection, catalog, movie)
 
 
-users_router = APIRouter(prefix="/v1/catalogs/{catalog}/users", tags=["users"], route_class=KeyedRoute)
+users_router = APIRouter(
+    prefix="/v1/catalogs/{catalog}/users", tags=["users"], route_class=AuthenticatedRoute
+)
 
 
 @users_router.get("", dependencies=[READ])

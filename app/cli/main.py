@@ -144,7 +144,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "workers": settings.web_processes,
         "log_level": settings.log_level,
         "log_config": None,  # its lines go where all do: see app/observability/logs.py
-        "access_log": False,  # paths hold ids; `Measured` says what was asked for
+        "access_log": False,  # paths hold ids; `MetricsMiddleware` says what was asked for
         # one answers when it has imported all; in 5 s, as uvicorn has it, a busy machine never gets there
         "timeout_worker_healthcheck": _START_SECONDS,
         "timeout_graceful_shutdown": settings.shutdown_seconds,

@@ -31,7 +31,7 @@ from app.plots import pictures
 from app.plots.figures import Figure, Fit, LossCurve
 from app.plots.pictures import Accept, Drawing, Suffix
 from app.web import problems
-from app.web.auth.routes import COMPUTE, KeyedRoute
+from app.web.auth.routes import COMPUTE, AuthenticatedRoute
 from app.web.parameters import FromSettings, Streams, from_app
 from models.notebook.mlp.problem import MlpProblem
 from models.notebook.mlp.training import TrainedMlp
@@ -39,7 +39,9 @@ from models.notebook.neuron import NeuronProblem, TrainedNeuron
 from models.notebook.tensor_language.operations.operations import Described, list_operations
 from models.options import LARGEST_SEED
 
-router = APIRouter(prefix="/v1/compute", tags=["compute"], dependencies=[COMPUTE], route_class=KeyedRoute)
+router = APIRouter(
+    prefix="/v1/compute", tags=["compute"], dependencies=[COMPUTE], route_class=AuthenticatedRoute
+)
 
 Compute = Annotated[ComputePool, from_app("compute")]
 
@@ -163,7 +165,7 @@ async def _streamed(request: Request, streams: Streams, compute: Compute, task: 
     streams.take()
     news: asyncio.Queue[bytes | None] = asyncio.Queue()
     computation = asyncio.create_task(compute.run(task, news.put_nowait))
-    computation.add_done_callback(lambda _: streams.leave())
+    computation.add_done_callback(lambda _: streams.release())
     computation.add_done_callback(lambda _: news.put_nowait(None))
     try:
         first = await unless_hung_up(request, news.get())
@@ -228,7 +230,7 @@ def _failed(request: Request, problem: Problem) -> bytes:
 
 
 plots_router = APIRouter(
-    prefix="/v1/compute", tags=["compute"], dependencies=[COMPUTE], route_class=KeyedRoute
+    prefix="/v1/compute", tags=["compute"], dependencies=[COMPUTE], route_class=AuthenticatedRoute
 )
 
 _FIGURE: TypeAdapter[LossCurve | Fit] = TypeAdapter(LossCurve | Fit)

@@ -1,7 +1,6 @@
-"""What /metrics reads of the database at each look: the queue, the trainings that run, who is behind.
+"""Prometheus metrics read from the database at each scrape: the queue, running trainings, stale catalogs.
 
-The same whichever process or host is asked, so a sum over several would count twice. Does not know
-Prometheus' text, nor what a process measures of itself.
+They are the same from each process and host, so a sum over several would count twice.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,8 +19,8 @@ MOST_SHOWN = 16  # trainings that run at once: each is a label
 _Running = Row[int, int, float | None, float | None, float | None]
 
 
-def read_readings(database: Database, lease_seconds: float) -> list[Metric]:
-    """Return what the database says; of one that does not answer, only that it does not."""
+def read_database_metrics(database: Database, lease_seconds: float) -> list[Metric]:
+    """Return the metrics; of a database that does not answer, only that it is down."""
     up = GaugeMetricFamily("likely_database_up", "Whether the database answered just now")
     try:
         with database.reading() as connection:
@@ -42,7 +41,7 @@ def _queue(connection: Connection) -> Iterator[Metric]:
     yield trainings
     age = connection.scalar(select(now() - func.min(Training.created_at)).where(Training.status == "queued"))
     oldest = "How long the oldest training has waited in the queue; 0 when none waits"
-    yield _one("likely_queue_oldest_seconds", oldest, max(0.0, age or 0.0))
+    yield _gauge("likely_queue_oldest_seconds", oldest, max(0.0, age or 0.0))
 
 
 def _running(connection: Connection, lease_seconds: float) -> Iterator[Metric]:
@@ -59,23 +58,25 @@ def _running(connection: Connection, lease_seconds: float) -> Iterator[Metric]:
         .order_by(Training.started_at, Training.id)
     ).all()
     visible = rows[:MOST_SHOWN]
-    yield _numbered("likely_training_steps_done", "Steps that a running training has done", visible, 0)
-    yield _numbered("likely_training_steps_total", "Steps that it does at most", visible, 1)
-    yield _numbered("likely_training_loss", "Its loss after the last of them", visible, 2)
-    yield _numbered("likely_training_seconds", "How long it has been running", visible, 3)
+    yield _gauge_by_training(
+        "likely_training_steps_done", "Steps that a running training has done", visible, 0
+    )
+    yield _gauge_by_training("likely_training_steps_total", "Steps that it does at most", visible, 1)
+    yield _gauge_by_training("likely_training_loss", "Its loss after the last of them", visible, 2)
+    yield _gauge_by_training("likely_training_seconds", "How long it has been running", visible, 3)
     silent = max((row[4] + lease_seconds for row in rows if row[4] is not None), default=0.0)
     heartbeat = "How long ago the most silent worker that trains renewed its lease; 0 when none trains"
-    yield _one("likely_worker_heartbeat_age_seconds", heartbeat, max(0.0, silent))
+    yield _gauge("likely_worker_heartbeat_age_seconds", heartbeat, max(0.0, silent))
 
 
 def _stale_catalogs(connection: Connection) -> Metric:
     stale = connection.scalar(select(func.count()).where(Catalog.embeddings_behind))
-    return _one(
+    return _gauge(
         "likely_catalogs_behind", "Catalogs in which embeddings wait to be stored after bulk changes", stale
     )
 
 
-def _numbered(name: str, meaning: str, rows: Sequence[_Running], column: int) -> Metric:
+def _gauge_by_training(name: str, meaning: str, rows: Sequence[_Running], column: int) -> Metric:
     family = GaugeMetricFamily(name, meaning, labels=["running"])
     for number, row in enumerate(rows, 1):
         if row[column] is not None:
@@ -83,5 +84,5 @@ def _numbered(name: str, meaning: str, rows: Sequence[_Running], column: int) ->
     return family
 
 
-def _one(name: str, meaning: str, value: float | None) -> Metric:
+def _gauge(name: str, meaning: str, value: float | None) -> Metric:
     return GaugeMetricFamily(name, meaning, value=value or 0)

@@ -1,9 +1,8 @@
-"""What a web process measures of itself: requests, scores, refusals, pools. Does not know who reads it.
+"""Prometheus metrics of a web process: requests, scores, refusals, pools.
 
 Several web processes of one `likely serve` write into one folder, by prometheus-client's multiprocess mode,
-so that whichever of them is asked answers for all; `PROMETHEUS_MULTIPROC_DIR` names the folder, and the
-library looks for it when it is imported. No label holds what a caller made up. What the database knows is in
-`app.observability.database_metrics`.
+so that each of them answers a scrape for all; `PROMETHEUS_MULTIPROC_DIR` names the folder, and the library
+reads it when it is imported. No label holds text of a caller.
 """
 
 import os
@@ -26,7 +25,7 @@ _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 _SCORE_BUCKETS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _FRESHNESS_BUCKETS = (0.001, 0.0025, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30)
 
-# Of the problems that callers can do nothing about but come back; by their types in `app.errors`.
+# Refusals: problems that pass if the client comes back later. By their types in `app.errors`.
 REFUSALS: Mapping[str, str] = {
     "overloaded": "overload",
     "too-many-requests": "rate",
@@ -37,10 +36,10 @@ REFUSALS: Mapping[str, str] = {
 
 
 class Pool(Protocol):
-    """Places that work takes, and work that waits for one; None where nobody counts who waits."""
+    """Slots that work takes, and work that waits for one; None where waiting work is not counted."""
 
     @property
-    def places(self) -> int:
+    def slots(self) -> int:
         """How many there are."""
 
     @property
@@ -53,19 +52,19 @@ class Pool(Protocol):
 
 
 class Threads:
-    """The web's threads, as a pool."""
+    """The threads of the web process, as a pool."""
 
     def __init__(self, limiter: CapacityLimiter) -> None:
         self._limiter = limiter
 
     @property
-    def places(self) -> int:
+    def slots(self) -> int:
         """How many there are at most."""
         return int(self._limiter.total_tokens)
 
     @property
     def busy(self) -> int:
-        """How many do something."""
+        """How many are working."""
         return self._limiter.borrowed_tokens
 
     @property
@@ -75,7 +74,7 @@ class Threads:
 
 
 class Connections:
-    """The engine's connections to the database, as a pool; a few more than it has places may be taken."""
+    """The engine's connections to the database, as a pool; a few more than its slots may be taken."""
 
     waiting = None
 
@@ -83,17 +82,17 @@ class Connections:
         self._pool = pool
 
     @property
-    def places(self) -> int:
-        """How many are kept."""
+    def slots(self) -> int:
+        """How many are pooled."""
         return self._pool.size()
 
     @property
     def busy(self) -> int:
-        """How many are lent."""
+        """How many are checked out."""
         return self._pool.checkedout()
 
 
-class Measurements:
+class ServiceMetrics:
     """The numbers behind /metrics, of one application."""
 
     def __init__(self) -> None:
@@ -135,7 +134,7 @@ class Measurements:
             self.refusals.labels(kind)
 
     def _define_process(self) -> None:
-        """Define what is looked up; of several processes the sum, without those that have ended."""
+        """Define the gauges: summed over the processes that run."""
 
         def gauge(name: str, meaning: str, *labels: str) -> Gauge:
             mode = "livemax" if name.endswith("start_time_seconds") else "livesum"
@@ -150,17 +149,17 @@ class Measurements:
 
     @property
     def shared(self) -> bool:
-        """Whether other processes answer for this one, and so need to know what it would look up."""
+        """Whether other processes answer scrapes for this one, and so need its gauges."""
         return self._folder is not None
 
     def watch(self, pools: Mapping[str, Pool]) -> None:
-        """Show the use of these pools from now on."""
+        """Add the gauges of these pools."""
         self._pools.update(pools)
 
-    def look(self) -> None:
-        """Look up what is not counted as it happens; on the event loop, whose pools these are."""
+    def sample(self) -> None:
+        """Sample the gauges; on the event loop, whose pools these are."""
         for name, pool in self._pools.items():
-            self._places.labels(name).set(pool.places)
+            self._places.labels(name).set(pool.slots)
             self._busy.labels(name).set(pool.busy)
             if pool.waiting is not None:
                 self._waiting.labels(name).set(pool.waiting)
@@ -176,39 +175,39 @@ class Measurements:
         self.refusals.labels("overload").inc()
 
     def count_refusal(self, problem: str) -> None:
-        """Count a problem by its type, if it is one of those to come back after."""
+        """Count a problem by its type, if it is a refusal."""
         kind = REFUSALS.get(problem)
         if kind is not None:
             self.refusals.labels(kind).inc()
 
-    def show(self, readings: Iterable[Metric]) -> bytes:
-        """Return all numbers and these readings as Prometheus text."""
+    def render(self, database_metrics: Iterable[Metric]) -> bytes:
+        """Return all metrics, with these of the database, as Prometheus text."""
         registry = CollectorRegistry()
         if self._folder is None:
             registry.register(self.registry)
         else:
-            _forget_ended(Path(self._folder))
+            _forget_dead_processes(Path(self._folder))
             MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]  # the library's
-        registry.register(_Readings(readings))
+        registry.register(_DatabaseMetrics(database_metrics))
         return generate_latest(registry)
 
 
-class _Readings(Collector):
-    """What was read for one answer, as a registry takes it."""
+class _DatabaseMetrics(Collector):
+    """The metrics read from the database for one answer, as a registry takes them."""
 
-    def __init__(self, readings: Iterable[Metric]) -> None:
-        self._readings = readings
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
 
     def collect(self) -> Iterable[Metric]:
-        return self._readings
+        return self._metrics
 
 
-def _forget_ended(folder: Path) -> None:
-    """Remove what processes that have ended would still add to the present; what they counted stays."""
+def _forget_dead_processes(folder: Path) -> None:
+    """Remove the gauges of processes that have ended; their counters stay."""
     for file in folder.glob("gauge_live*_*.db"):
         pid = int(file.stem.rpartition("_")[2])
         try:
             os.kill(pid, 0)
         except (ProcessLookupError, PermissionError):  # ended, and its number may be another user's by now
-            with suppress(FileNotFoundError):  # somebody who asks at the same time was faster
+            with suppress(FileNotFoundError):  # a scrape at the same time was faster
                 mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]  # the library's

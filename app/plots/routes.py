@@ -22,7 +22,7 @@ from app.scoring.routes import Models
 from app.training import trainings
 from app.training.routes import TrainingId, tagged
 from app.training.trainings import Loss, TrainingRow
-from app.web.auth.routes import READ, KeyedRoute
+from app.web.auth.routes import READ, AuthenticatedRoute
 from app.web.negotiation import UNCHANGED, IfNoneMatch, choose, unchanged
 from app.web.parameters import FromDatabase
 
@@ -30,7 +30,7 @@ trainings_router = APIRouter(
     prefix="/v1/catalogs/{catalog}/trainings/{training}",
     tags=["trainings"],
     dependencies=[READ],
-    route_class=KeyedRoute,
+    route_class=AuthenticatedRoute,
 )
 
 CSV = "text/csv"
@@ -169,7 +169,7 @@ _DATA = {JSON: _as_json, CSV: _as_csv}
 
 
 router = APIRouter(
-    prefix="/v1/catalogs/{catalog}/plots", tags=["plots"], dependencies=[READ], route_class=KeyedRoute
+    prefix="/v1/catalogs/{catalog}/plots", tags=["plots"], dependencies=[READ], route_class=AuthenticatedRoute
 )
 
 _Training = Annotated[int | None, Query(ge=1, le=2**53 - 1, description="the serving one if left out")]

@@ -75,7 +75,7 @@ class ProcessPool(Generic[Task]):
         moment: float = _MOMENT,
     ) -> None:
         self._program, self._seconds, self._patience, self._moment = program, seconds, patience, moment
-        self.places, self._most_waiting = processes, waiting
+        self.slots, self._most_waiting = processes, waiting
         self._free: asyncio.Queue[_Worker] = asyncio.Queue()
         self.busy = self.waiting = 0
         self._starting: set[asyncio.Task[None]] = set()
@@ -90,7 +90,7 @@ class ProcessPool(Generic[Task]):
         """Start the processes, if they are not yet; returns at once."""
         if not self._started:
             self._started = True
-            for _ in range(self.places):
+            for _ in range(self.slots):
                 self._add()
 
     async def run(self, task: Task, progress: Callable[[bytes], None] = _ignore) -> bytes:
@@ -161,7 +161,7 @@ class ProcessPool(Generic[Task]):
             self._add()
 
     async def _next(self) -> "_Worker":
-        if self.places == 0:
+        if self.slots == 0:
             raise SwitchedOff(self._program.off)
         if not self._open:
             raise Overloaded("the service is about to stop")

@@ -18,7 +18,7 @@ from app.observability.tracing import span
 from app.processes.garbage_collection import making_much
 from app.scoring.fast_scores import FastScores
 from app.scoring.scores import PairScores, UserScores
-from app.web.auth.routes import Handler, KeyedRoute
+from app.web.auth.routes import AuthenticatedRoute, Handler
 
 MOST_PAIRS = 100_000
 
@@ -43,12 +43,12 @@ def fast_path(answer: FastAnswer) -> Callable[[Endpoint], Endpoint]:
     return declare
 
 
-class FastPathRoute(KeyedRoute):
+class FastPathRoute(AuthenticatedRoute):
     """A route that asks its fast answer first, if its handler declares one."""
 
-    def get_admitted_handler(self) -> Handler:
+    def get_authenticated_handler(self) -> Handler:
         """Return what answers an authenticated request."""
-        handle, answer = super().get_admitted_handler(), _answers.get(self.endpoint)
+        handle, answer = super().get_authenticated_handler(), _answers.get(self.endpoint)
         if answer is None:
             return handle
 

@@ -27,7 +27,7 @@ from app.scoring.previews import Asked, Preview, PreviewInclude
 from app.scoring.questions import NextQuestion
 from app.scoring.responses import ResponseRow, StoredResponse
 from app.scoring.scores import Embedding, PairScores, UserScores
-from app.web.auth.routes import READ, WRITE, KeyedRoute
+from app.web.auth.routes import READ, WRITE, AuthenticatedRoute
 from app.web.parameters import After, Body, FromDatabase, Limit, Page, from_app, page
 from app.web.scope import BEGAN
 
@@ -35,7 +35,9 @@ Models = Annotated[TrainedModels, from_app("models")]
 
 router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["scores"], route_class=FastPathRoute)
 
-users_router = APIRouter(prefix="/v1/catalogs/{catalog}/users", tags=["users"], route_class=KeyedRoute)
+users_router = APIRouter(
+    prefix="/v1/catalogs/{catalog}/users", tags=["users"], route_class=AuthenticatedRoute
+)
 
 ResponseValue = Annotated[float, Field(ge=0, le=1)]
 
@@ -226,7 +228,7 @@ def _put(request: Request, ids: list[str], body: ResponseBody) -> tuple[StoredRe
             connection, app.models, catalog, user, movie, body.response, body.timestamp
         )
     if stored.training is not None:  # from here on whoever reads, in any process, reads its embedding
-        app.measurements.freshness.observe(time.perf_counter() - request.scope[BEGAN])
+        app.metrics.freshness.observe(time.perf_counter() - request.scope[BEGAN])
     return stored, HTTPStatus.CREATED if new else HTTPStatus.OK
 
 

@@ -21,7 +21,7 @@ from app.database.notifications import Changes
 from app.errors import NotFound
 from app.training import trainings
 from app.training.trainings import UNFINISHED, Loss, Serve, TrainingRow
-from app.web.auth.routes import READ, TRAIN, KeyedRoute
+from app.web.auth.routes import READ, TRAIN, AuthenticatedRoute
 from app.web.idempotency import REPEATED, Once, respond
 from app.web.negotiation import UNCHANGED, IfNoneMatch, etag, headers_of, unchanged
 from app.web.parameters import Body, FromDatabase, FromSettings, Limit, Page, Streams, from_app, page
@@ -32,9 +32,11 @@ from models.recommender.mixed_effects.trainer import MixedEffectsOptions
 
 _LAST_STEP = 2**31 - 1  # PostgreSQL's integers end there
 
-router = APIRouter(prefix="/v1/catalogs/{catalog}/trainings", tags=["trainings"], route_class=KeyedRoute)
+router = APIRouter(
+    prefix="/v1/catalogs/{catalog}/trainings", tags=["trainings"], route_class=AuthenticatedRoute
+)
 
-serving_router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["catalogs"], route_class=KeyedRoute)
+serving_router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["catalogs"], route_class=AuthenticatedRoute)
 
 FromChanges = Annotated[Changes, from_app("changes")]
 TrainingId = Annotated[int, Path(ge=1, le=2**53 - 1)]
@@ -204,7 +206,7 @@ async def take_a_stream(streams: Streams) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        streams.leave()
+        streams.release()
 
 
 @router.get(

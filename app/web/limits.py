@@ -1,6 +1,6 @@
-"""How much is under way at once, and how much one client may ask for in a while.
+"""Limits: slots, the queue of writers, rate limits by token buckets, and the size and time of bodies.
 
-Meant for one thread, that of the event loop. Does not know what is asked for.
+Not safe for threads: all of it runs on the event loop.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from app.processes.garbage_collection import give_back_soon
 from app.settings import Settings
 from app.web.auth.api_keys import ANYBODY
 from app.web.auth.routes import sent_key
+from app.web.middleware import HttpMiddleware
 from app.web.problems import BodyRefused, answer, unreadable_json
 
 _CLIENTS = 100_000
@@ -33,35 +34,35 @@ _LARGE = 2**18
 _SLOWEST = 16 * 2**10  # bytes a second
 
 
-class Places:
-    """So many at once; one more is refused instead of waiting."""
+class Slots:
+    """A semaphore that refuses instead of waiting."""
 
     def __init__(self, limit: int, things: str) -> None:
-        self.places, self._things = limit, things
+        self.slots, self._things = limit, things
         self.busy = self.waiting = 0
 
     def take(self) -> None:
-        """Take a place, to be left by `leave`; raises `Overloaded`."""
-        if self.busy >= self.places:
-            raise Overloaded(f"{self.places} {self._things} are under way already; try again")
+        """Take a slot, which `release` gives back; raises `Overloaded` if none is free."""
+        if self.busy >= self.slots:
+            raise Overloaded(f"{self.slots} {self._things} are under way already; try again")
         self.busy += 1
 
-    def leave(self) -> None:
-        """Leave a place to somebody else."""
+    def release(self) -> None:
+        """Give a slot back."""
         self.busy -= 1
 
 
-class Turns:
-    """So many at once; the others wait in the order in which they came, and take no thread while they do."""
+class WriterQueue:
+    """A FIFO queue for the slots of writers; a request that waits takes no thread."""
 
     def __init__(self, limit: int, seconds: float) -> None:
         self._free, self._seconds = asyncio.Semaphore(limit), seconds
-        self.places = limit
+        self.slots = limit
         self.busy = self.waiting = 0
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn, and have it; raises `Busy` where none comes in time."""
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait for a slot and hold it; raises `Busy` if none becomes free in time."""
         self.waiting += 1
         try:
             with span("wait for a turn"):
@@ -80,10 +81,10 @@ class Turns:
 
 
 class Buckets:
-    """A bucket of tokens a client, filled at a steady rate; each request takes one.
+    """Token buckets, one a client, filled at a steady rate; each request takes a token.
 
-    A full bucket holds what comes in in ``seconds``. Clients that nobody has heard of for the longest time
-    are forgotten where there are too many, and begin with a full bucket again.
+    A full bucket holds the tokens of ``seconds``. Beyond a number of clients the least recent are evicted,
+    and begin with a full bucket again.
     """
 
     def __init__(self, rate: float, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
@@ -91,7 +92,7 @@ class Buckets:
         self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
     def take(self, client: Hashable) -> float:
-        """Take a token: return 0.0, or in how many seconds there will be one."""
+        """Take a token and return 0.0, or return the seconds until there is one."""
         now = self._now()
         level, then = self._levels.pop(client, (self._full, now))
         level = min(self._full, level + (now - then) * self._rate)
@@ -110,7 +111,7 @@ _STEPS = bytes.maketrans(_OPENING + _CLOSING, b"\x01\x01\xff\xff")  # +1 and −
 
 
 def nests_deeper(text: bytes, than: int) -> bool:
-    """Return whether arrays and objects nest in each other more than so many times."""
+    """Return whether arrays and objects nest deeper than this."""
     if len(text) <= than:
         return False
     if b"\0" in text:  # of UTF-16, in which a letter may have the byte of a quotation mark
@@ -127,7 +128,7 @@ _SCORES = frozenset({"scores", "scores:preview"})
 
 
 def kind_of(method: str, path: str) -> str | None:
-    """Return which of the limits counts a request, None if none does."""
+    """Return the kind of a request for its rate limit; None if it has none."""
     if not path.startswith("/v1/"):
         return None
     if path.startswith("/v1/compute/"):
@@ -140,10 +141,10 @@ def kind_of(method: str, path: str) -> str | None:
     return "writes"
 
 
-class Rates:
-    """Refuses a client's requests when there are too many of their kind.
+class RateLimits(HttpMiddleware):
+    """Refuses a client's requests with a 429 while its token bucket for their kind is empty.
 
-    Clients are told apart by their keys; those without one that is admitted, by address.
+    A client is a valid key or, without one, an address.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -153,12 +154,12 @@ class Rates:
             "compute": settings.compute_a_second,
             "trainings": settings.trainings_a_second,
         }
-        self._app = app
+        super().__init__(app)
         self._buckets = {kind: Buckets(rate, settings.burst_seconds) for kind, rate in rates.items() if rate}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "http" and self._buckets:
+        if self._buckets:
             kind = kind_of(scope["method"], scope["path"])
             buckets = self._buckets.get(kind or "")
             seconds = 0.0 if buckets is None else buckets.take(_client(scope))
@@ -171,30 +172,29 @@ class Rates:
 
 
 def _client(scope: Scope) -> tuple[str, str]:
-    """Return who asks. What is sent as Authorization and is no key could be another one each time."""
+    """Return the client's key or address; an invalid Authorization could be another one each time."""
     text = sent_key(scope["headers"])
     with suppress(Unauthorized):
-        key = None if text is None else scope["app"].state.admission.admit_at_once(text)
+        key = None if text is None else scope["app"].state.authenticator.authenticate_nowait(text)
         if key is not None and key is not ANYBODY:
             return ("key", key.key)
     return ("address", str((scope["client"] or ("",))[0]))
 
 
-class BodyLimits:
+class BodyLimits(HttpMiddleware):
     """Refuses bodies that are larger, slower or nested deeper than the settings allow.
 
-    Sizes count by the declared length and by the bytes received. Time counts while nothing comes, not while
-    the service is busy with what came.
+    The size is both the declared length and the bytes received. Time counts while the service waits for
+    bytes, not while it is busy with those that came. Imports may be larger; computations must be smaller,
+    because what these send is read and written several times, while others wait.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app, self._settings = app, settings
+        super().__init__(app)
+        self._settings = settings
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         headers = Headers(scope=scope)
         content_length = headers.get("content-length", "")
         if not content_length and "transfer-encoding" not in headers:

@@ -1,16 +1,15 @@
-"""What happens to every request: an id, limits on its body, a measurement and at debug level a log line.
+"""Middleware around every request: its id, span, metrics, headers, and the answer to a bug.
 
-Plain ASGI, so that streams stay streams. Does not know the routes, except that imports may be larger and
-computations must be smaller: what these send is read and written several times, while others wait.
+Plain ASGI, so that streams stay streams.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import cache
 from http import HTTPStatus
 
 import structlog
-from fastapi import Request, Response
+from fastapi import Request
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
@@ -18,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from app.errors import BadInput, InternalError, Misdirected, Place, Problem, UnsupportedMedia
-from app.observability.metrics import Measurements
+from app.observability.metrics import ServiceMetrics
 from app.observability.tracing import Tracing
 from app.settings import Settings
 from app.web.problems import answer
@@ -34,41 +33,48 @@ _SCORES = {
 }
 
 
-class RequestIds:
-    """Names each request: ``X-Request-ID`` as the caller gave it, or a new one, comes back in the answer."""
+class HttpMiddleware:
+    """Middleware whose `serve` sees HTTP requests only; the start and the end of the application pass by."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve a request, or pass on what is none."""
+        return (self.serve if scope["type"] == "http" else self._app)(scope, receive, send)
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+        raise NotImplementedError
+
+
+class RequestIdMiddleware(HttpMiddleware):
+    """Gives each request an id: the caller's ``X-Request-ID`` or a new one, which the answer has too."""
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
         name = name_request(Headers(scope=scope).get("x-request-id", ""))
         scope["request_id"] = name
         bind_contextvars(request_id=name)  # each request has a task, so a context, of its own
 
-        async def send_named(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["x-request-id"] = name
             await send(message)
 
-        await self._app(scope, receive, send_named)
+        await self._app(scope, receive, send_with_id)
 
 
-class Measured:
+class MetricsMiddleware(HttpMiddleware):
     """Counts requests and times them up to the start of their answers, by route and not by path."""
 
-    def __init__(self, app: ASGIApp, measurements: Measurements) -> None:
-        self._app, self._measurements, self._log = app, measurements, log.bind()
-        self._labelled = cache(self._find)  # to find one by its labels takes longer than to count
+    def __init__(self, app: ASGIApp, metrics: ServiceMetrics) -> None:
+        super().__init__(app)
+        self._metrics, self._log = metrics, log.bind()
+        self._children = cache(self._find)  # to find one by its labels takes longer than to count
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         start, is_measured = time.perf_counter(), False
         scope[BEGAN] = start
 
@@ -77,10 +83,12 @@ class Measured:
             is_measured = True
             route, method, seconds = route_of(scope), method_of(scope), time.perf_counter() - start
             kind = _SCORES.get(getattr(scope.get("route"), "name", ""))
-            count, times = self._labelled(method, route, status, kind if status == HTTPStatus.OK else None)
+            count, histograms = self._children(
+                method, route, status, kind if status == HTTPStatus.OK else None
+            )
             count.inc()
-            for each in times:
-                each.observe(seconds)
+            for histogram in histograms:
+                histogram.observe(seconds)
             self._log.debug("request", method=method, route=route, status=status, seconds=round(seconds, 6))
 
         async def send_measured(message: Message) -> None:
@@ -98,10 +106,10 @@ class Measured:
     def _find(
         self, method: str, route: str, status: int, kind: str | None
     ) -> tuple[Counter, list[Histogram]]:
-        times = [self._measurements.seconds.labels(method, route)]
+        histograms = [self._metrics.seconds.labels(method, route)]
         if kind is not None:
-            times.append(self._measurements.scores.labels(kind))
-        return self._measurements.requests.labels(method, route, status), times
+            histograms.append(self._metrics.scores.labels(kind))
+        return self._metrics.requests.labels(method, route, status), histograms
 
 
 class CrossOrigin(CORSMiddleware):
@@ -140,21 +148,21 @@ class CrossOrigin(CORSMiddleware):
         return headers.raw
 
 
-class RequestHeads:
-    """Refuses requests for hosts that are none of this service's, and bodies that are packed."""
+class RequestHeaderChecks(HttpMiddleware):
+    """Refuses requests for hosts that are not trusted, and compressed bodies."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app, self._hosts = app, settings.trusts()
+        super().__init__(app)
+        self._hosts = settings.trusts()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "http":
-            problem = self._problem(scope)
-            if problem is not None:
-                headers = {"Accept-Encoding": "identity"} if isinstance(problem, UnsupportedMedia) else None
-                await answer(Request(scope), problem, headers)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        problem = self._problem(scope)
+        if problem is None:
+            await self._app(scope, receive, send)
+            return
+        headers = {"Accept-Encoding": "identity"} if isinstance(problem, UnsupportedMedia) else None
+        await answer(Request(scope), problem, headers)(scope, receive, send)
 
     def _problem(self, scope: Scope) -> Problem | None:
         hosts = []
@@ -204,17 +212,15 @@ class ResponseHeaders:
         return [*headers, *more]
 
 
-class ResponseHeadersMiddleware:
+class ResponseHeadersMiddleware(HttpMiddleware):
     """Adds `ResponseHeaders` to every answer."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app, self._headers = app, ResponseHeaders(settings)
+        super().__init__(app)
+        self._headers = ResponseHeaders(settings)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -227,15 +233,16 @@ class ResponseHeadersMiddleware:
 _PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 
 
-class Traced:
-    """Opens the span of a request, and lets what happens inside open its own."""
+class TracingMiddleware(HttpMiddleware):
+    """Opens the span of a request, and activates tracing within it; not for probes."""
 
     def __init__(self, app: ASGIApp, tracing: Tracing) -> None:
-        self._app, self._tracing = app, tracing
+        super().__init__(app)
+        self._tracing = tracing
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or scope["path"] in _PROBES:
+        if scope["path"] in _PROBES:
             await self._app(scope, receive, send)
             return
         method = method_of(scope)
@@ -250,18 +257,15 @@ class Traced:
                 await self._app(scope, receive, send_traced)
 
 
-class Bugs:
-    """Answers what nobody foresaw, without a word about the inside; the log has it, under the request id.
+class BugMiddleware(HttpMiddleware):
+    """Answers an unforeseen exception with a 500 that says nothing of the inside; the log has the trace.
 
     Innermost: a handler of `Exception` would answer outside of all middleware, and a page of another origin
     could not read that answer.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; what goes wrong is raised on, for the log."""
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; an unforeseen exception is raised on, for the log."""
         has_begun = False
 
         async def send_noted(message: Message) -> None:
@@ -272,12 +276,9 @@ class Bugs:
         try:
             await self._app(scope, receive, send_noted)
         except Exception:
-            if scope["type"] == "http" and not has_begun:
-                await _answer_bug(Request(scope))(scope, receive, send)
+            if not has_begun:
+                route = route_of(scope)
+                log.error("request failed", method=method_of(scope), route=route)  # noqa: TRY400 - uvicorn logs it
+                detail = "something went wrong here; the log of the service has it under this request id"
+                await answer(Request(scope), InternalError(detail))(scope, receive, send)
             raise
-
-
-def _answer_bug(request: Request) -> Response:
-    log.error("request failed", method=method_of(request.scope), route=route_of(request.scope))
-    detail = "something went wrong here; the log of the service has it under this request id"
-    return answer(request, InternalError(detail))

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from app.database.database import Database
 from app.database.tables import ID_LENGTH
 from app.errors import BadInput, Place
-from app.observability.metrics import Measurements
+from app.observability.metrics import ServiceMetrics
 from app.settings import Settings
-from app.web.limits import Places
+from app.web.limits import Slots
 from models.options import Closed
 
 
@@ -77,8 +77,8 @@ def _dependants(dependant: Dependant) -> Iterator[Dependant]:
 
 FromSettings = Annotated[Settings, from_app("settings")]
 FromDatabase = Annotated[Database, from_app("database")]
-FromMeasurements = Annotated[Measurements, from_app("measurements")]
-Streams = Annotated[Places, from_app("streams")]
+FromMetrics = Annotated[ServiceMetrics, from_app("metrics")]
+Streams = Annotated[Slots, from_app("streams")]
 
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="most items on the page")]

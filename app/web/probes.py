@@ -5,8 +5,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from app.observability.database_metrics import read_readings
-from app.web.parameters import FromDatabase, FromMeasurements, FromSettings
+from app.observability.database_metrics import read_database_metrics
+from app.web.parameters import FromDatabase, FromMetrics, FromSettings
 
 router = APIRouter(tags=["probes"])
 
@@ -38,15 +38,13 @@ def read_readiness(database: FromDatabase) -> Ready:
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def read_metrics(
-    settings: FromSettings, database: FromDatabase, measurements: FromMeasurements
-) -> Response:
+async def read_metrics(settings: FromSettings, database: FromDatabase, metrics: FromMetrics) -> Response:
     """Show counts and durations of requests, pools and the queue, as Prometheus text."""
-    measurements.look()
+    metrics.sample()
     return Response(
-        await run_in_threadpool(_show, settings, database, measurements), media_type=CONTENT_TYPE_LATEST
+        await run_in_threadpool(_show, settings, database, metrics), media_type=CONTENT_TYPE_LATEST
     )
 
 
-def _show(settings: FromSettings, database: FromDatabase, measurements: FromMeasurements) -> bytes:
-    return measurements.show(read_readings(database, settings.lease_seconds))
+def _show(settings: FromSettings, database: FromDatabase, metrics: FromMetrics) -> bytes:
+    return metrics.render(read_database_metrics(database, settings.lease_seconds))

@@ -131,7 +131,7 @@ def unreadable_json(why: str, line: int | None = None) -> MalformedJson:
 
 def answer(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """Return the response to a problem, and count it if it is a refusal."""
-    request.app.state.measurements.count_refusal(problem.type)
+    request.app.state.metrics.count_refusal(problem.type)
     return problem_response(problem, request_id(request), headers)
 
 

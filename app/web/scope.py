@@ -12,7 +12,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def request_id(request: Request) -> str:
-    """Return the id of a request, as given by the caller or by `RequestIds`."""
+    """Return the id of a request, as given by the caller or by `RequestIdMiddleware`."""
     return str(request.scope.get("request_id", "-"))
 
 

@@ -12,9 +12,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from app.errors import Overloaded, Problem
-from app.observability.metrics import Measurements
+from app.observability.metrics import ServiceMetrics
 from app.settings import Settings
-from app.web.limits import Places
+from app.web.limits import Slots
 from app.web.middleware import CrossOrigin, ResponseHeaders
 from app.web.problems import problem_response
 from app.web.scope import name_request
@@ -32,9 +32,9 @@ class LoadShedding:
     ``streams`` are the event streams that run: each is a request under way, and none counts in the limit.
     """
 
-    def __init__(self, settings: Settings, streams: Places, measurements: Measurements) -> None:
+    def __init__(self, settings: Settings, streams: Slots, metrics: ServiceMetrics) -> None:
         self.settings = settings
-        self._streams, self._measurements = streams, measurements
+        self._streams, self._metrics = streams, metrics
         self._headers = ResponseHeaders(settings)
         self._cross_origin = CrossOrigin(Response(), settings) if settings.cors_origins else None
         self._problem = Overloaded(f"{settings.requests_at_once} requests are under way already; try again")
@@ -48,7 +48,7 @@ class LoadShedding:
 
     def shed(self, method: bytes, headers: Iterable[tuple[bytes, bytes]], *, keep_alive: bool) -> bytes:
         """Return the whole answer to a request, by its method and headers, beyond the limit."""
-        self._measurements.count_shed(method.decode("ascii"))
+        self._metrics.count_shed(method.decode("ascii"))
         relevant = {name: value.decode("latin-1") for name, value in headers if name in _RELEVANT}
         if not relevant and keep_alive and method != b"HEAD":
             return self._cached.replace(_REQUEST_ID, b"%016x" % random.getrandbits(64))

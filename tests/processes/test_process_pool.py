@@ -69,7 +69,7 @@ def test_a_task_whose_caller_hangs_up_is_killed() -> None:
         (worker,) = processes()
         computing, other = (asyncio.create_task(pool.run(LONG)) for _ in range(2))
         await asyncio.sleep(0.2)
-        assert (pool.places, pool.busy, pool.waiting) == (1, 1, 1)
+        assert (pool.slots, pool.busy, pool.waiting) == (1, 1, 1)
         other.cancel()
         computing.cancel()
         with suppress(asyncio.CancelledError):

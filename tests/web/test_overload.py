@@ -7,9 +7,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from app.observability.metrics import Measurements
+from app.observability.metrics import ServiceMetrics
 from app.settings import Settings
-from app.web.limits import Places
+from app.web.limits import Slots
 from app.web.server import LoadShedding
 from testbed.live import Service, serving
 from tests.support.raw import Answer, ask, connect, read_answer
@@ -125,7 +125,7 @@ def test_a_page_of_an_allowed_origin_may_read_the_refusal(full: Service) -> None
 
 
 def test_any_page_may_read_the_refusal_where_any_may() -> None:
-    shedding = LoadShedding(Settings(cors_origins=("*",)), Places(1, "streams"), Measurements())
+    shedding = LoadShedding(Settings(cors_origins=("*",)), Slots(1, "streams"), ServiceMetrics())
     for origin in (PAGE, "null"):
         answered = shedding.shed(b"GET", [(b"origin", origin.encode())], keep_alive=True)
         assert b"\r\naccess-control-allow-origin: *\r\n" in answered

@@ -1,4 +1,4 @@
-"""What is counted before a request is begun: places, and tokens of a client's own."""
+"""Limits that are counted before a request is begun: slots, the queue of writers, token buckets."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.errors import Busy, Overloaded
 from app.web import limits
-from app.web.limits import Buckets, Places, Turns
+from app.web.limits import Buckets, Slots, WriterQueue
 
 
 class Clock:
@@ -21,22 +21,22 @@ class Clock:
 
 
 def test_a_place_more_is_refused_until_one_is_left() -> None:
-    places = Places(2, "things")
-    places.take()
-    places.take()
+    slots = Slots(2, "things")
+    slots.take()
+    slots.take()
     with pytest.raises(Overloaded, match="2 things are under way"):
-        places.take()
-    places.leave()
-    places.take()
+        slots.take()
+    slots.release()
+    slots.take()
 
 
 def test_turns_come_in_the_order_of_those_who_wait_and_never_more_at_once() -> None:
     order: list[int] = []
     most = 0
 
-    async def wait(turns: Turns, number: int) -> None:
+    async def wait(queue: WriterQueue, number: int) -> None:
         nonlocal most
-        async with turns.turn():
+        async with queue.slot():
             order.append(number)
             most = max(most, len(order) - len(left))
             await asyncio.sleep(0.001)
@@ -45,46 +45,46 @@ def test_turns_come_in_the_order_of_those_who_wait_and_never_more_at_once() -> N
     left: list[int] = []
 
     async def all_wait() -> None:
-        turns = Turns(2, 30)
-        await asyncio.gather(*(wait(turns, number) for number in range(10)))
+        queue = WriterQueue(2, 30)
+        await asyncio.gather(*(wait(queue, number) for number in range(10)))
 
     asyncio.run(all_wait())
     assert (order, most) == (list(range(10)), 2)
 
 
 def test_turns_and_places_say_how_many_are_taken_and_who_waits() -> None:
-    places, turns = Places(3, "things"), Turns(1, 30)
-    places.take()
-    assert (places.places, places.busy, places.waiting) == (3, 1, 0)
+    slots, queue = Slots(3, "things"), WriterQueue(1, 30)
+    slots.take()
+    assert (slots.slots, slots.busy, slots.waiting) == (3, 1, 0)
 
     async def look() -> None:
-        async with turns.turn():
-            others = [asyncio.create_task(_take(turns)) for _ in range(2)]
+        async with queue.slot():
+            others = [asyncio.create_task(_take(queue)) for _ in range(2)]
             await asyncio.sleep(0)
-            assert (turns.places, turns.busy, turns.waiting) == (1, 1, 2)
+            assert (queue.slots, queue.busy, queue.waiting) == (1, 1, 2)
             others[0].cancel()
             await asyncio.sleep(0)
-            assert (turns.busy, turns.waiting) == (1, 1)
+            assert (queue.busy, queue.waiting) == (1, 1)
         await others[1]
-        assert (turns.busy, turns.waiting) == (0, 0)
+        assert (queue.busy, queue.waiting) == (0, 0)
 
     asyncio.run(look())
 
 
-async def _take(turns: Turns) -> None:
-    async with turns.turn():
+async def _take(queue: WriterQueue) -> None:
+    async with queue.slot():
         pass
 
 
 def test_a_turn_that_does_not_come_is_not_waited_for_and_a_failure_gives_it_back() -> None:
     async def wait() -> None:
-        turns = Turns(1, 0.02)
+        queue = WriterQueue(1, 0.02)
         with pytest.raises(ZeroDivisionError):
-            async with turns.turn():
+            async with queue.slot():
                 raise ZeroDivisionError
-        async with turns.turn():
+        async with queue.slot():
             with pytest.raises(Busy, match=r"busy for 0\.02 seconds"):
-                async with turns.turn():
+                async with queue.slot():
                     raise AssertionError
 
     asyncio.run(wait())

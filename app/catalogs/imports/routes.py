@@ -16,12 +16,12 @@ from app.catalogs.imports.process import ANSWER, ImportLimits, ImportPool, Impor
 from app.catalogs.path_parameters import CatalogId
 from app.database.idempotency import Asked
 from app.errors import StorageFull, Unavailable, UnsupportedMedia
-from app.web.auth.routes import WRITE, KeyedRoute
+from app.web.auth.routes import WRITE, AuthenticatedRoute
 from app.web.idempotency import REPEATED, Digest, Key, respond
 from app.web.parameters import FromDatabase, FromSettings, from_app
 
 router = APIRouter(
-    prefix="/v1/catalogs/{catalog}", tags=["imports"], dependencies=[WRITE], route_class=KeyedRoute
+    prefix="/v1/catalogs/{catalog}", tags=["imports"], dependencies=[WRITE], route_class=AuthenticatedRoute
 )
 
 Importing = Annotated[ImportPool, from_app("importing")]

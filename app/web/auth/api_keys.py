@@ -23,8 +23,8 @@ from app.observability.logs import redact
 from app.settings import is_loopback
 from app.web.auth.tokens import digest_of, make_token, read_token
 
-REMEMBERED_SECONDS = 1.0  # so long may a key still be admitted that was revoked meanwhile
-_MOST_REMEMBERED = 10_000
+CACHE_SECONDS = 1.0  # so long may a key still be admitted that was revoked meanwhile
+_CACHE_SIZE = 10_000
 _SECONDS_A_DAY = 86_400.0
 
 _ANY = Prepared(select(exists(select(ApiKey.id))))
@@ -155,11 +155,11 @@ Rows = list[tuple[Any, ...]]
 Read = Callable[[Prepared, Mapping[str, object]], Rows | None]
 
 
-class _NotNow(Exception):  # noqa: N818 - no error: it is asked again, in the way that waits
+class _WouldBlockError(Exception):
     """The database does not answer at once."""
 
 
-class Admission:
+class Authenticator:
     """Who may come in. Remembers for a second whom it admitted, and never whom it refused."""
 
     def __init__(self, database: Database, host: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -167,42 +167,42 @@ class Admission:
         self._reads = PreparedReads(database)
         self._may_be_open = is_loopback(host)
         self._open_until = float("-inf")
-        self._admitted: dict[bytes, tuple[Key, float]] = {}
+        self._cache: dict[bytes, tuple[Key, float]] = {}
 
     def close(self) -> None:
         """Close the connection to the database."""
         self._reads.close()
 
-    def admit_at_once(self, text: str | None) -> Key | None:
+    def authenticate_nowait(self, text: str | None) -> Key | None:
         """Return the key that a text is; None when the database does not answer without waiting.
 
         None for the text means that none was sent. Raises `Unauthorized`.
         """
         try:
-            return self._admit(text, self._reads.rows)
-        except _NotNow:
+            return self._authenticate(text, self._reads.rows)
+        except _WouldBlockError:
             return None
 
-    def admit(self, text: str | None) -> Key:
+    def authenticate(self, text: str | None) -> Key:
         """Return the key that a text is, and wait for the database where need be. Raises `Unauthorized`."""
-        return self._admit(text, self._read)
+        return self._authenticate(text, self._read)
 
     def _read(self, statement: Prepared, parameters: Mapping[str, object]) -> Rows:
         with self._database.reading() as connection:
             return statement.run(connection, parameters)
 
-    def _admit(self, text: str | None, read: Read) -> Key:
+    def _authenticate(self, text: str | None, read: Read) -> Key:
         if self._may_be_open and self._is_open(read):
             return ANYBODY
         if text is None:
             raise Unauthorized(_INVALID)
-        key, until = self._admitted.get(digest_of(text), (None, 0.0))
+        key, until = self._cache.get(digest_of(text), (None, 0.0))
         if key is not None and self._clock() < until:
             return key
         token = read_token(text)
         if token is None:
             raise Unauthorized(_MALFORMED)
-        return self._look_up(token.key, token.digest, read)
+        return self._read_key(token.key, token.digest, read)
 
     def _is_open(self, read: Read) -> bool:
         """Return whether there are no keys; once there is one there always is, for none is ever deleted."""
@@ -210,25 +210,25 @@ class Admission:
             return True
         rows = read(_ANY, {})
         if rows is None:
-            raise _NotNow
+            raise _WouldBlockError
         self._may_be_open = not rows[0][0]
         if self._may_be_open:
-            self._open_until = self._clock() + REMEMBERED_SECONDS
+            self._open_until = self._clock() + CACHE_SECONDS
         return self._may_be_open
 
-    def _look_up(self, name: str, digest: bytes, read: Read) -> Key:
+    def _read_key(self, name: str, digest: bytes, read: Read) -> Key:
         rows = read(_ONE, {"key": name})
         if rows is None:
-            raise _NotNow
+            raise _WouldBlockError
         for stored_digest, scopes, is_revoked, seconds_left in rows:
             is_expired = seconds_left is not None and seconds_left <= 0
             if not compare_digest(stored_digest, digest) or is_revoked or is_expired:
                 continue
             key = Key(name, frozenset(json.loads(scopes) if isinstance(scopes, str) else scopes))
-            seconds = REMEMBERED_SECONDS if seconds_left is None else min(REMEMBERED_SECONDS, seconds_left)
-            if len(self._admitted) >= _MOST_REMEMBERED:
-                self._admitted.clear()
-            self._admitted[digest] = (key, self._clock() + seconds)
+            seconds = CACHE_SECONDS if seconds_left is None else min(CACHE_SECONDS, seconds_left)
+            if len(self._cache) >= _CACHE_SIZE:
+                self._cache.clear()
+            self._cache[digest] = (key, self._clock() + seconds)
             return key
-        self._admitted.pop(digest, None)
+        self._cache.pop(digest, None)
         raise Unauthorized(_INVALID)

@@ -21,7 +21,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 _BEARER = re.compile(rb"bearer +([\x21-\x7e]+)", re.IGNORECASE)
 
-# Only declares: OpenAPI shows it, and `KeyedRoute` reads the scopes.
+# Only declares: OpenAPI shows it, and `AuthenticatedRoute` reads the scopes.
 api_key = HTTPBearer(
     auto_error=False,
     scheme_name="key",
@@ -39,7 +39,7 @@ ADMIN = Security(api_key, scopes=[Scope.ADMIN])
 _WRITING = frozenset({Scope.WRITE, Scope.TRAIN, Scope.ADMIN})
 
 
-class KeyedRoute(APIRoute):
+class AuthenticatedRoute(APIRoute):
     """A route that asks for a key with the one scope that it, or its router, declares."""
 
     @property
@@ -52,23 +52,23 @@ class KeyedRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         """Return what answers a request."""
-        scope, handler = self.scope, self.get_admitted_handler()
+        scope, handler = self.scope, self.get_authenticated_handler()
         takes_turns = scope in _WRITING and not iscoroutinefunction(self.endpoint)
 
         async def answer(request: Request) -> Response:
-            key = await _admit(request)
+            key = await _authenticate(request)
             key.check_scope(scope)
             if self.body_field is not None:
                 request = JsonRequest(request.scope, request.receive)
             if not takes_turns:
                 return await handler(request)
             await request.body()  # before the turn: who sends slowly keeps nobody waiting
-            async with request.app.state.writers.turn():
+            async with request.app.state.writers.slot():
                 return await handler(request)
 
         return answer
 
-    def get_admitted_handler(self) -> Handler:
+    def get_authenticated_handler(self) -> Handler:
         """Return what answers the request of somebody who may ask."""
         return super().get_route_handler()
 
@@ -77,11 +77,13 @@ def _scopes(dependency: params.Depends) -> list[str]:
     return list(dependency.scopes or []) if isinstance(dependency, params.Security) else []
 
 
-async def _admit(request: Request) -> Key:
+async def _authenticate(request: Request) -> Key:
     """Return the key of a request and note it there; raises `Unauthorized`."""
-    admission = request.app.state.admission
+    authenticator = request.app.state.authenticator
     text = sent_key(request.scope["headers"])
-    key: Key = admission.admit_at_once(text) or await run_in_threadpool(admission.admit, text)
+    key: Key = authenticator.authenticate_nowait(text) or await run_in_threadpool(
+        authenticator.authenticate, text
+    )
     request.scope["api_key"] = key
     return key
 

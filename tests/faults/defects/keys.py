@@ -25,29 +25,29 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a router's routes ask for no key",
         "app/plots/routes.py",
-        ", route_class=KeyedRoute",
+        ", route_class=AuthenticatedRoute",
         "",
         (f"{_HTTP}::test_every_route_needs_a_scope_but_for_the_few_that_are_open",),
     ),
     Defect(
         "the fast path of scores answers before anybody asks for a key",
         "app/scoring/fast_path.py",
-        "    def get_admitted_handler(self) -> Handler:",
+        "    def get_authenticated_handler(self) -> Handler:",
         "    def get_route_handler(self) -> Handler:",
         _ASKED,
     ),
     Defect(
         "a key is asked for after the body was read",
         "app/web/auth/routes.py",
-        "            key = await _admit(request)\n",
-        "            await request.body()\n            key = await _admit(request)\n",
+        "            key = await _authenticate(request)\n",
+        "            await request.body()\n            key = await _authenticate(request)\n",
         _ASKED,
     ),
     Defect(
         "of two Authorization headers the first counts",
         "app/web/auth/routes.py",
         "if len(values) == 1 else None",
-        "if given else None",
+        "if values else None",
         _ASKED,
     ),
     Defect(
@@ -81,7 +81,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a service that was open stays open when the first key is made",
         "app/web/auth/api_keys.py",
-        "self._open_until = self._clock() + REMEMBERED_SECONDS",
+        "self._open_until = self._clock() + CACHE_SECONDS",
         'self._open_until = float("inf")',
         _KEPT,
     ),

@@ -92,7 +92,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "the place of a stream is never left",
         "app/training/routes.py",
-        "    finally:\n        streams.leave()",
+        "    finally:\n        streams.release()",
         "    finally:\n        pass",
         (f"{_CONNECTIONS}::test_streams_are_counted_while_they_run",),
     ),
@@ -127,8 +127,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a bug's path is in the log",
         "app/web/middleware.py",
-        "route=route_of(request.scope)",
-        "route=str(request.url)",
+        "route = route_of(scope)",
+        "route = str(Request(scope).url)",
         (f"{_LOGS}::test_a_bug_is_logged_with_its_place_and_request_and_without_its_words",),
     ),
     Defect(
@@ -156,7 +156,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         what="disconnects: the place of a stream is never left",
         file="app/training/routes.py",
-        right="    finally:\n        streams.leave()",
+        right="    finally:\n        streams.release()",
         wrong="    finally:\n        pass",
         tests=(f"{_HARNESSES}test_clients_that_hang_up_leave_nothing_behind",),
     ),

@@ -14,7 +14,7 @@ from app.settings import is_loopback
 from app.web.auth import tokens
 from app.web.auth.api_keys import (
     ANYBODY,
-    Admission,
+    Authenticator,
     OpenToAllError,
     Scope,
     check_not_open,
@@ -69,7 +69,7 @@ def test_of_a_key_only_its_digest_is_kept(database: Database, tmp_path: Path) ->
 
 def test_a_key_is_admitted_with_its_scopes(database: Database) -> None:
     text = make(database, Scope.TRAIN, Scope.READ)
-    key = Admission(database, OUTSIDE).admit_at_once(text)
+    key = Authenticator(database, OUTSIDE).authenticate_nowait(text)
     assert key is not None
     assert key.key == text[7:15]
     assert set(key.scopes) == {"read", "train"}
@@ -80,7 +80,7 @@ def test_a_key_is_admitted_with_its_scopes(database: Database) -> None:
 
 def test_admin_includes_every_scope_and_no_other_does(database: Database) -> None:
     for scope in Scope:
-        key = Admission(database, OUTSIDE).admit(make(database, scope))
+        key = Authenticator(database, OUTSIDE).authenticate(make(database, scope))
         for asked in Scope:
             if scope in {asked, Scope.ADMIN}:
                 key.check_scope(asked)
@@ -96,9 +96,12 @@ def test_missing_unknown_expired_and_revoked_keys_are_told_the_same(database: Da
     said = set()
     shift(database, -0.001)
     for text in (None, make_token(), revoked, expired):
-        for admit in (Admission(database, OUTSIDE).admit_at_once, Admission(database, OUTSIDE).admit):
+        for authenticate in (
+            Authenticator(database, OUTSIDE).authenticate_nowait,
+            Authenticator(database, OUTSIDE).authenticate,
+        ):
             with pytest.raises(Unauthorized) as refused:
-                admit(text)
+                authenticate(text)
             said.add(refused.value.detail)
     assert len(said) == 1
 
@@ -107,7 +110,7 @@ def test_the_right_name_with_another_secret_is_refused(database: Database) -> No
     text, other = make(database), make(database)
     forged = text[:15] + other[15:-6]
     with pytest.raises(Unauthorized):
-        Admission(database, OUTSIDE).admit(forged + tokens._checksum(forged))  # noqa: SLF001 - as an attacker can
+        Authenticator(database, OUTSIDE).authenticate(forged + tokens._checksum(forged))  # noqa: SLF001 - as an attacker can
 
 
 def test_a_mistyped_key_is_refused_without_asking_the_database(
@@ -118,7 +121,7 @@ def test_a_mistyped_key_is_refused_without_asking_the_database(
     monkeypatch.setattr(Database, "reading", None)
     for text in ("", "likely_", make_token() + "0", make_token()[:-1]):
         with pytest.raises(Unauthorized, match="a character is missing or wrong"):
-            Admission(database, OUTSIDE).admit_at_once(text)
+            Authenticator(database, OUTSIDE).authenticate_nowait(text)
 
 
 def test_who_was_admitted_is_remembered_for_a_second_and_no_longer(
@@ -132,50 +135,50 @@ def test_who_was_admitted_is_remembered_for_a_second_and_no_longer(
         return rows(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(PreparedReads, "rows", counted)
-    admission = Admission(database, OUTSIDE, clock)
+    authenticator = Authenticator(database, OUTSIDE, clock)
     for _ in range(3):
-        assert admission.admit_at_once(text)
+        assert authenticator.authenticate_nowait(text)
     assert len(asked) == 1
     revoke(database, text)
     clock.time = 0.999
-    assert admission.admit_at_once(text)
+    assert authenticator.authenticate_nowait(text)
     clock.time = 1.0
     for _ in range(2):  # a refusal is not remembered
         with pytest.raises(Unauthorized):
-            admission.admit_at_once(text)
+            authenticator.authenticate_nowait(text)
     assert len(asked) == 3
 
 
 def test_a_key_that_expires_within_the_second_is_remembered_only_so_long(database: Database) -> None:
     text, clock = make(database), Clock()
     shift(database, 0.5)
-    admission = Admission(database, OUTSIDE, clock)
-    assert admission.admit_at_once(text)
+    authenticator = Authenticator(database, OUTSIDE, clock)
+    assert authenticator.authenticate_nowait(text)
     shift(database, -0.5)
     clock.time = 0.5
     with pytest.raises(Unauthorized):
-        admission.admit_at_once(text)
+        authenticator.authenticate_nowait(text)
 
 
 def test_a_loopback_service_is_open_until_there_is_a_key_and_never_again(database: Database) -> None:
     clock = Clock()
-    admission = Admission(database, "127.0.0.1", clock)
-    assert admission.admit_at_once(None) is ANYBODY
+    authenticator = Authenticator(database, "127.0.0.1", clock)
+    assert authenticator.authenticate_nowait(None) is ANYBODY
     text = make(database)
     clock.time = 0.999
-    assert admission.admit_at_once(None) is ANYBODY
+    assert authenticator.authenticate_nowait(None) is ANYBODY
     clock.time = 1.0
     with pytest.raises(Unauthorized):
-        admission.admit_at_once(None)
+        authenticator.authenticate_nowait(None)
     revoke(database, text)
-    for asked in (admission, Admission(database, "localhost")):
+    for asked in (authenticator, Authenticator(database, "localhost")):
         with pytest.raises(Unauthorized):
-            asked.admit_at_once(None)
+            asked.authenticate_nowait(None)
 
 
 def test_a_service_that_others_reach_is_never_open(database: Database) -> None:
     with pytest.raises(Unauthorized):
-        Admission(database, OUTSIDE).admit_at_once(None)
+        Authenticator(database, OUTSIDE).authenticate_nowait(None)
     with pytest.raises(OpenToAllError, match=r"no API keys.*run `likely keys create"):
         check_not_open(database, OUTSIDE)
     check_not_open(database, "127.0.0.1")
@@ -199,9 +202,9 @@ def test_a_busy_database_is_waited_for(database: Database, monkeypatch: pytest.M
     text = make(database, Scope.READ)
     monkeypatch.setattr(PreparedReads, "rows", lambda *_: None)
     for host in (OUTSIDE, "localhost"):
-        admission = Admission(database, host)
-        assert admission.admit_at_once(text) is None
-        assert admission.admit(text).scopes == {"read"}
+        authenticator = Authenticator(database, host)
+        assert authenticator.authenticate_nowait(text) is None
+        assert authenticator.authenticate(text).scopes == {"read"}
 
 
 def test_revoking_twice_keeps_the_first_time_and_a_name_or_a_whole_key_will_do(database: Database) -> None:

@@ -15,7 +15,7 @@ from app.main import create_app
 from app.observability.logs import configure_logs
 from app.settings import Settings
 from app.web.auth.api_keys import OpenToAllError, Scope, create_key
-from app.web.auth.routes import READ, WRITE, KeyedRoute
+from app.web.auth.routes import READ, WRITE, AuthenticatedRoute
 from app.web.auth.tokens import make_token
 from testbed.databases import url_for
 from testbed.live import serving
@@ -53,8 +53,8 @@ def bearer(text: str) -> dict[str, str]:
 def test_every_route_needs_a_scope_but_for_the_few_that_are_open(settings: Settings) -> None:
     app = create_app(settings)
     routes = list(routes_of(app.router.routes))
-    assert {route.path for route in routes if not isinstance(route, KeyedRoute)} == OPEN  # type: ignore[attr-defined]
-    keyed = [route for route in routes if isinstance(route, KeyedRoute)]
+    assert {route.path for route in routes if not isinstance(route, AuthenticatedRoute)} == OPEN  # type: ignore[attr-defined]
+    keyed = [route for route in routes if isinstance(route, AuthenticatedRoute)]
     described = {path: set(methods) for path, methods in app.openapi()["paths"].items() if path not in OPEN}
     found: dict[str, set[str]] = {}
     for route in keyed:
@@ -67,7 +67,7 @@ def test_every_route_needs_a_scope_but_for_the_few_that_are_open(settings: Setti
 
 @pytest.mark.parametrize("dependencies", [[], [READ, WRITE], [READ, READ]])
 def test_a_route_that_declares_no_scope_or_two_cannot_be_made(dependencies: list[Any]) -> None:
-    router = APIRouter(route_class=KeyedRoute)
+    router = APIRouter(route_class=AuthenticatedRoute)
     with pytest.raises(TypeError, match="/v1/new declares the scopes"):
         router.get("/v1/new", dependencies=dependencies)(lambda: None)
 
