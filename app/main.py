@@ -18,11 +18,11 @@ from app.catalogs.imports.process import ImportLimits, make_import_pool
 from app.compute import routes as compute
 from app.compute.inputs import ComputeLimits
 from app.compute.process import ComputePool, make_compute_pool
-from app.database.database import Database
 from app.database.notifications import Changes
+from app.database.urls import open_database
 from app.observability.logs import configure_logs
 from app.observability.metrics import Connections, ServiceMetrics, Threads
-from app.observability.tracing import TracedDatabase, Tracing
+from app.observability.tracing import Tracing, span
 from app.plots import routes as plots
 from app.plots.drawing import DrawingPool, make_drawing_pool
 from app.processes.garbage_collection import keep_for_ever, keep_one_heap
@@ -104,7 +104,7 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
     ``warm`` starts the processes that compute and draw soon after it, not when a request needs one;
     ``tracing`` gets a span of each request.
     """
-    database = (Database if tracing is None else TracedDatabase)(settings.database_url, settings.busy_seconds)
+    database = open_database(settings.database_url, settings.busy_seconds, trace=span)
     metrics, changes = ServiceMetrics(), Changes(database)
     streams, writers = Slots(settings.streams, "event streams"), WriterQueue(_WRITERS, settings.busy_seconds)
     authenticator = Authenticator(database, settings.host)

@@ -18,8 +18,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.cli.demo import CATALOG
-from app.database.database import Database
 from app.database.prepared_statements import Prepared, PreparedReads
+from app.database.urls import open_database
 from app.main import create_app
 from app.scoring import fast_scores
 from app.settings import Settings
@@ -276,7 +276,7 @@ def test_the_forgetful_application_reads_each_user_anew(
 ) -> None:
     store_class(str(tmp_path))
     settings = Settings(database_url=f"sqlite:///{tmp_path}/likely.db")
-    database = Database(settings.database_url)
+    database = open_database(settings.database_url)
     path = f"/v1/catalogs/{CATALOG}"
     monkeypatch.setattr(fast_scores, "_CACHED_BYTES", 1)  # set back at the test's end
     monkeypatch.setattr(empty_route, "create_app", FastAPI)

@@ -18,7 +18,7 @@ from pathlib import Path
 from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.pool import NullPool
 
-from app.database.database import Database
+from app.database.urls import open_migrated
 
 POSTGRESQL = os.environ.get("TEST_DATABASE", "sqlite") == "postgresql"
 
@@ -50,7 +50,7 @@ def _template() -> str:
     name = f"likely_template_{os.getpid()}"
     with _server().connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
-    Database.migrated(_url(name)).close()
+    open_migrated(_url(name)).close()
     return name
 
 
@@ -66,7 +66,7 @@ def _template_file() -> Path:
     """Make a SQLite file with the newest tables, which takes as long as many a test."""
     folder = Path(tempfile.mkdtemp(prefix="likely-template-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    Database.migrated(url_for(folder)).close()
+    open_migrated(url_for(folder)).close()
     return folder / "likely.db"
 
 

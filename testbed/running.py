@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from math import ceil
 
 from app.cli.demo import CATALOG, SEED, load_class
-from app.database.database import Database
+from app.database.urls import open_migrated
 from testbed.live import Service
 
 _SCORES = f"/v1/catalogs/{CATALOG}/users/0/scores?movie=m0&movie=m1&movie=m2"
@@ -17,7 +17,7 @@ PUBLISHED = {"m0": 0.70, "m1": 0.52, "m2": 0.47}  # of user 0, in the class note
 
 def store_class(folder: str) -> None:
     """Store the class catalog in a new database in this folder."""
-    database = Database.migrated(f"sqlite:///{folder}/likely.db", busy_seconds=5)
+    database = open_migrated(f"sqlite:///{folder}/likely.db", busy_seconds=5)
     with database.writing() as connection:
         load_class(connection)
     database.close()

@@ -15,6 +15,7 @@ from schemathesis.pytest.plugin import SchemathesisFunction
 
 from app.cli.demo import load_class
 from app.database.database import Database
+from app.database.urls import open_database
 from app.main import create_app
 from app.settings import Settings
 from app.training.worker import Worker
@@ -109,7 +110,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def database(settings: Settings) -> Iterator[Database]:
     """An empty, migrated database."""
-    database = Database(settings.database_url, settings.busy_seconds)
+    database = open_database(settings.database_url, settings.busy_seconds)
     database.migrate()
     yield database
     database.close()
@@ -170,7 +171,7 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refusing]:
         max_body_bytes=1_000_000,
         compute_body_bytes=1_000_000,
     )
-    database = Database(settings.database_url)
+    database = open_database(settings.database_url)
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         with database.writing() as connection:
             load_class(connection)

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 from sqlalchemy import URL, inspect
 
-from app.database.database import Database, check_exists, is_file, parse_url
 from app.database.sqlite import find_path, read_file
 from app.database.tables import ApiKey
+from app.database.urls import check_exists, is_file, open_database, open_migrated, parse_url
 from app.errors import Conflict, NotFound
 from app.settings import Settings
 from app.web.auth import api_keys
@@ -69,7 +69,7 @@ def verify(
     url = _read_url()
     if file is None and not is_file(url):
         name = url.render_as_string(hide_password=True)
-        report = verify_database(Database(url.render_as_string(hide_password=False)))
+        report = verify_database(open_database(url.render_as_string(hide_password=False)))
     else:
         path = file or find_path(url)
         if not path.is_file():
@@ -110,7 +110,7 @@ def copy(
 
     busy_seconds = Settings().busy_seconds
     check_exists(from_url)
-    source, target = (Database.migrated(url, busy_seconds) for url in (from_url, to_url))
+    source, target = (open_migrated(url, busy_seconds) for url in (from_url, to_url))
     with progress_bar() as progress:
         task = progress.add_task("copying", total=2 * count_rows(source))
         tables = copy_database(

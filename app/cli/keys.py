@@ -7,6 +7,7 @@ import typer
 
 from app.database.database import Database
 from app.database.tables import TITLE_LENGTH
+from app.database.urls import open_migrated
 from app.errors import BadInput
 from app.settings import Settings
 from app.web.auth import api_keys
@@ -58,7 +59,7 @@ def revoke(key: Annotated[str, typer.Argument(help="its name, as `likely keys li
 
 def _open() -> Database:
     settings = Settings()
-    return Database.migrated(settings.database_url, settings.busy_seconds)
+    return open_migrated(settings.database_url, settings.busy_seconds)
 
 
 def _day(seconds: float) -> str:

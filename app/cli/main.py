@@ -21,10 +21,10 @@ from app.cli.backup import backup, copy, restore, verify
 from app.cli.keys import commands as keys
 from app.cli.scores import CatalogOption, demo, scores
 from app.cli.training import evaluate, train
-from app.database.database import Database
+from app.database.urls import open_database, open_migrated
 from app.errors import DatabaseUnusableError, Problem
 from app.observability.logs import configure_logs, redact
-from app.observability.tracing import TracedDatabase, Tracing, TracingUnusableError, is_wanted
+from app.observability.tracing import Tracing, TracingUnusableError, is_wanted, span
 from app.processes.garbage_collection import importing, keep_one_heap
 from app.settings import Settings
 from app.training.ray.cluster import ClusterUnusableError, check_usable
@@ -110,7 +110,7 @@ def serve(
             import app.main  # noqa: F401 - uvicorn asks for it by its name
 
     configure_logs(settings.log_level)
-    database = Database(settings.database_url, settings.busy_seconds)
+    database = open_database(settings.database_url, settings.busy_seconds)
     if worker or settings.import_processes or settings.web_processes > 1:
         database.check_several_writers(allowed=settings.allow_affected_sqlite)
     database.migrate()
@@ -172,8 +172,7 @@ def worker(
     configure_logs(settings.log_level)
     signature = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     tracing = Tracing.of_environment()
-    kind = Database if tracing is None else TracedDatabase
-    database = kind(settings.database_url, settings.busy_seconds)
+    database = open_database(settings.database_url, settings.busy_seconds, trace=span)
     database.check_several_writers(allowed=settings.allow_affected_sqlite)
     database.migrate()
     running = Worker(database, settings, signature)
@@ -201,7 +200,7 @@ def migrate() -> None:
     from app.cli.output import print_line
 
     settings = Settings()
-    database = Database.migrated(settings.database_url, settings.busy_seconds)
+    database = open_migrated(settings.database_url, settings.busy_seconds)
     print_line(f"{database.url.render_as_string()} is up to date ({database.version})")
 
 
@@ -219,7 +218,7 @@ def import_movielens(
     from app.cli.output import out, progress_bar
 
     settings = Settings()
-    database = Database.migrated(settings.database_url, settings.busy_seconds)
+    database = open_migrated(settings.database_url, settings.busy_seconds)
     with progress_bar() as progress:
         task = progress.add_task(f"importing {path.name}", total=None)
         movielens.import_movielens(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.database.database import Database
+from app.database.urls import open_migrated
 from app.settings import Settings
 
 CatalogOption = Annotated[str, typer.Option(help="the catalog to work on")]
@@ -24,7 +24,7 @@ def demo() -> None:
     from app.scoring.scores import score_movies
 
     settings = Settings()
-    database = Database.migrated(settings.database_url, settings.busy_seconds)
+    database = open_migrated(settings.database_url, settings.busy_seconds)
     with database.writing() as connection:
         load_class(connection)
         is_trained = find_catalog(connection, CATALOG).serving is not None
@@ -59,7 +59,7 @@ def scores(
     from app.scoring.scores import score_movies
 
     settings = Settings()
-    database = Database.migrated(settings.database_url, settings.busy_seconds)
+    database = open_migrated(settings.database_url, settings.busy_seconds)
     with database.reading() as connection:
         user_scores = score_movies(connection, TrainedModels(Memory.of(settings)), catalog, user, movie or [])
     table = Table("movie", "title", "score", "logit")

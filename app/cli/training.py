@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from app.database.database import Database
+from app.database.urls import open_migrated
 from app.errors import BadInput
 from app.settings import Settings
 from app.training.ray.cluster import check_usable
@@ -70,7 +70,7 @@ def train(  # noqa: PLR0913, PLR0917 - the trainers have so many options
     settings = Settings()
     check_usable(settings)
     seed_used = secrets.randbelow(2**31) if seed is None else seed
-    database = Database.migrated(settings.database_url, settings.busy_seconds)
+    database = open_migrated(settings.database_url, settings.busy_seconds)
     training = run_training(
         database,
         settings,
@@ -101,7 +101,7 @@ def evaluate(
     from models.recommender.holdout import Holdout
 
     settings = Settings()
-    database = Database.migrated(settings.database_url, settings.busy_seconds)
+    database = open_migrated(settings.database_url, settings.busy_seconds)
     holdout = _holdout(fraction, last_n, by if fraction or last_n else None) or Holdout(
         fraction=0.2, by=by or "time"
     )

@@ -1,30 +1,28 @@
-"""The database: two kinds of transaction, migrations, and errors worded as problems.
+"""The database: two kinds of transaction, migrations, and errors turned into problems.
 
-What is SQLite's is in `app.database.sqlite`, what is PostgreSQL's in `app.database.postgresql`: two classes
-with one interface. Does not know the tables; `migrations` creates them.
+What is SQLite's is in `app.database.sqlite`, what is PostgreSQL's in `app.database.postgresql`.
 """
 
 import threading
 import weakref
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, ClassVar
 
-from sqlalchemy import URL, Connection, Engine, Float, inspect, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, TimeoutError  # noqa: A004 - its name
+from sqlalchemy import URL, Connection, Engine, Float, inspect
+from sqlalchemy.exc import DatabaseError, TimeoutError  # noqa: A004 - its name
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from app.database.sqlite import SQLite, check_url
-from app.errors import Busy, DatabaseUnusableError
+from app.errors import Busy, DatabaseUnusableError, Unavailable
 
-if TYPE_CHECKING:
-    from app.database.postgresql import PostgreSQL
+Trace = Callable[[str], AbstractContextManager[object]]
+"""Opens a span of this name around a transaction; `nullcontext` where there is no tracing."""
 
-_WAITING_WRITERS = 20
-_DRIVERS = {"sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg"}
+_QUEUED_WRITERS = 20
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
@@ -47,48 +45,35 @@ def _postgresql_now(_element: now, _compiler: SQLCompiler, **_: Any) -> str:  # 
     return "CAST(EXTRACT(EPOCH FROM statement_timestamp()) AS DOUBLE PRECISION)"
 
 
-class Database:
-    """One database: an engine, and the two kinds of transaction that the application uses."""
+class Database(ABC):
+    """One database: an engine, and the two kinds of transaction that the application uses.
 
-    def __init__(self, url: str, busy_seconds: float = 30.0) -> None:
-        self.url = parse_url(url)
-        self._busy_seconds = busy_seconds
-        self._kept = _open(self.url, busy_seconds)
-        weakref.finalize(self, self._kept.close)  # a command ends without closing what it opened
+    A class for each kind of database derives from it; `app.database.urls.open_database` chooses by the URL.
+    """
+
+    rows_have_locks: ClassVar[bool]
+    """Whether writers of different rows need not wait for one another."""
+    sends_notifications: ClassVar[bool]
+    """Whether the database can tell a process what another one did."""
+
+    def __init__(self, url: URL, engine: Engine, busy_seconds: float, trace: Trace) -> None:
+        self.url, self.engine = url, engine
+        self._busy_seconds, self._trace = busy_seconds, trace
+        weakref.finalize(self, engine.dispose)  # a command ends without closing what it opened
         # Writers of this process queue here and are woken at once, whatever the database would do with them.
         self._write_lock = threading.Lock()
-        # Those of requests wait elsewhere, in turns; here come imports in threads of the web process.
-        self._waiting = threading.BoundedSemaphore(_WAITING_WRITERS)
-
-    @classmethod
-    def migrated(cls, url: str, busy_seconds: float = 30.0) -> Self:
-        """Open a database and bring its tables up to date."""
-        database = cls(url, busy_seconds)
-        database.migrate()
-        return database
+        # Requests that write have a queue of their own; here come imports in threads of the web process.
+        self._queue = threading.BoundedSemaphore(_QUEUED_WRITERS)
 
     @property
-    def engine(self) -> Engine:
-        """The engine, for migrations."""
-        return self._kept.engine
-
-    @property
+    @abstractmethod
     def version(self) -> str:
         """Name and version of the database that runs."""
-        return self._kept.version
 
     @property
+    @abstractmethod
     def address(self) -> str:
         """The URL by which another process of this machine opens it, password included."""
-        url, file = self.url, self.url.database
-        if url.get_backend_name() == "sqlite" and file and file != ":memory:":
-            url = url.set(database=str(Path(file).absolute()))
-        return url.render_as_string(hide_password=False)
-
-    def check_several_writers(self, *, allowed: bool) -> None:
-        """Raise `DatabaseUnusableError` where several processes that write can lose data, unless allowed."""
-        if not allowed:
-            self._kept.check_several_writers()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -96,7 +81,7 @@ class Database:
 
         Raises `Unavailable` when the database does not answer.
         """
-        with self._answering(), self._kept.reading() as connection:
+        with self._trace("database read"), self._errors_as_problems(), self._begin_reading() as connection:
             yield connection
 
     @contextmanager
@@ -106,7 +91,12 @@ class Database:
         Raises `Busy` when the write lock does not come free in time, or when many wait for it already, and
         `Unavailable` when the database does not answer. Nothing is stored then.
         """
-        with self._write_turn(), self._answering(), self._kept.writing() as connection:
+        with (
+            self._trace("database write"),
+            self._write_turn(),
+            self._errors_as_problems(),
+            self._begin_writing() as connection,
+        ):
             yield connection
             connection.commit()
 
@@ -117,18 +107,28 @@ class Database:
         It waits for no other writer but one of the same rows, where the database can do that: else a long
         import would keep a worker from renewing its lease. Raises as `writing`.
         """
-        with self._fenced_turn(), self._answering(), self._kept.writing_fenced() as connection:
+        turn = nullcontext() if self.rows_have_locks else self._write_turn()
+        with turn, self._errors_as_problems(), self._begin_writing_fenced() as connection:
             yield connection
             connection.commit()
 
-    def _fenced_turn(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._kept.rows_have_locks else self._write_turn()
+    @abstractmethod
+    def _begin_reading(self) -> AbstractContextManager[Connection]:
+        """Open a transaction that sees one state."""
+
+    @abstractmethod
+    def _begin_writing(self) -> AbstractContextManager[Connection]:
+        """Open a transaction that holds the lock of all writers; the caller commits. Raises `Busy`."""
+
+    @abstractmethod
+    def _begin_writing_fenced(self) -> AbstractContextManager[Connection]:
+        """Open a transaction that holds only the locks of its rows, where there are such locks."""
 
     @contextmanager
     def _write_turn(self) -> Iterator[None]:
         """Wait until no other thread of this process writes."""
-        if not self._waiting.acquire(blocking=False):
-            raise Busy(f"{_WAITING_WRITERS} writes wait already; try again")
+        if not self._queue.acquire(blocking=False):
+            raise Busy(f"{_QUEUED_WRITERS} writes wait already; try again")
         try:
             if not self._write_lock.acquire(timeout=self._busy_seconds):
                 raise Busy(f"the database was busy for {self._busy_seconds:g} seconds; try again")
@@ -137,25 +137,38 @@ class Database:
             finally:
                 self._write_lock.release()
         finally:
-            self._waiting.release()
+            self._queue.release()
 
     @contextmanager
-    def _answering(self) -> Iterator[None]:
-        """Say in one sentence what a caller cannot change: a full disk, a lost file, no free connection."""
+    def _errors_as_problems(self) -> Iterator[None]:
+        """Raise as a problem what a caller cannot change: a full disk, a lost file, no free connection."""
         try:
-            self.check_place()
+            self.check_not_replaced()
             yield
         except TimeoutError as error:
             raise Busy("no connection to the database came free in time; try again") from error
         except (DatabaseError, self.errors) as error:  # the driver's own where no connection could be made
-            problem = self._kept.worded(getattr(error, "orig", error))
+            problem = self.problem_of(getattr(error, "orig", error))
             if problem is None:
                 raise
             raise problem from error
 
-    def check_place(self) -> None:
+    @abstractmethod
+    def problem_of(self, error: BaseException | None) -> Unavailable | None:
+        """Return the problem that an error of the driver is, None for one that is a bug of ours."""
+
+    @abstractmethod
+    def check_several_writers(self, *, allowed: bool) -> None:
+        """Raise `DatabaseUnusableError` where several processes that write can lose data, unless allowed."""
+
+    @abstractmethod
+    def check_not_replaced(self) -> None:
         """Raise `Unavailable` when what is written would be lost, because the database is another by now."""
-        self._kept.check_place()
+
+    def check(self) -> None:
+        """Read a page of it; raises `Unavailable` when that fails."""
+        with self.reading() as connection:
+            connection.exec_driver_sql("SELECT version_num FROM alembic_version").one()
 
     def migrate(self, revision: str = "head") -> None:
         """Bring the tables to the given revision; does nothing when they are there already.
@@ -163,13 +176,17 @@ class Database:
         Several processes may call this at once: the migration runs inside one writing transaction. Where
         there is nothing to do it only reads, so a process starts while others write.
         """
-        with self._kept.opening():
+        with self._check_around_migration():
             if revision != "head" or not self._is_newest():
                 self._upgrade(revision)
 
+    @abstractmethod
+    def _check_around_migration(self) -> AbstractContextManager[None]:
+        """Raise `DatabaseUnusableError` before or after the block where the database cannot be used."""
+
     def _is_newest(self) -> bool:
-        """Return whether the last revision was applied; without Alembic, which takes long to come."""
-        with self._kept.engine.connect() as connection:
+        """Return whether the last revision was applied; without Alembic, which is slow to import."""
+        with self.engine.connect() as connection:
             if not inspect(connection).has_table("alembic_version"):
                 return False
             revisions = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
@@ -182,7 +199,7 @@ class Database:
 
         config = alembic.config.Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-        with self._kept.engine.connect() as connection:
+        with self.engine.connect() as connection:
             config.attributes["connection"] = connection
             try:
                 alembic.command.upgrade(config, revision)
@@ -191,48 +208,34 @@ class Database:
                     f"{self.url.database} was written by another version of Likely: {error}"
                 ) from error
 
-    def check(self) -> None:
-        """Read a page of it; raises `Unavailable` when that fails."""
-        with self.reading() as connection:
-            connection.exec_driver_sql("SELECT version_num FROM alembic_version").one()
-
-    def connect_without_waiting(self) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
+    @abstractmethod
+    def connect_nonblocking(self) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
         """Return a connection of the driver's own that fails at once where others wait for a lock.
 
         It begins no transaction by itself; any thread may use it, one at a time. The caller closes it.
         """
-        return self._kept.connect_without_waiting()
 
-    @property
-    def sends_news(self) -> bool:
-        """Whether the database can tell a process what another one did."""
-        return self._kept.sends_news
-
+    @abstractmethod
     def listen(self, channel: str) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
-        """Return a connection of the driver's own that hears what is sent on a channel; close it."""
-        return self._kept.listen(channel)
+        """Return a connection of the driver's own that receives a channel's notifications; close it."""
 
+    @abstractmethod
     def is_lost(self, connection: Any) -> bool:  # noqa: ANN401 - a DBAPI connection has no type
         """Return whether a connection of the driver's own has ended, and another is needed."""
-        return self._kept.is_lost(connection)
-
-    def is_passing(self, error: Exception) -> bool:
-        """Return whether an error of the driver's own is of the database's state, and no mistake of ours."""
-        return self._kept.worded(error) is not None
 
     @property
+    @abstractmethod
     def errors(self) -> type[Exception]:
         """What the driver's own connections raise."""
-        return self._kept.errors
 
     @property
+    @abstractmethod
     def data_errors(self) -> tuple[type[Exception], ...]:
         """Those of them that say that a value cannot be one of the database's."""
-        return self._kept.data_errors
 
     def close(self) -> None:
         """Close every pooled connection."""
-        self._kept.close()
+        self.engine.dispose()
 
 
 def forget_pages(connection: Connection) -> None:
@@ -253,41 +256,3 @@ def find_revisions() -> tuple[set[str], str]:
 
 def _revisions() -> Iterator[Path]:
     return (MIGRATIONS / "versions").glob("[0-9]*_*.py")
-
-
-def check_exists(url: str) -> None:
-    """Raise `DatabaseUnusableError` where a URL names a file that is not there: to open it would make it."""
-    address = parse_url(url)
-    if is_file(address) and not Path(str(address.database)).exists():
-        raise DatabaseUnusableError(f"there is no database at {address.render_as_string()}")
-
-
-def parse_url(url: str) -> URL:
-    """Return a URL of a database that can be used; raises `DatabaseUnusableError`."""
-    try:
-        address = make_url(url)
-    except ArgumentError as error:
-        raise DatabaseUnusableError(
-            f"{url!r} is no database URL; sqlite:///likely.db would be one, or postgresql://user@host/likely"
-        ) from error
-    if address.drivername not in _DRIVERS:
-        raise DatabaseUnusableError(
-            f"data is kept in SQLite or PostgreSQL, not in {address.drivername}: "
-            "use a URL like sqlite:///likely.db or postgresql://user@host/likely"
-        )
-    if is_file(address):
-        check_url(address)
-    return address
-
-
-def is_file(url: URL) -> bool:
-    """Return whether a URL names a file, as SQLite's do."""
-    return url.get_backend_name() == "sqlite"
-
-
-def _open(url: URL, busy_seconds: float) -> "SQLite | PostgreSQL":
-    if is_file(url):
-        return SQLite(url, busy_seconds)
-    from app.database.postgresql import PostgreSQL  # brings its driver along
-
-    return PostgreSQL(url, busy_seconds)

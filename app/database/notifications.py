@@ -40,7 +40,7 @@ class Changes:
 
     def open(self) -> None:
         """Begin to listen, where there is something to hear."""
-        if self._database.sends_news:
+        if self._database.sends_notifications:
             threading.Thread(target=self._listen, name="changes", daemon=True).start()
 
     def close(self) -> None:

@@ -2,10 +2,11 @@
 
 Reading transactions are REPEATABLE READ and see one state from their first query on. Writing transactions
 take one advisory lock first, which is theirs until they end, whatever ends them; they are READ COMMITTED, so
-that they see all that was committed before they got it. Does not know the tables.
+that they see all that was committed before they got it.
 """
 
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,11 +15,13 @@ import psycopg
 from psycopg import errors
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from typing_extensions import override
 
+from app.database.database import Database, Trace
 from app.errors import Busy, DatabaseUnusableError, StorageFull, Unavailable
 
 # "Likely", in ASCII. PostgreSQL keeps such locks by database, so two services in one server do not meet.
-# A process that is frozen while it has the lock loses it, and its transaction, after a minute.
+# A process that is stopped while it has the lock loses it, and its transaction, after a minute.
 _WRITERS = text(
     "SELECT set_config('idle_in_transaction_session_timeout', '60s', true), "
     f"pg_advisory_xact_lock({0x4C696B656C79})"
@@ -29,7 +32,7 @@ _WAITS = (errors.LockNotAvailable, errors.SerializationFailure, errors.DeadlockD
 _LOST = ("08", "57P")  # classes of SQLSTATE
 _READS_ONLY = (errors.ReadOnlySqlTransaction, errors.IdleInTransactionSessionTimeout)
 
-# Of a server that is cut off nothing comes back, not even an end: so many seconds until that counts as lost.
+# A server that is cut off sends nothing, not even an end: seconds until the connection counts as lost.
 _SILENCE = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
@@ -39,67 +42,79 @@ _SILENCE = {
 }
 
 
-class PostgreSQL:
+class PostgreSQL(Database):
     """A database in a server."""
 
     rows_have_locks = True
-    sends_news = True
+    sends_notifications = True
 
-    def __init__(self, url: URL, busy_seconds: float) -> None:
-        self._busy_seconds = busy_seconds
-        self.engine = _create_engine(url, busy_seconds)
+    def __init__(self, url: URL, busy_seconds: float, trace: Trace) -> None:
+        super().__init__(url, _create_engine(url, busy_seconds), busy_seconds, trace)
         self._readers = self.engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
-        self._spare: list[Any] = []
+        self._spares: list[Any] = []
         self._connecting = threading.Lock()
+        weakref.finalize(self, _close_spares, self._connecting, self._spares)
         self._reached = True  # until something is lost a server is expected to answer at once
 
     @property
+    @override
     def version(self) -> str:
-        """Name and version of the server; it was asked when it was opened."""
-        numbers: tuple[int, ...] = getattr(self.engine.dialect, "server_version_info", None) or ()
-        return f"PostgreSQL {'.'.join(map(str, numbers))}".strip()
+        version: tuple[int, ...] = getattr(self.engine.dialect, "server_version_info", None) or ()
+        return f"PostgreSQL {'.'.join(map(str, version))}".strip()
 
     @property
+    @override
+    def address(self) -> str:
+        return self.url.render_as_string(hide_password=False)
+
+    @property
+    @override
     def errors(self) -> type[Exception]:
-        """What the driver's own connections raise."""
         return psycopg.Error
 
     @property
+    @override
     def data_errors(self) -> tuple[type[Exception], ...]:
-        """Those of them that say that a value cannot be one of the database's: a text with NUL."""
-        return (psycopg.DataError,)
+        return (psycopg.DataError,)  # a text with NUL
 
-    def check_several_writers(self) -> None:
+    @override
+    def check_several_writers(self, *, allowed: bool) -> None:
         """Do nothing: any number of processes may write."""
 
-    def check_place(self) -> None:
+    @override
+    def check_not_replaced(self) -> None:
         """Do nothing: a server is where it is."""
 
+    @override
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Open a transaction that sees one state."""
+    def _begin_reading(self) -> Iterator[Connection]:
         with self._readers.connect() as connection:
             yield connection
 
+    @override
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Open a transaction that holds the writers' lock; the caller commits. Raises `Busy`."""
+    def _begin_writing(self) -> Iterator[Connection]:
         with self.engine.connect() as connection:
             lock_writers(connection)
             yield connection
 
+    @override
     @contextmanager
-    def writing_fenced(self) -> Iterator[Connection]:
-        """Open a transaction that holds only the locks of the rows that it writes; the caller commits."""
+    def _begin_writing_fenced(self) -> Iterator[Connection]:
         with self.engine.connect() as connection:
             yield connection
 
+    @override
     @contextmanager
-    def opening(self) -> Iterator[None]:
-        """Bring the tables up to date within the block."""
-        with self._connected() as connection:
+    def _check_around_migration(self) -> Iterator[None]:
+        try:
+            connection = self.engine.connect()
+        except OperationalError as error:
+            message = str(error.orig).partition("\n")[0]
+            raise DatabaseUnusableError(f"the database cannot be opened: {message}") from error
+        with connection:
             driver: Any = connection.connection.driver_connection
             encoding = driver.info.parameter_status("server_encoding")
             if driver.info.server_version < _OLDEST:
@@ -110,54 +125,46 @@ class PostgreSQL:
                 )
         yield
 
-    @contextmanager
-    def _connected(self) -> Iterator[Connection]:
-        try:
-            connection = self.engine.connect()
-        except OperationalError as error:
-            message = str(error.orig).partition("\n")[0]
-            raise DatabaseUnusableError(f"the database cannot be opened: {message}") from error
-        with connection:
-            yield connection
-
-    def connect_without_waiting(self) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
+    @override
+    def connect_nonblocking(self) -> Any:
         """Return a connection; raises one of `errors` where to make one can take long.
 
         That is after one was lost: until a thread has made another.
         """
-        if self._spare:
-            return self._spare.pop()
+        if self._spares:
+            return self._spares.pop()
         if self._reached:
-            return self._connect_ready()
+            return self._connect_impatient()
         if self._connecting.acquire(blocking=False):
-            threading.Thread(target=self._connect_again, name="connecting", daemon=True).start()
+            threading.Thread(target=self._connect_spare, name="connecting", daemon=True).start()
         raise psycopg.OperationalError("a connection is being made")
 
-    def _connect_ready(self) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
+    def _connect_impatient(self) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
+        """Return a connection that waits for no lock."""
         try:
-            connection = self._connect_apart()
+            connection = self._connect_unpooled()
             connection.execute("SET lock_timeout = 1")  # ms; only migrations lock readers out
         except SQLAlchemyError as error:
             self._reached = False
             raise psycopg.OperationalError("no connection can be made") from error
         return connection
 
-    def _connect_again(self) -> None:
+    def _connect_spare(self) -> None:
         try:
-            self._spare.append(self._connect_ready())
+            self._spares.append(self._connect_impatient())
             self._reached = True
         except psycopg.Error:
-            pass  # whoever asks next tries again, and whoever waits is told why
+            pass  # the next request tries again, and one that waits is told why
         finally:
             self._connecting.release()
 
-    def listen(self, channel: str) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
-        """Return a connection that hears what is sent on a channel."""
-        connection = self._connect_apart()
+    @override
+    def listen(self, channel: str) -> Any:
+        connection = self._connect_unpooled()
         connection.execute(f'LISTEN "{channel}"')
         return connection
 
-    def _connect_apart(self) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
+    def _connect_unpooled(self) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
         """Return a connection that is none of the pool's and begins no transactions."""
         connection_proxy = self.engine.raw_connection()
         connection: Any = connection_proxy.dbapi_connection
@@ -165,19 +172,19 @@ class PostgreSQL:
         connection.autocommit = True
         return connection
 
-    def is_lost(self, connection: Any) -> bool:  # noqa: ANN401 - a DBAPI connection has no type
-        """Return whether a connection of the driver's own has ended."""
+    @override
+    def is_lost(self, connection: Any) -> bool:
         self._reached = self._reached and not connection.closed
         return bool(connection.closed)
 
+    @override
     def close(self) -> None:
-        """Close every connection that nobody has."""
-        with self._connecting:
-            while self._spare:
-                self._spare.pop().close()
-        self.engine.dispose()
+        """Close every connection that is in use nowhere."""
+        _close_spares(self._connecting, self._spares)
+        super().close()
 
-    def worded(self, error: BaseException | None) -> Unavailable | None:
+    @override
+    def problem_of(self, error: BaseException | None) -> Unavailable | None:
         """Return the problem that an error of the driver is, None for one that is a bug of ours.
 
         Where a connection is lost in a commit, it is open whether what was written is there.
@@ -189,12 +196,18 @@ class PostgreSQL:
                 "no space is left for the database; reads go on, and writes when there is space again"
             )
         if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, *_READS_ONLY)):
-            return Unavailable(f"the database cannot be used at present: {_said(error)}")
+            return Unavailable(f"the database cannot be used at present: {_public_message(error)}")
         return None
 
 
-def _said(error: psycopg.Error) -> str:
-    """Return what callers may know: the driver's own words name hosts and users."""
+def _close_spares(connecting: threading.Lock, spares: list[Any]) -> None:
+    with connecting:
+        while spares:
+            spares.pop().close()
+
+
+def _public_message(error: psycopg.Error) -> str:
+    """Return what callers may know: the driver's own message names hosts and users."""
     code = error.sqlstate
     if code is None or code.startswith(_LOST):
         return "the connection to its server was lost or cannot be made"
@@ -202,7 +215,7 @@ def _said(error: psycopg.Error) -> str:
 
 
 def lock_writers(connection: Connection) -> None:
-    """Wait until nobody else writes, and keep it so until the transaction ends."""
+    """Take the lock of all writers; the end of the transaction releases it."""
     connection.execute(_WRITERS)
 
 

@@ -93,9 +93,9 @@ class PreparedReads:
         if not self._taken.acquire(blocking=False):
             return None
         try:
-            self._database.check_place()
+            self._database.check_not_replaced()
             if self._connection is None:
-                self._connection = self._database.connect_without_waiting()
+                self._connection = self._database.connect_nonblocking()
                 weakref.finalize(self, self._connection.close)
             result = statement.run_in(self._connection, self._database.engine.dialect, parameters)
         except Unavailable:
@@ -105,7 +105,7 @@ class PreparedReads:
         except self._database.errors as error:
             if self._connection is not None and self._database.is_lost(self._connection):
                 self._connection = None
-            if not self._database.is_passing(error):
+            if self._database.problem_of(error) is None:
                 raise
             return None
         else:

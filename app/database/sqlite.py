@@ -2,7 +2,7 @@
 
 Reading transactions see one state from their first query on. Writing transactions take the write lock at
 their start (BEGIN IMMEDIATE), because SQLite refuses, without waiting, to turn a reader whose view has aged
-into a writer. Does not know the tables.
+into a writer.
 """
 
 import os
@@ -18,7 +18,9 @@ import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
+from typing_extensions import override
 
+from app.database.database import Database, Trace
 from app.errors import Busy, DatabaseUnusableError, StorageFull, Unavailable
 
 _FIXED = (3, 51, 3)
@@ -85,83 +87,86 @@ def _take_from_others(file: Path) -> None:
         log.warning("others may use a file of the database, which belongs to somebody else", file=file.name)
 
 
-_LOOK_SECONDS, _OFTEN_SECONDS, _LATER_SECONDS = 0.002, 1.0, 0.02  # later: who writes has much to write
+_POLL_SECONDS, _OFTEN_SECONDS, _LATER_SECONDS = 0.002, 1.0, 0.02  # later: the writer has much to write
 # Rows come in the file's order and go to two trees in the order of their keys. A page that is not in the
 # cache is written and read again for almost every row; SQLite's own 2 MB hold too few.
 _CACHE_KIB = 49_152
 
 _CONNECTIONS = 32  # one for each thread of the web's pool, for imports that wait, and a few
+_PRIMARY_CODE = 0xFF  # of an error code; the other bits are details of it
 
 
-class SQLite:
+class SQLite(Database):
     """A database in a file."""
 
     rows_have_locks = False
-    sends_news = False
+    sends_notifications = False
 
-    def __init__(self, url: URL, busy_seconds: float) -> None:
-        check_url(url)
-        self._busy_seconds = busy_seconds
+    def __init__(self, url: URL, busy_seconds: float, trace: Trace) -> None:
+        super().__init__(url, _create_engine(url, busy_seconds), busy_seconds, trace)
         self._path = find_path(url)
-        self.engine = _create_engine(url, busy_seconds)
-        self._file: int | None = None
+        self._inode: int | None = None
 
     @property
+    @override
     def version(self) -> str:
-        """Name and version of the library that runs."""
         return f"SQLite {find_driver().sqlite_version}"
 
     @property
+    @override
+    def address(self) -> str:
+        path = Path(str(self.url.database)).absolute()
+        return self.url.set(database=str(path)).render_as_string(hide_password=False)
+
+    @property
+    @override
     def errors(self) -> type[Exception]:
-        """What the driver's own connections raise."""
         error: type[Exception] = find_driver().Error
         return error
 
     @property
+    @override
     def data_errors(self) -> tuple[type[Exception], ...]:
-        """Those of them that say that a value cannot be one of the database's: any text can."""
-        return ()
+        return ()  # any text can be stored
 
-    def check_several_writers(self) -> None:
-        """Raise `DatabaseUnusableError` where several processes that write can lose data."""
-        if not may_write_together(find_driver().sqlite_version):
+    @override
+    def check_several_writers(self, *, allowed: bool) -> None:
+        if not allowed and not may_write_together(find_driver().sqlite_version):
             raise DatabaseUnusableError(
                 f"{self.version} can corrupt a database that several processes write, as 3.51.3 and newer "
                 "cannot: bring one, or start with --no-worker, one web process, LIKELY_IMPORT_PROCESSES=0, "
                 "and train while nothing is served; LIKELY_ALLOW_AFFECTED_SQLITE=true starts all the same"
             )
 
-    def check_place(self) -> None:
-        """Raise `Unavailable` when the file was replaced: what is written to the old one would be lost."""
-        if self._file is not None and find_inode(self._path) != self._file:
+    @override
+    def check_not_replaced(self) -> None:
+        if self._inode is not None and find_inode(self._path) != self._inode:
             raise Unavailable(
                 f"the database file {self._path.name} was removed or replaced; restart the service"
             )
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Open a transaction that sees one state."""
-        with self.engine.connect() as connection:
-            yield connection
+    @override
+    def _begin_reading(self) -> AbstractContextManager[Connection]:
+        return self.engine.connect()
 
+    @override
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Open a transaction that holds the write lock; the caller commits. Raises `Busy`."""
+    def _begin_writing(self) -> Iterator[Connection]:
         with self.engine.execution_options(begin="IMMEDIATE").connect() as connection:
             self._begin(connection)
             yield connection
 
-    def writing_fenced(self) -> AbstractContextManager[Connection]:
-        """Open a transaction as `writing` does: here there is one lock for everything."""
-        return self.writing()
+    @override
+    def _begin_writing_fenced(self) -> AbstractContextManager[Connection]:
+        return self._begin_writing()  # there is one lock for everything
 
     def _begin(self, connection: Connection) -> None:
-        """Take the write lock from the writers of other processes, looking for it often.
+        """Take the write lock from the writers of other processes, polling it often.
 
-        SQLite itself would sleep longer each time, up to 0.1 s, while whoever came later takes the lock.
+        SQLite itself would sleep longer each time, up to 0.1 s, while a later writer takes the lock.
         """
         driver: Any = connection.connection.driver_connection
-        began = time.monotonic()
+        start = time.monotonic()
         driver.execute("PRAGMA busy_timeout = 0")
         try:
             while True:
@@ -170,55 +175,52 @@ class SQLite:
                 except OperationalError as error:
                     if "locked" not in str(error.orig):
                         raise
-                    wait_seconds = time.monotonic() - began
-                    if wait_seconds > self._busy_seconds:
+                    elapsed = time.monotonic() - start
+                    if elapsed > self._busy_seconds:
                         raise Busy(
                             f"the database was busy for {self._busy_seconds:g} seconds; try again"
                         ) from error
                 else:
                     return
-                time.sleep(_LOOK_SECONDS if wait_seconds < _OFTEN_SECONDS else _LATER_SECONDS)
+                time.sleep(_POLL_SECONDS if elapsed < _OFTEN_SECONDS else _LATER_SECONDS)
         finally:
             driver.execute(f"PRAGMA busy_timeout = {1000 * self._busy_seconds:.0f}")
 
+    @override
     @contextmanager
-    def opening(self) -> Iterator[None]:
-        """Bring the tables up to date within the block: the files are then for their owner only."""
+    def _check_around_migration(self) -> Iterator[None]:
         keep_private(self._path)
         before = find_inode(self._path)
         yield
-        self._file = self._path.stat().st_ino
-        if before not in {0, self._file}:
+        self._inode = self._path.stat().st_ino
+        if before not in {0, self._inode}:
             raise DatabaseUnusableError(f"{self._path} was replaced while it was opened; start again")
 
-    def connect_without_waiting(self) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
-        """Return a connection of the driver's own that fails at once where others wait for a lock."""
+    @override
+    def connect_nonblocking(self) -> Any:
         connection_proxy = self.engine.raw_connection()
         connection: Any = connection_proxy.dbapi_connection
         connection_proxy.detach()
         connection.execute("PRAGMA busy_timeout = 0")
         return connection
 
-    def listen(self, channel: str) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
-        """Raise `NotImplementedError`: see ``sends_news``."""
-        raise NotImplementedError(channel)
+    @override
+    def listen(self, channel: str) -> Any:
+        raise NotImplementedError(channel)  # see `sends_notifications`
 
-    def is_lost(self, connection: Any) -> bool:  # noqa: ANN401, ARG002 - a DBAPI connection has no type
-        """Return that it has not: nothing lies between here and a file."""
-        return False
+    @override
+    def is_lost(self, connection: Any) -> bool:
+        return False  # nothing lies between here and a file
 
-    def close(self) -> None:
-        """Close every connection that nobody has."""
-        self.engine.dispose()
-
-    def worded(self, error: BaseException | None) -> Unavailable | None:
+    @override
+    def problem_of(self, error: BaseException | None) -> Unavailable | None:
         """Return the problem that an error of the driver is, None for one that is a bug of ours.
 
         An I/O error leaves open whether what was written will be there after the next start.
         """
         if type(error) not in {find_driver().DatabaseError, find_driver().OperationalError}:
             return None  # a broken constraint, for example
-        if _primary_code(error) == find_driver().SQLITE_FULL:
+        if getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE == find_driver().SQLITE_FULL:
             return StorageFull(
                 "no space is left for the database; reads go on, and writes when there is space again"
             )
@@ -279,11 +281,6 @@ def read_file(path: Path) -> Iterator[Connection]:
     with engine.connect() as connection:
         connection.exec_driver_sql("BEGIN")
         yield connection
-
-
-def _primary_code(error: BaseException | None) -> int:
-    code: int = getattr(error, "sqlite_errorcode", 0)
-    return code & 0xFF  # the other bits say more of the same
 
 
 def _create_engine(url: URL, busy_seconds: float) -> Engine:

@@ -15,9 +15,6 @@ from http import HTTPStatus
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import Connection
-
-from app.database.database import Database
 from app.errors import Problem
 
 if TYPE_CHECKING:
@@ -40,25 +37,6 @@ def span(name: str, *, root: bool = False, **attributes: str | int) -> AbstractC
     """
     tracing = _current.get()
     return nullcontext() if tracing is None else tracing.span(name, attributes, root=root)
-
-
-class TracedDatabase(Database):
-    """The database, with a span of each transaction, from the wait for a connection or the lock to its end.
-
-    What `app.database.prepared_statements` reads on a connection of its own is in its caller's span.
-    """
-
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Do as `Database.reading` does."""
-        with span("database read"), super().reading() as connection:
-            yield connection
-
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Do as `Database.writing` does."""
-        with span("database write"), super().writing() as connection:
-            yield connection
 
 
 class TracingUnusableError(Exception):

@@ -131,7 +131,7 @@ class Worker:
 
     def _rest(self, changes: Changes, notifications: int) -> None:
         """Wait until it is time to look again, there is news, or the worker is to stop."""
-        if not self._database.sends_news:
+        if not self._database.sends_notifications:
             self.stop.wait(self._settings.poll_seconds)
             return
         until = time.monotonic() + self._settings.poll_seconds

@@ -33,8 +33,8 @@ from sqlalchemy import Connection, insert
 
 from app.catalogs.catalogs import put_catalog
 from app.database import vectors
-from app.database.database import Database
 from app.database.tables import Movie, User
+from app.database.urls import open_database, open_migrated
 from app.scoring.memory import Memory
 from app.settings import Settings
 from app.training.dataset import read_snapshot
@@ -123,7 +123,7 @@ def _run(*arguments: str) -> str:
 
 def store(count: int, file: str) -> None:
     """Store a catalog of so many responses in a new database, without the checks of an import."""
-    database = Database.migrated(f"sqlite:///{file}")
+    database = open_migrated(f"sqlite:///{file}")
     triples = catalogs.drawn(count)
     movies = triples["vectors"].numpy()
     with database.writing() as connection:
@@ -158,7 +158,7 @@ def learn(file: str, how: str, steps: int) -> Run:
         if how == "killed" and step.step == steps // 2:
             threading.Thread(target=_kill_one, args=(_processes(),)).start()
 
-    with Database(settings.database_url).reading() as connection:
+    with open_database(settings.database_url).reading() as connection:
         if how.startswith("here"):
             result, sizes, sent, processor = _here(connection, trainer, int(how[-1]), heard, times)
         else:

@@ -23,7 +23,7 @@ import polars as pl
 import pysqlite3.dbapi2
 
 from app.catalogs.imports.import_formats import CONTENT_TYPES, Format
-from app.database.database import Database
+from app.database.urls import open_database
 from benchmarks.speed.client import Client
 from benchmarks.speed.lines import Goal, Line
 from testbed.live import descendants_of, serving
@@ -241,7 +241,7 @@ def _peak_of(pid: int) -> int:
 
 
 def _check_stored(folder: Path, answers: Answers, *, exact: bool) -> None:
-    database = Database(f"sqlite:///{folder}/likely.db")
+    database = open_database(f"sqlite:///{folder}/likely.db")
     joined = " FROM responses JOIN users ON users.id = user_id JOIN movies ON movies.id = movie_id"
     with database.reading() as connection:
         if exact:

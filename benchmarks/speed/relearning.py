@@ -21,6 +21,7 @@ from app.catalogs.catalogs import find_catalog
 from app.catalogs.imports.movielens import import_movielens
 from app.database.database import Database
 from app.database.tables import Movie, Response, User
+from app.database.urls import open_migrated
 from app.scoring.fold_in import Answers, read_answers
 from app.scoring.model_cache import TrainedModel, TrainedModels
 from app.scoring.posteriors import find_serving
@@ -56,7 +57,7 @@ def measure(movielens: Path) -> Iterator[Line]:
     """Yield the milliseconds, and the ratio to the bare INSERT."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        database = Database.migrated(f"sqlite:///{folder}/likely.db", busy_seconds=5)
+        database = open_migrated(f"sqlite:///{folder}/likely.db", busy_seconds=5)
         import_movielens(database, movielens, CATALOG)
         service = stack.enter_context(serving(folder))
         train = service.http.post(f"/v1/catalogs/{CATALOG}/trainings", json={"trainer": "mixed_effects"})

@@ -17,8 +17,8 @@ from sqlalchemy import select
 from torch import Tensor
 
 from app.catalogs.catalogs import find_catalog
-from app.database.database import Database
 from app.database.tables import Response, User
+from app.database.urls import open_database
 from app.scoring.model_cache import TrainedModel, TrainedModels
 from app.scoring.posteriors import find_serving, read_posterior
 from models.recommender.model import UserPosterior
@@ -89,7 +89,7 @@ class Truth:
     @classmethod
     def of(cls, folder: Path) -> "Truth":
         """Read it from the database in the folder."""
-        database = Database(f"sqlite:///{folder}/likely.db")
+        database = open_database(f"sqlite:///{folder}/likely.db")
         with database.reading() as connection:
             catalog = find_catalog(connection, CATALOG)
             trained = find_serving(connection, TrainedModels(), catalog)

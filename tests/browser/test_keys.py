@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.database.database import Database
+from app.database.urls import open_database, open_migrated
 from app.web.auth.api_keys import Scope, create_key
 from testbed.catalogs import EVERYTHING, load_class_trained
 from testbed.databases import url_for
@@ -18,7 +18,7 @@ from tests.browser.watch import Watch
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A key of the service below, which may do everything."""
-    database = Database.migrated(url_for(tmp_path_factory.getbasetemp()))
+    database = open_migrated(url_for(tmp_path_factory.getbasetemp()))
     with database.writing() as connection:
         text = create_key(connection, "browser", {Scope.ADMIN}, None)
     database.close()
@@ -38,7 +38,7 @@ def service(key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
 def compute_key(service: Service, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Another key, which may compute and nothing else."""
     assert service.http.get("/v1/catalogs").is_success
-    database = Database(f"sqlite:///{tmp_path_factory.getbasetemp()}/likely.db")
+    database = open_database(f"sqlite:///{tmp_path_factory.getbasetemp()}/likely.db")
     with database.writing() as connection:
         text = create_key(connection, "browser", {Scope.COMPUTE}, None)
     database.close()

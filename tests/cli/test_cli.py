@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 
-from app.database.database import Database
 from app.database.tables import Movie
+from app.database.urls import open_database
 from app.scoring.model_cache import TrainedModels
 from app.scoring.responses import delete_response
 from app.training.trainings import create_training
@@ -41,7 +41,7 @@ def test_the_demo_leaves_a_catalog_called_class_as_it_is(likely: Run) -> None:
 
 def test_a_training_is_not_stuck_behind_one_that_nobody_runs(likely: Run, tmp_path: Path) -> None:
     likely("demo")
-    database = Database(url_for(tmp_path))
+    database = open_database(url_for(tmp_path))
     with database.writing() as connection:
         create_training(connection, "class", "gradient_descent", {"epochs": 3}, 1, serve=True)
     database.close()
@@ -63,7 +63,7 @@ def test_scores_keep_to_the_configured_memory_of_a_catalog(
     likely: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     likely("demo")
-    database = Database(url_for(tmp_path))
+    database = open_database(url_for(tmp_path))
     movies = [{"catalog_id": 1, "movie": f"x{n}", "title": "", "vector": bytes(12)} for n in range(2000)]
     with database.writing() as connection:
         connection.execute(insert(Movie), movies)
@@ -210,7 +210,7 @@ def test_help_lists_the_commands(likely: Run) -> None:
 
 def test_a_database_of_another_version_is_said_so(likely: Run, tmp_path: Path) -> None:
     likely("migrate")
-    database = Database(url_for(tmp_path))
+    database = open_database(url_for(tmp_path))
     with database.engine.connect() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
         connection.commit()
@@ -223,7 +223,7 @@ def test_a_database_of_another_version_is_said_so(likely: Run, tmp_path: Path) -
 
 def test_the_demo_works_when_somebody_took_all_answers_back(likely: Run, tmp_path: Path) -> None:
     likely("demo")
-    database = Database(url_for(tmp_path))
+    database = open_database(url_for(tmp_path))
     for movie in ("m0", "m1", "m2"):
         with database.writing() as connection:
             delete_response(connection, TrainedModels(), "class", "0", movie)

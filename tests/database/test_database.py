@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.database.database import Database, now
 from app.database.tables import Catalog, Movie
+from app.database.urls import open_database, open_migrated
 from app.errors import Busy, DatabaseUnusableError, Unavailable
 
 A_CATALOG = {"catalog": "c", "title": "c", "dimensions": [], "created_at": 0.0}
@@ -60,7 +61,9 @@ def test_a_reader_sees_one_state_while_others_write(database: Database) -> None:
 
 
 def test_many_threads_and_processes_write_without_losing_anything(database: Database) -> None:
-    other = Database(str(database.url), busy_seconds=30)  # as another process would: with a lock of its own
+    other = open_database(
+        str(database.url), busy_seconds=30
+    )  # as another process would: with a lock of its own
     barrier = threading.Barrier(8)
 
     def write(number: int) -> None:
@@ -83,7 +86,7 @@ def test_many_threads_and_processes_write_without_losing_anything(database: Data
 
 
 def test_a_writer_that_waits_too_long_is_told_so(database: Database) -> None:
-    impatient = Database(str(database.url), busy_seconds=0.05)
+    impatient = open_database(str(database.url), busy_seconds=0.05)
     with database.writing(), pytest.raises(Busy, match="try again"), impatient.writing():
         pass
     with impatient.writing(), pytest.raises(Busy, match="try again"), impatient.writing():
@@ -103,7 +106,7 @@ def test_only_the_write_lock_is_looked_for_and_all_else_is_waited_for(database: 
 def test_a_database_that_is_up_to_date_is_opened_while_another_writes(database: Database) -> None:
     """A process that starts beside a long import must not wait for it, nor give up."""
     with database.writing():
-        opened = Database.migrated(str(database.url), busy_seconds=0.01)
+        opened = open_migrated(str(database.url), busy_seconds=0.01)
     opened.close()
 
 
@@ -126,14 +129,14 @@ def test_the_databases_clock_counts_seconds_since_1970(database: Database) -> No
 )
 def test_a_database_that_cannot_be_used_is_refused_in_one_sentence(url: str, reason: str) -> None:
     with pytest.raises(DatabaseUnusableError, match=reason):
-        Database(url)
+        open_database(url)
 
 
 @pytest.mark.sqlite
 def test_a_path_with_odd_characters_works(tmp_path: Path) -> None:
     folder = tmp_path / "a folder with 100% of it's spaces"
     folder.mkdir()
-    database = Database(f"sqlite:///{folder}/likely.db")
+    database = open_database(f"sqlite:///{folder}/likely.db")
     database.migrate()
     assert catalogs(database) == 0
     database.close()

@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import text
 
 from app.cli.demo import load_class
-from app.database.database import Database
+from app.database.urls import open_database
 from testbed.databases import url_for
 from testbed.live import Service, command_of, serving, stop
 
@@ -29,7 +29,7 @@ TRAININGS = "/v1/catalogs/class/trainings"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the class catalog in a database."""
-    database = Database(url_for(tmp_path))
+    database = open_database(url_for(tmp_path))
     database.migrate()
     with database.writing() as connection:
         load_class(connection)
@@ -64,7 +64,7 @@ def steps(folder: Path, training: int) -> list[tuple[Any, ...]]:
 
 
 def _query(folder: Path, query: str, training: int) -> list[tuple[Any, ...]]:
-    database = Database(url_for(folder))
+    database = open_database(url_for(folder))
     with database.reading() as connection:
         rows = [tuple(row) for row in connection.execute(text(query), {"id": training})]
     database.close()

@@ -12,13 +12,14 @@ from sqlalchemy import select
 from app.cli.demo import load_class
 from app.database.database import MIGRATIONS, Database, newest_revision
 from app.database.tables import Base, Catalog
+from app.database.urls import open_database
 from app.training.trainings import create_training
 from testbed.databases import url_for
 
 
 @pytest.fixture
 def unmigrated(tmp_path: Path) -> Iterator[Database]:
-    database = Database(url_for(tmp_path, "empty.db"))
+    database = open_database(url_for(tmp_path, "empty.db"))
     yield database
     database.close()
 

@@ -11,6 +11,7 @@ from sqlalchemy import insert, text
 from app.database.database import Database
 from app.database.notifications import Changes, announce
 from app.database.tables import Catalog
+from app.database.urls import open_database, open_migrated
 from app.errors import DatabaseUnusableError, Unavailable
 from testbed.databases import url_for
 from tests.support.command_line import Run
@@ -26,7 +27,7 @@ A_CATALOG = {"catalog": "c", "title": "c", "dimensions": [], "created_at": 0.0}
 
 def end_connections(database: Database) -> None:
     """End all connections but one of another pool's, as a server that is restarted does."""
-    other = Database(database.url.render_as_string(hide_password=False))
+    other = open_database(database.url.render_as_string(hide_password=False))
     with other.writing_fenced() as connection:
         connection.execute(_END_ALL)
     other.close()
@@ -127,4 +128,4 @@ def test_backups_are_left_to_postgresqls_own_programs(likely: Run, tmp_path: Pat
 def test_a_server_that_does_not_answer_is_named_when_the_service_starts(tmp_path: Path) -> None:
     url_for(tmp_path)
     with pytest.raises(DatabaseUnusableError, match="cannot be opened"):
-        Database.migrated(f"postgresql://nobody@/none?host={tmp_path}")
+        open_migrated(f"postgresql://nobody@/none?host={tmp_path}")

@@ -20,8 +20,9 @@ import alembic.config
 import httpx2
 from sqlalchemy import Connection
 
-from app.database.database import MIGRATIONS, Database, find_revisions
+from app.database.database import MIGRATIONS, find_revisions
 from app.database.sqlite import read_file
+from app.database.urls import open_database, open_migrated
 from app.operations.backups import back_up, restore
 from app.operations.verification import verify_file
 from app.settings import Settings
@@ -185,7 +186,7 @@ def _migrate(folder: Path) -> Figure:
         before = _tables_of(file)
         _downgrade(file, revision)
         down = _tables_of(file)
-        Database.migrated(f"sqlite:///{file}").close()
+        open_migrated(f"sqlite:///{file}").close()
         up = _tables_of(file)
         for name in sorted((down.keys() & before.keys()) - {"alembic_version"}):
             columns = list(down[name][0]) if down[name] else []
@@ -217,7 +218,7 @@ def _tables_of(file: Path) -> dict[str, Table]:
 def _downgrade(file: Path, revision: str) -> None:
     config = alembic.config.Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    database = Database(f"sqlite:///{file}")
+    database = open_database(f"sqlite:///{file}")
     with database.engine.connect() as connection:
         config.attributes["connection"] = connection
         alembic.command.downgrade(config, revision)

@@ -20,12 +20,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _OPENING = {"writing", "writing_fenced", "commit"}
-_DATABASE = {
-    "database",
-    "sqlite",
-    "postgresql",
-    "tracing",
-}  # commit for all others, who are asked for
+_DATABASE = {"database", "sqlite", "postgresql"}  # commit for all others, who are asked for
 MIGRATION = "app.database.database.Database.migrate"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from app.cli.demo import load_class
-from app.database.database import Database
+from app.database.urls import open_migrated
 from app.web.auth.api_keys import Scope, create_key
 from testbed.live import Service, serving
 from testbed.running import train_class
@@ -39,7 +39,7 @@ def run(scale: float) -> list[Figure]:
     examples = max(1, round(EXAMPLES * scale))
     with TemporaryDirectory() as name:
         folder = Path(name)
-        database = Database.migrated(f"sqlite:///{folder}/likely.db")
+        database = open_migrated(f"sqlite:///{folder}/likely.db")
         with database.writing() as connection:
             load_class(connection)
             key = create_key(connection, "contract", {Scope.ADMIN}, None)

@@ -24,6 +24,7 @@ from sqlalchemy import select
 from app.cli.demo import load_class
 from app.database.database import Database
 from app.database.tables import ApiKey, Base
+from app.database.urls import open_migrated
 from app.main import create_app
 from app.settings import Settings
 from app.training.trainings import create_training
@@ -108,7 +109,7 @@ async def _run(folder: Path, scale: float) -> list[Figure]:
     settings = Settings(
         database_url=f"sqlite:///{folder}/likely.db", host=_OUTSIDE, compute_processes=0, drawing_processes=0
     )
-    database = Database.migrated(settings.database_url)
+    database = open_migrated(settings.database_url)
     keys = _fill(database, settings)
     app = create_app(settings)
     operations = find_operations(app)

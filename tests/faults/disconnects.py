@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from pysqlite3 import dbapi2 as sqlite3
 
 from app.cli.demo import CATALOG, SEED
-from app.database.database import Database
+from app.database.urls import open_database
 from app.settings import Settings
 from app.training.trainings import create_training
 from app.training.worker import Worker
@@ -112,7 +112,7 @@ def run(scale: float) -> list[Figure]:
 def _train_class(folder: Path) -> None:
     """Train the class here: the service has no worker, so that a training that is watched waits."""
     settings = Settings(database_url=f"sqlite:///{folder}/likely.db")
-    database = Database(settings.database_url)
+    database = open_database(settings.database_url)
     with database.writing() as connection:
         create_training(connection, CATALOG, "gradient_descent", {"epochs": 100}, SEED, serve=True)
     check(Worker(database, settings, "harness").run_next())

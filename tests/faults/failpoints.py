@@ -23,6 +23,7 @@ from app.cli import main, scores, training_runs
 from app.cli.demo import load_class
 from app.database.database import Database
 from app.database.tables import Training
+from app.database.urls import open_database, open_migrated
 from app.settings import Settings
 from app.training import leases
 from app.training import worker as worker_module
@@ -236,7 +237,7 @@ def _claimed(database: Database) -> None:
 
 def _expire_leases() -> None:
     supervisor = object.__new__(Supervisor)  # without the worker that it would start
-    supervisor.__dict__.update(_database=Database.migrated(Settings().database_url), _name="dead")
+    supervisor.__dict__.update(_database=open_migrated(Settings().database_url), _name="dead")
     supervisor._expire_leases()
 
 
@@ -246,7 +247,7 @@ def _give_up_relearning() -> None:
 
     setattr(worker_module, "fold_in_stale", fail)  # noqa: B010 - mypy takes the module for one that does not export it
     settings = Settings()
-    Worker(Database.migrated(settings.database_url), settings, "w").fold_in_some()
+    Worker(open_migrated(settings.database_url), settings, "w").fold_in_some()
 
 
 def _create_key() -> None:
@@ -259,7 +260,7 @@ def _with_key(database: Database) -> None:
 
 
 def _revoke_key() -> None:
-    with Database(Settings().database_url).reading() as connection:
+    with open_database(Settings().database_url).reading() as connection:
         (key,) = api_keys.list_keys(connection)
     key_commands.revoke(key.key)
 
@@ -271,12 +272,12 @@ def _without_trainings(database: Database) -> None:
 
 def _train() -> None:
     settings = Settings()
-    database = Database.migrated(settings.database_url)
+    database = open_migrated(settings.database_url)
     training_runs.run_training(database, settings, "class", "gradient_descent", {"epochs": 9}, 3, serve=True)
 
 
 def _cancel_training() -> None:
-    training_runs._cancel(Database.migrated(Settings().database_url), "class", 3)  # noqa: SLF001 - as Ctrl-C does
+    training_runs._cancel(open_migrated(Settings().database_url), "class", 3)  # noqa: SLF001 - as Ctrl-C does
 
 
 COMMANDS = [
@@ -518,7 +519,7 @@ class Tried:
 def _make_template(folder: Path) -> None:
     """Store the class catalog with two trainings that succeeded, the second serving, and one that waits."""
     url = f"sqlite:///{folder}/likely.db"
-    database = Database.migrated(url)
+    database = open_migrated(url)
     worker = Worker(database, Settings(database_url=url), "template")
     with database.writing() as connection:
         load_class(connection)

@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool
 
 from app.database.database import Database
 from app.database.tables import Movie, Response, User
+from app.database.urls import open_database
 from testbed.databases import start_server
 from testbed.live import free_port
 from testbed.running import percentile
@@ -114,7 +115,7 @@ def run(scale: float) -> list[Figure]:
     """Break and look for so long."""
     seconds = max(_AT_LEAST, SECONDS * scale)
     with tempfile.TemporaryDirectory(prefix="likely-hosts-") as name, _database() as address:
-        database = Database(address)
+        database = open_database(address)
         make_catalog(database)
         with processes(Path(name), address, POLL_SECONDS="0.1", LEASE_SECONDS="5") as started:
             figures = _break(started, database, seconds, complete=scale == 1.0)

@@ -34,6 +34,7 @@ from app.database.tables import (
     User,
     UserEmbedding,
 )
+from app.database.urls import open_migrated
 from app.scoring.model_cache import TrainedModels
 from app.scoring.responses import put_response
 from testbed.live import free_port
@@ -383,7 +384,7 @@ class Killing:
 
 
 def _make(folder: Path) -> None:
-    database = Database.migrated(f"sqlite:///{folder}/likely.db")
+    database = open_migrated(f"sqlite:///{folder}/likely.db")
     models = TrainedModels()
     with database.writing() as connection:
         put_catalog(connection, "c", None, ["a", "b", "c"])

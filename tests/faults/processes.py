@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from app.database.database import Database
+from app.database.urls import open_database, open_migrated
 from app.training import leases
 from testbed.live import children_of
 from tests.faults.client import Client, Lost
@@ -86,7 +86,7 @@ class Processes:
 
     def bury(self, name: str) -> None:
         """End the leases of a worker that was killed, as the service does that started it."""
-        database = Database(self.url)
+        database = open_database(self.url)
         with database.writing() as connection:
             leases.expire(connection, name)
         database.close()
@@ -203,7 +203,7 @@ def _work(environment: Mapping[str, str], log: Path, name: str, armed: Armed | N
     _begin(environment, log, armed)
     settings = Settings()
     configure_logs(settings.log_level)
-    worker = Worker(Database.migrated(settings.database_url, settings.busy_seconds), settings, name)
+    worker = Worker(open_migrated(settings.database_url, settings.busy_seconds), settings, name)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop.set())
     worker.run()
 

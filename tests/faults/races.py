@@ -21,6 +21,7 @@ from sqlalchemy import Connection, func, select
 from app.cli.demo import load_class
 from app.database.database import Database
 from app.database.tables import Serving, Training, TrainingState, TrainingStep, UserEmbedding
+from app.database.urls import open_migrated
 from app.training import leases
 from app.training.leases import Lease, LeaseLostError
 from app.training.trainings import create_training
@@ -170,7 +171,7 @@ def _work(name: str, notes: str) -> None:
 
     leases._write = noted  # noqa: SLF001 - likewise
     settings = Settings()
-    Worker(Database.migrated(settings.database_url), settings, name).run()
+    Worker(open_migrated(settings.database_url), settings, name).run()
 
 
 def _queue(database: Database, seed: int) -> int:

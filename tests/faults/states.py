@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Table, select
 
 from app.database.database import Database
 from app.database.tables import Base
+from app.database.urls import open_database
 
 # What tells when and by whom, and not what, or is drawn at random. An answer that is kept shows a time of its
 # training.
@@ -32,7 +33,7 @@ State = dict[str, Counter[tuple[object, ...]]]
 @contextmanager
 def opened(folder: Path) -> Iterator[Database]:
     """Open the database of a folder beside its processes."""
-    database = Database(f"sqlite:///{folder}/likely.db")
+    database = open_database(f"sqlite:///{folder}/likely.db")
     try:
         yield database
     finally:

@@ -16,8 +16,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from app.catalogs import users
+from app.database.urls import open_database
 from app.main import create_app
-from app.observability.tracing import TracedDatabase, Tracing, TracingUnusableError, is_wanted
+from app.observability.tracing import Tracing, TracingUnusableError, is_wanted, span
 from app.settings import Settings
 from app.training.worker import Worker
 from testbed.live import serving
@@ -92,7 +93,7 @@ def test_a_training_is_a_tree_and_an_idle_worker_says_nothing(
     body = {"trainer": "gradient_descent", "options": {"epochs": 2}}
     traced.post(f"/v1/catalogs/{class_catalog}/trainings", json=body)
     exporter.clear()
-    database = TracedDatabase(settings.database_url)
+    database = open_database(settings.database_url, trace=span)
     worker = Worker(database, settings, name="somebody")
     with tracing.activated():
         assert worker.run_next()

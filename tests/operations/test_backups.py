@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.database.database import Database
 from app.database.sqlite import find_driver, read_file
+from app.database.urls import open_migrated
 from app.errors import Conflict, NotFound, Unavailable
 from app.observability.logs import configure_logs
 from app.operations.backups import back_up, restore
@@ -63,7 +63,7 @@ def test_a_backup_and_what_is_restored_are_for_their_owner_only(backup: Path, li
 
 
 def test_a_backup_is_one_state_while_others_write(live: Path, tmp_path: Path) -> None:
-    database = Database.migrated(f"sqlite:///{live}")
+    database = open_migrated(f"sqlite:///{live}")
     models, stop = TrainedModels(), threading.Event()
 
     def write() -> None:  # each transaction makes a pair; half of one is in no state
@@ -168,7 +168,7 @@ def test_a_database_that_is_there_is_replaced_only_when_asked(backup: Path, live
 
 
 def test_a_database_in_use_is_not_replaced(backup: Path, live: Path) -> None:
-    database = Database.migrated(f"sqlite:///{live}")
+    database = open_migrated(f"sqlite:///{live}")
     before = live.stat().st_ino
     with pytest.raises(Conflict, match="is in use; stop the service and its workers first"):
         restore(backup, live, replace=True)
@@ -231,7 +231,7 @@ def test_a_backup_with_faults_is_not_restored(backup: Path, live: Path, tmp_path
 def test_a_new_database_and_its_files_are_for_their_owner_only(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        database = Database.migrated(f"sqlite:///{tmp_path}/new.db")
+        database = open_migrated(f"sqlite:///{tmp_path}/new.db")
     finally:
         os.umask(before)
     modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
@@ -244,8 +244,8 @@ def test_a_database_that_others_could_use_is_taken_from_them(
 ) -> None:
     configure_logs("warning")
     live.chmod(0o664)
-    Database.migrated(f"sqlite:///{live}").close()
-    Database.migrated(f"sqlite:///{live}").close()
+    open_migrated(f"sqlite:///{live}").close()
+    open_migrated(f"sqlite:///{live}").close()
     assert live.stat().st_mode & 0o777 == 0o600
     said = capsys.readouterr()
     assert (said.out + said.err).count("others could use a file of the database") == 1

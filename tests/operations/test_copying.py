@@ -7,6 +7,7 @@ from sqlalchemy import delete, insert, select
 
 from app.database.database import Database
 from app.database.tables import Base, Movie
+from app.database.urls import open_database, open_migrated
 from app.errors import Conflict
 from app.operations.copying import copy_database, count_rows
 from app.settings import Settings
@@ -25,7 +26,7 @@ def everything(database: Database) -> dict[str, list[tuple[object, ...]]]:
 
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Database:
-    return Database.migrated(f"sqlite:///{tmp_path}/copied.db")
+    return open_migrated(f"sqlite:///{tmp_path}/copied.db")
 
 
 def next_movie(database: Database) -> int:
@@ -36,16 +37,16 @@ def next_movie(database: Database) -> int:
 
 def test_a_copy_there_and_back_has_everything(tmp_path: Path, settings: Settings, sqlite: Database) -> None:
     store_two_catalogs(settings)
-    with Database(settings.database_url).writing() as connection:  # the last key goes, and stays used
+    with open_database(settings.database_url).writing() as connection:  # the last key goes, and stays used
         connection.execute(delete(Movie).where(Movie.movie == "f5"))
-    source = Database(settings.database_url)
+    source = open_database(settings.database_url)
     before = everything(source)
     done: list[int] = []
     copied = copy_database(source, sqlite, lambda _what, rows: done.append(rows))
     assert everything(sqlite) == before
     assert {one.table: one.rows for one in copied} == counts(source)
     assert sum(done) == 2 * count_rows(source)
-    back = Database.migrated(url_for(tmp_path, "back.db"))
+    back = open_migrated(url_for(tmp_path, "back.db"))
     assert copy_database(sqlite, back, lambda *_: None) == copied
     assert everything(back) == before
     assert next_movie(source) == next_movie(sqlite) == next_movie(back)
@@ -58,7 +59,7 @@ def test_an_interrupted_copy_leaves_nothing_and_is_begun_again(
     settings: Settings, tmp_path: Path, moment: str
 ) -> None:
     store_two_catalogs(settings)
-    source, target = Database(settings.database_url), Database.migrated(url_for(tmp_path, "target.db"))
+    source, target = open_database(settings.database_url), open_migrated(url_for(tmp_path, "target.db"))
 
     def interrupt(what: str, _rows: int) -> None:
         if what == moment:

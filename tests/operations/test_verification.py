@@ -10,9 +10,9 @@ from sqlalchemy.exc import OperationalError
 
 from app.catalogs.movies import delete_movie
 from app.catalogs.users import delete_user
-from app.database.database import Database
 from app.database.sqlite import find_driver, read_file
 from app.database.tables import Base
+from app.database.urls import open_database
 from app.operations.verification import verify_file
 from app.settings import Settings
 from tests.support.stored import change, store_two_catalogs
@@ -236,7 +236,7 @@ def test_digests_are_left_alone_when_what_they_were_of_has_changed(copied: Path)
 
 
 def test_what_was_deleted_leaves_a_whole_database(copied: Path) -> None:
-    database = Database(f"sqlite:///{copied}")
+    database = open_database(f"sqlite:///{copied}")
     with database.writing() as connection:
         delete_movie(connection, "films", "f0")
         delete_user(connection, "films", "u1")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app.database.database import Database
+from app.database.urls import open_database
 from app.main import create_app
 from app.settings import Settings
 from app.training.worker import Worker
@@ -51,7 +51,7 @@ def films(client: TestClient, worker: Worker) -> str:
 def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """One service with the films, trained by mixed_effects, for all tests that only read."""
     settings = Settings(database_url=url_for(tmp_path_factory.mktemp("films")))
-    database = Database(settings.database_url)
+    database = open_database(settings.database_url)
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         load(client)
         train(client, Worker(database, settings, name="test"), FILMS, trainer="mixed_effects")

@@ -10,6 +10,7 @@ from app.cli.demo import load_class
 from app.database.database import Database, now
 from app.database.sqlite import find_driver
 from app.database.tables import Base, Catalog, Training
+from app.database.urls import open_migrated
 from app.main import create_app
 from app.settings import Settings
 from app.training.worker import Worker
@@ -23,7 +24,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 def store_two_catalogs(settings: Settings) -> None:
     """Make them; training 1 serves the class, training 2 the films."""
-    database = Database.migrated(settings.database_url)
+    database = open_migrated(settings.database_url)
     with TestClient(create_app(settings), base_url="http://localhost") as client:
         with database.writing() as connection:
             load_class(connection)

@@ -12,6 +12,7 @@ from app.catalogs.catalogs import CatalogRow, put_catalog
 from app.catalogs.movies import put_movie
 from app.database.database import Database
 from app.database.tables import Catalog, Movie, Response, Training, User
+from app.database.urls import open_database
 from app.errors import Unavailable
 from app.scoring.memory import Memory
 from app.scoring.model_cache import TrainedModels
@@ -59,7 +60,7 @@ def wait_for(database: Database, training: int, *statuses: str) -> TrainingRow:
 @pytest.mark.usefixtures("class_catalog")
 def test_a_worker_waits_for_a_busy_database_and_goes_on(database: Database, settings: Settings) -> None:
     training = enqueue(database, epochs=10)
-    impatient = Database(settings.database_url, busy_seconds=0.05)
+    impatient = open_database(settings.database_url, busy_seconds=0.05)
     with running(Worker(impatient, settings, "impatient")) as thread:
         with database.writing():
             thread.join(0.5)  # long enough to be refused several times

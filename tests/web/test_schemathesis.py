@@ -22,6 +22,7 @@ from schemathesis.python import asgi
 from app.catalogs.catalogs import delete_catalog
 from app.cli.demo import CATALOG, load_class
 from app.database.database import Database
+from app.database.urls import open_database
 from app.errors import NotFound
 from app.main import create_app
 from app.settings import Settings
@@ -109,7 +110,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         database_url=url_for(tmp_path_factory.mktemp("schemathesis")),
         compute_body_bytes=4 * 2**20,
     )
-    database = Database(configured.database_url)
+    database = open_database(configured.database_url)
     application: Any = create_app(configured)  # ASGI has several descriptions that do not fit together
     with _lasting(), asgi.get_client(application) as client:
         client.post("/v1/compute/tensor.txt", data="1", timeout=60)  # the first waits for a process to start

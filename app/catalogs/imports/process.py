@@ -13,6 +13,7 @@ from app.catalogs.catalogs import find_catalog
 from app.catalogs.imports.import_formats import Format, Imported
 from app.database.database import Database
 from app.database.idempotency import Answer, Asked, answer_once
+from app.database.urls import open_migrated
 from app.errors import Problem, Unavailable
 from app.processes.pool import ProcessPool, Program
 from app.processes.worker import Frame, Kind, answer_tasks, only_frames, refused
@@ -120,7 +121,7 @@ def main(limits: ImportLimits) -> None:
     os.nice(5)  # where cores are short, other requests come first
     from app.catalogs.imports import store  # noqa: F401 - with polars, before the first caller waits
 
-    database = Database.migrated(limits.database_url, limits.busy_seconds)
+    database = open_migrated(limits.database_url, limits.busy_seconds)
 
     def answer(body: bytes, _progress: Callable[[bytes], None]) -> Frame:
         try:

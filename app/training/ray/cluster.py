@@ -22,7 +22,7 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from types import ModuleType
 
-from app.database.database import parse_url
+from app.database.urls import parse_url
 from app.errors import Unavailable
 from app.settings import Settings, is_loopback
 

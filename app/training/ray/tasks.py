@@ -23,7 +23,7 @@ from ray.util import register_serializer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from torch import Tensor
 
-from app.database.database import Database
+from app.database.urls import open_database
 from app.errors import Unavailable
 from app.training.dataset import Seen
 from app.training.outlines import Found, Keys, Outline, read_range, seen
@@ -231,7 +231,7 @@ def _start(
 def _read(place: Place, users: Keys, movies: Keys, size: int) -> tuple[Range, list[Sites], Found | None]:
     """Read a range's responses, and cut it into blocks."""
     _begin()
-    with closing(Database(place.url, place.busy_seconds)) as database, database.reading() as connection:
+    with closing(open_database(place.url, place.busy_seconds)) as database, database.reading() as connection:
         read = read_range(connection, users, movies)
     if read is None:
         return Range([], [], ""), [], None

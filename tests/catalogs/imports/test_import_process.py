@@ -84,9 +84,9 @@ _LOCKED = (
 
 
 def being_written(database: Database) -> bool:
-    connection = database.connect_without_waiting()
+    connection = database.connect_nonblocking()
     try:
-        if database.sends_news:  # PostgreSQL: there the writers' lock is an advisory one
+        if database.sends_notifications:  # PostgreSQL: there the writers' lock is an advisory one
             return bool(connection.execute(_LOCKED).fetchone()[0])
         connection.execute("BEGIN IMMEDIATE")
     except database.errors:

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from starlette.routing import BaseRoute
 
 from app.database.database import Database
+from app.database.urls import open_migrated
 from app.main import create_app
 from app.observability.logs import configure_logs
 from app.settings import Settings
@@ -137,7 +138,7 @@ def test_no_key_is_in_a_log_an_answer_or_a_metric_wherever_it_was_sent(
     tmp_path: Path,
 ) -> None:
     """At the most talkative level, of the service and of the server."""
-    database = Database.migrated(url_for(tmp_path))
+    database = open_migrated(url_for(tmp_path))
     with database.writing() as connection:
         keys = [create_key(connection, "test", {Scope(scope)}, None) for scope in ("admin", "read")]
     database.close()
