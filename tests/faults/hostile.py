@@ -5,7 +5,6 @@ not keep what it was sent. A second service has few places: clients that ask on 
 neither fill its memory nor keep the others waiting. Does not know what is hostile.
 """
 
-import json
 import random
 import re
 import socket
@@ -25,8 +24,8 @@ from testbed.live import Service, serving, wait_until_warm
 from testbed.running import store_class, train_class
 from tests.faults.figures import Figure
 from tests.faults.hostile_requests import REQUESTS, Sending, Target, head, whole
+from tests.support.operations import body_of, filled, media_of, read_operations
 from tests.support.raw import Answer, connect, read_answer
-from tests.web.test_bad_requests import BODIES
 
 _SECONDS = 1.0
 _COMPUTING = 2  # processes, as a service has: while one is replaced the other computes
@@ -41,12 +40,7 @@ _FILLED = 5.0  # seconds, until the buffers of those who do not read are full
 _UNREAD_SECONDS = 0.2
 _SLOW_AT_ONCE = 32
 _SEED = 7
-_VALID = {"catalog": "class", "movie": "m0", "user": "0", "training": "1", "suffix": "txt"}
 LINGER = struct.pack("ii", 1, 0)
-_IMPORTED = {
-    "movies:import": b'{"movie": "m0", "title": "", "vector": [1, 2, 3]}\n',
-    "responses:import": b'{"user": "0", "movie": "m0", "response": 1}\n',
-}
 
 
 @dataclass
@@ -190,23 +184,15 @@ def _flood(connection: socket.socket, request: bytes, times: int) -> int:
 
 def list_targets(service: Service) -> list[Target]:
     """Return every operation of the OpenAPI document."""
-    paths = service.http.get("/openapi.json").json()["paths"]
     return [
-        _target(method.upper(), path, operation.get("requestBody"))
-        for path, operations in paths.items()
-        for method, operation in operations.items()
+        Target(
+            operation.method,
+            filled(operation.path),
+            body_of(operation) or b"",
+            media_of(operation).encode(),
+        )
+        for operation in read_operations(service.http.get("/openapi.json").json())
     ]
-
-
-def _target(method: str, path: str, takes_body: object) -> Target:
-    filled = re.sub(r"\{(\w+)\}", lambda name: _VALID[name[1]], path)
-    end = path.rpartition("/")[2]
-    if end in _IMPORTED:
-        return Target(method, filled, _IMPORTED[end], b"application/x-ndjson")
-    if end == "tensor.txt":
-        return Target(method, filled, b"1 + 1", b"text/plain")
-    result = next((BODIES[known] for known in BODIES if path.endswith(f"/{known}")), None)
-    return Target(method, filled, json.dumps(result).encode() if takes_body and result else b"")
 
 
 def send(url: str, sending: Sending) -> Answer:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from tests.support.hostile_values import BODIES, NUMBERS, TEXTS, VALUES
+
 CRLF = b"\r\n"
 
 
@@ -106,101 +108,6 @@ def _headed(change: Callable[[Target], bytes], end: str = "half") -> Make:
     return lambda target: Sending(change(target), end)
 
 
-_NUMBERS = {
-    name: token.encode()
-    for name, token in {
-        **{token: token for token in ("NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1e-999", "-0.0")},
-        **{token: token for token in ("01", "+1", ".5", "1.", "1e", "0x10", "1_000", "--1", "1e+", "1e39")},
-        "2**53": str(2**53),
-        "2**63": str(2**63),
-        "2**64": str(2**64),
-        "-2**63": str(-(2**63)),
-        "5,000 digits": "9" * 5000,
-        "4,000 digits": "9" * 4000,
-        "100,000 digits behind the point": "0." + "3" * 100_000,
-        "an exponent of 10,000 digits": "1e" + "9" * 10_000,
-    }.items()
-}
-_TEXTS = {
-    "a high surrogate": rb'"\ud800"',
-    "a low surrogate": rb'"\udfff"',
-    "half of an emoji": rb'"a\ud83d"',
-    "surrogates the wrong way": rb'"\udc00\ud800"',
-    "an escaped NUL": rb'"\u0000"',
-    "a NUL": b'"a\0b"',
-    "a control character": b'"a\x01b"',
-    "DEL": b'"a\x7fb"',
-    "a line break": b'"a\r\nb"',
-    "a wrong escape": rb'"\x41"',
-    "half an escape": rb'"\u12"',
-    "an escape that is no number": rb'"\uZZZZ"',
-    "a text without end": b'"abc',
-    "a backslash at the end": b'"abc\\',
-    "a megabyte of text": b'"' + b"x" * 2**20 + b'"',
-    "a right-to-left override": rb'"\u202eabc"',
-    "a byte order mark in a text": rb'"\ufeff"',
-    "a line separator": rb'"\u2028"',
-    "ten thousand accents": b'"a' + rb"\u0301" * 10_000 + b'"',
-    "a path": b'"../../../../etc/passwd"',
-    "SQL": b'"\'; DROP TABLE users; --"',
-    "a template": b'"{{7*7}} ${jndi:ldap://x} {0.__class__}"',
-    "a script": b'"<script>alert(1)</script>"',
-    "a formula": b"\"=cmd|' /C calc'!A0\"",
-    "a format": b'"%s%n%x {} {0} %(a)s"',
-    "bytes that are no UTF-8": b'"\xff\xfe"',
-    "overlong UTF-8": b'"\xc0\x80"',
-    "a surrogate in UTF-8": b'"\xed\xa0\x80"',
-    "beyond Unicode": b'"\xf4\x90\x80\x80"',
-    "cut-off UTF-8": b'"\xe2\x82"',
-}
-_VALUES = {
-    **{
-        each: each.encode()
-        for each in ("null", "true", "[]", "{}", '""', "0", "-1", "[[]]", "[null]", "[{}]")
-    },
-    "a list of names": b'["a", "a", "a"]',
-    "nested 90 times": b"[" * 90 + b"]" * 90,
-    "nested 200 times": b"[" * 200 + b"]" * 200,
-    "a hundred thousand empty lists": b"[" + b"[]," * 99_999 + b"[]]",
-    "half a million zeros": b"[" + b"0," * 499_999 + b"0]",
-}
-_BODIES = {
-    "nothing": b"",
-    "blanks": b" \t\r\n" * 100,
-    "null": b"null",
-    "a number": b"5",
-    "a text": b'"text"',
-    "a list": b"[1, 2]",
-    "an empty object": b"{}",
-    "a comma too much": b'{"a": 1,}',
-    "a comment": b'{"a": 1} // yes',
-    "single quotes": b"{'a': 1}",
-    "two documents": b"{}{}",
-    "half a document": b'{"a": [1, 2',
-    "100,000 opening brackets": b"[" * 100_000,
-    "100,000 opening braces": b'{"a":' * 100_000,
-    "100,000 brackets, balanced": b"[" * 100_000 + b"]" * 100_000,
-    "only closing brackets": b"]" * 100_000,
-    "brackets in a text": b'{"a": "' + b"[" * 100_000 + b'"}',
-    "escaped quotes": b'{"a": "' + b'\\"' * 100_000,
-    "a byte order mark": b"\xef\xbb\xbf{}",
-    "UTF-16": '{"a": 1}'.encode("utf-16"),
-    "UTF-32": '{"a": 1}'.encode("utf-32"),
-    "Latin-1": '{"a": "é"}'.encode("latin-1"),
-    "all bytes": bytes(range(256)),
-    "NULs": b"\0" * 1000,
-    "gzip that nobody announced": gzip.compress(b"{}"),
-    "Parquet's ends": b"PAR1" + b"\0" * 100 + b"PAR1",
-    "100,000 names": b"{" + b",".join(b'"a%d":1' % number for number in range(100_000)) + b"}",
-    "a name of a megabyte": b'{"' + b"a" * 2**20 + b'": 1}',
-    "no name": b'{"": 1}',
-    "a NUL in a name": rb'{"a\u0000b": 1}',
-    "a surrogate in a name": rb'{"\ud800": 1}',
-    "names of objects' insides": b'{"__proto__": {}, "constructor": {}, "__class__": {}, "model_config": {}}',
-    "a body over the limit": b'{"a": "' + b"x" * (4 * 2**20) + b'"}',
-    "CSV with quotes without end": b'user,movie,response\n"a,b,1\n',
-    "lines of NDJSON that are none": b'{"movie": "a"\n[]\n\n\0\n' * 100,
-}
 _QUERIES = (
     *(
         b"?limit=" + value
@@ -455,10 +362,10 @@ _NESTED = {
 }
 
 REQUESTS: dict[str, Make] = {
-    **{f"number {name}": _in_every_field(token) for name, token in _NUMBERS.items()},
-    **{f"text: {name}": _in_every_field(token) for name, token in _TEXTS.items()},
-    **{f"value: {name}": _in_every_field(token) for name, token in _VALUES.items()},
-    **{f"body: {name}": _sent(body) for name, body in _BODIES.items()},
+    **{f"number {name}": _in_every_field(token) for name, token in NUMBERS.items()},
+    **{f"text: {name}": _in_every_field(token) for name, token in TEXTS.items()},
+    **{f"value: {name}": _in_every_field(token) for name, token in VALUES.items()},
+    **{f"body: {name}": _sent(body) for name, body in BODIES.items()},
     **{f"body: {name}": make for name, make in _NESTED.items()},
     "body: every name twice": _twice,
     **{f"query {query[:30]!r}": _asked(query) for query in _QUERIES},

@@ -25,7 +25,7 @@ from app.settings import Settings
 from app.web.auth.tokens import make_token
 from testbed.live import serving
 from tests.support.classroom import CLASS
-from tests.web.test_bad_requests import OPERATIONS, body_of
+from tests.support.operations import OPERATIONS, body_of
 
 MARK = "mark7f3a"
 CATALOG = f"/v1/catalogs/{MARK}"

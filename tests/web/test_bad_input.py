@@ -10,21 +10,17 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.support.classroom import CLASS
+from tests.support.hostile_values import (
+    BAD_DIMENSIONS,
+    BAD_IDS,
+    BAD_TITLES,
+    BEYOND_FINITE,
+    NO_NUMBERS,
+    NO_STRINGS,
+    SURROGATES,
+)
 from tests.support.refusals import Refusing, resolve
 
-BEYOND_FINITE = ("NaN", "Infinity", "-Infinity", "1e999", "-1e999")
-NO_NUMBERS = ("true", '"1"', "[]", "{}")
-SURROGATES = (r'"\ud800"', r'"\udfff"', r'"a\ud83d"', r'"\udc00\ud800"')
-NO_STRINGS = ("5", "true", "[]", "{}", "NaN")
-LONG = json.dumps("x" * 129)
-BAD_TITLES = (*SURROGATES, *NO_STRINGS, r'"\u0000"', r'"two\nlines"', r'"\u0085"', json.dumps("x" * 501))
-BAD_IDS = (
-    *SURROGATES,
-    *NO_STRINGS,
-    *("null", '""', '" "', '"."', '".."', '"a/b"', r'"\u0000"', r'"a\nb"', r'"\u007f"', r'"\u2028"', LONG),
-    r'"\ufffd"',
-)
-BAD_DIMENSIONS = (*SURROGATES, *NO_STRINGS, "null", '""', '" "', r'"\u0000"', r'"a\nb"', LONG)
 HUGE = "9" * 5000
 DEEP = 100_000
 

@@ -4,8 +4,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.support.classroom import CLASS
+from tests.support.hostile_values import BAD_QUERIES
 from tests.support.refusals import Refusing, check_problem
-from tests.web.test_bad_requests import BAD_IDS
 
 
 def test_unknown_things_outside_of_the_path_are_named(refusing: Refusing) -> None:
@@ -14,18 +14,6 @@ def test_unknown_things_outside_of_the_path_are_named(refusing: Refusing) -> Non
     assert "'nowhere'" in scored["detail"]
 
 
-BAD_QUERIES = {
-    "limit": ("0", "-1", "1001", "x", "1.5", "", "1e3", "9" * 5000, "NaN", "%00"),
-    "min_score": ("-0.1", "1.1", "x", "", "NaN", "Infinity", "1e999"),
-    "movie": (*BAD_IDS, "", "a%2Fb"),
-    "exclude": (*BAD_IDS, "", "a%2Fb"),
-    "after": ("", "x" * 258),
-    "user": (*BAD_IDS, "", "a%2Fb"),
-    "training": ("0", "-1", "1.5", "x", "", str(2**53), "9" * 5000, "NaN"),
-    "dimension": ("", "%20", "%00", "a%0Ab", "x" * 129, "vio"),
-    "x": ("", "%20", "%00", "a%0Ab", "x" * 129, "vio"),
-    "y": ("", "%20", "%00", "a%0Ab", "x" * 129, "vio"),
-}
 PLOTS = (f"{CLASS}/plots/heatmap", f"{CLASS}/plots/scatter.svg", f"{CLASS}/plots/scores.txt")
 QUERIES = {
     "limit": (

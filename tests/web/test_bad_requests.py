@@ -3,11 +3,8 @@
 The operations are read from the OpenAPI document, so a new one is tested as soon as it exists.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import unquote
 
 import pytest
@@ -16,96 +13,14 @@ from fastapi.testclient import TestClient
 from app.main import create_app
 from app.settings import Settings
 from tests.support.classroom import CLASS
+from tests.support.hostile_values import BAD_IDS_IN_URLS, BAD_SUFFIXES, BAD_TRAININGS
+from tests.support.operations import OPERATIONS, Operation, body_of, filled, named
 from tests.support.refusals import JSON, Refusing
-
-
-class Operation(NamedTuple):
-    """A method on a path with parameters in braces, and whether it takes a JSON body."""
-
-    method: str
-    path: str
-    takes_json: bool
-
-
-def _operations() -> list[Operation]:
-    """Return all operations under /v1 but the imports, whose bodies are no JSON."""
-    paths = create_app(Settings(database_url=f"sqlite:///{Path(__file__).parent}/never.db")).openapi()[
-        "paths"
-    ]
-    return [
-        Operation(
-            method.upper(),
-            path,
-            takes_json="application/json" in operation.get("requestBody", {}).get("content", {}),
-        )
-        for path, operations in paths.items()
-        for method, operation in operations.items()
-        if path.startswith("/v1/") and not path.endswith(":import")
-    ]
-
-
-OPERATIONS = _operations()
-VALID = {"catalog": "class", "movie": "m0", "user": "0", "training": "1", "suffix": "txt"}
-# Bodies that would be taken, by the end of the path.
-NEURON = {"inputs": [1], "weights": [1]}
-NETWORK = {"layers": [1, 1], "inputs": [[1]], "targets": [1]}
-BODIES: dict[str, object] = {
-    "{catalog}": {"dimensions": ["violence", "positive message", "language"]},
-    "serving": {"training": 1},
-    "movies/{movie}": {"vector": [1, 2, 3]},
-    "responses/{movie}": {"response": 1},
-    "trainings": {"trainer": "gradient_descent"},
-    "scores": {"pairs": [["0", "m0"]]},
-    "scores:preview": {"responses": {"m0": 1}},
-    "tensor": {"program": "1"},
-    "gradient": {"expression": "w", "variables": {"w": 1}},
-    "neuron": NEURON,
-    "neuron/losses": NEURON,
-    "neuron/losses.{suffix}": NEURON,
-    "mlp": NETWORK,
-    "mlp/losses": NETWORK,
-    "mlp/losses.{suffix}": NETWORK,
-    "mlp/fit": NETWORK,
-    "mlp/fit.{suffix}": NETWORK,
-}
-
-
-def filled(path: str, **parameters: str) -> str:
-    """Return a path with its parameters filled in, with valid ones but for those given."""
-    return re.sub(r"\{(\w+)\}", lambda name: (VALID | parameters)[name[1]], path)
-
-
-def body_of(operation: Operation) -> bytes | None:
-    """Return a body that the operation takes, None if it takes none."""
-    if not operation.takes_json:
-        return None
-    return json.dumps(next(BODIES[end] for end in BODIES if operation.path.endswith(f"/{end}"))).encode()
-
-
-def named(operation: Operation) -> str:
-    return f"{operation.method} {operation.path.removeprefix('/v1/catalogs')}"
-
 
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=named)
 each_with_body = pytest.mark.parametrize(
     "operation", [one for one in OPERATIONS if one.takes_json], ids=named
 )
-
-BAD_IDS = (
-    "%00",
-    "a%0Ab",
-    "%7F",
-    "%C2%85",
-    "%E2%80%A8",
-    "%2E",
-    "%2E%2E",
-    "%20",
-    "x" * 129,
-    "%FF",
-    "%ED%A0%80",
-)
-BAD_SUFFIXES = ("jpg", "SVG", "svg.txt", "svg%20", "%00", "%FF", "x" * 5000)
-BAD_TRAININGS = ("abc", "0", "-1", "1.5", "1e3", str(2**53), "9" * 5000, "%00", "%FF", "NaN")
 
 
 @each_operation
@@ -113,7 +28,7 @@ def test_a_bad_id_in_the_path_is_refused_by_the_name_of_its_parameter(
     refusing: Refusing, operation: Operation
 ) -> None:
     for parameter in re.findall(r"\{(\w+)\}", operation.path):
-        for bad in {"training": BAD_TRAININGS, "suffix": BAD_SUFFIXES}.get(parameter, BAD_IDS):
+        for bad in {"training": BAD_TRAININGS, "suffix": BAD_SUFFIXES}.get(parameter, BAD_IDS_IN_URLS):
             path = filled(operation.path, **{parameter: bad})
             problem = refusing.refuse(operation.method, path, 422, content=body_of(operation))
             assert [place["parameter"] for place in problem["errors"]] == [parameter]

@@ -5,10 +5,10 @@ They come with a key that may do everything; test_credentials.py has those that 
 Half of the requests go to the class catalog, trained, so that there is something to answer.
 """
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +31,7 @@ from app.training.worker import Worker
 from app.web.auth.api_keys import Scope, create_key
 from models.notebook.mlp.problem import MlpProblem
 from testbed.databases import url_for
+from tests.support import operations
 from tests.support.schemas import SAY_TOO_LITTLE, WHOLE_NUMBERS
 
 # Checks that an operation cannot pass, because its schema cannot say what is right.
@@ -64,7 +65,7 @@ _DEFAULT_EPOCHS = MlpProblem.model_fields["epochs"].default
 # Queries that name what the class catalog has.
 QUERY = {"user": ["0"], "movie": ["m0"], "dimension": ["language"], "x": "language", "y": "violence"}
 
-DOCUMENT = create_app(Settings(database_url=f"sqlite:///{Path(__file__).parent}/never.db")).openapi()
+DOCUMENT = copy.deepcopy(operations.DOCUMENT)
 # Thousands of different names take seconds to make up; test_bad_input.py has the list that is too long.
 del DOCUMENT["components"]["schemas"]["CatalogBody"]["properties"]["dimensions"]["maxItems"]
 
