@@ -18,7 +18,7 @@ from app.catalogs.imports.process import ImportLimits, make_import_pool
 from app.compute import routes as compute
 from app.compute.inputs import ComputeLimits
 from app.compute.process import ComputePool, make_compute_pool
-from app.database.notifications import Changes
+from app.database.notifications import Notifications
 from app.database.urls import open_database
 from app.observability.logs import configure_logs
 from app.observability.metrics import Connections, ServiceMetrics, Threads
@@ -105,7 +105,7 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
     ``tracing`` gets a span of each request.
     """
     database = open_database(settings.database_url, settings.busy_seconds, trace=span)
-    metrics, changes = ServiceMetrics(), Changes(database)
+    metrics, notifications = ServiceMetrics(), Notifications(database)
     streams, writers = Slots(settings.streams, "event streams"), WriterQueue(_WRITERS, settings.busy_seconds)
     authenticator = Authenticator(database, settings.host)
     models = TrainedModels(Memory.of(settings), MovieIndexes(settings.index_movies))
@@ -145,8 +145,8 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
                 stack.callback(reader.close)
             database.migrate()
             check_not_open(database, settings.host)
-            stack.callback(changes.close)
-            changes.open()
+            stack.callback(notifications.close)
+            notifications.open()
             for pool in (import_pool, drawing_pool, compute_pool):
                 stack.push_async_callback(pool.close)
                 pool.open()
@@ -183,7 +183,7 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
     app.state.settings = settings
     app.state.database = database
     app.state.metrics = metrics
-    app.state.changes = changes
+    app.state.notifications = notifications
     app.state.streams = streams
     app.state.writers = writers
     app.state.authenticator = authenticator

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 
 from app.catalogs.ids import in_path
 from app.database.database import now
-from app.database.notifications import announce
+from app.database.notifications import notify
 from app.database.prepared_statements import Prepared
 from app.database.tables import Catalog, Movie, Response, Serving, Training, User, having
 from app.errors import BadInput, Conflict, NotFound, Place
@@ -123,7 +123,7 @@ def delete_catalog(connection: Connection, catalog: str) -> None:
 def mark_stale(connection: Connection, catalog_id: int) -> None:
     """Say that embeddings of this catalog wait to be relearned; workers look for them when idle."""
     connection.execute(update(Catalog).where(Catalog.id == catalog_id).values(embeddings_behind=True))
-    announce(connection)
+    notify(connection)
 
 
 def _check_dimensions(dimensions: Sequence[str]) -> None:

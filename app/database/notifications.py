@@ -1,7 +1,7 @@
-"""News that the database sends: somebody began, ended or moved on with a training.
+"""Notifications that the database sends: a training began, ended or got on.
 
-Who waits for such news looks again when they come, and every so often without them: news may be lost with
-a connection, and SQLite sends none. Does not know what changed.
+Whoever waits for them also polls from time to time: notifications may be lost with a connection, and SQLite
+sends none.
 """
 
 import asyncio
@@ -17,87 +17,87 @@ from app.database.database import Database
 Wake = Callable[[], None]
 
 _CHANNEL = "likely_trainings"
-_ANNOUNCE = text(f"NOTIFY {_CHANNEL}")
-_LOOK_SECONDS = 0.5  # how soon a listener notices that it is to end
-_AGAIN_SECONDS = 1.0
+_NOTIFY = text(f"NOTIFY {_CHANNEL}")
+_POLL_SECONDS = 0.5  # how soon a listener notices that it is to end
+_RECONNECT_SECONDS = 1.0
 
 
-def announce(connection: Connection) -> None:
-    """Send news when the transaction is committed; many of one transaction are sent as one."""
+def notify(connection: Connection) -> None:
+    """Send a notification when the transaction commits; several of one transaction are sent as one."""
     if connection.dialect.name == "postgresql":
-        connection.execute(_ANNOUNCE)
+        connection.execute(_NOTIFY)
 
 
-class Changes:
-    """News of one database, for all who wait in this process; a context in which a thread listens."""
+class Notifications:
+    """Counts the notifications of one database, for every waiting thread and task of this process."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._news = threading.Condition()
-        self._heard = 0
-        self._waking: set[Wake] = set()
+        self._arrival = threading.Condition()
+        self._count = 0
+        self._wakers: set[Wake] = set()
         self._closed = threading.Event()
 
     def open(self) -> None:
-        """Begin to listen, where there is something to hear."""
+        """Start a thread that listens, where the database sends notifications."""
         if self._database.sends_notifications:
-            threading.Thread(target=self._listen, name="changes", daemon=True).start()
+            threading.Thread(target=self._listen, name="notifications", daemon=True).start()
 
     def close(self) -> None:
-        """Stop listening soon, and let go of who waits."""
+        """Stop listening soon, and end every wait."""
         self._closed.set()
-        self._hear()
+        self._receive()
 
     @property
-    def heard(self) -> int:
-        """How often there was news. Read it before looking, and wait with it after."""
-        return self._heard
+    def count(self) -> int:
+        """How many notifications came. Read it before a query, and wait with it after."""
+        return self._count
 
     def wait(self, count: int, seconds: float) -> None:
-        """Wait so long, or until there is news since ``count``."""
-        with self._news:
-            self._news.wait_for(lambda: self._heard != count or self._closed.is_set(), seconds)
+        """Wait for ``seconds``, or until more than ``count`` notifications have come."""
+        with self._arrival:
+            self._arrival.wait_for(lambda: self._count != count or self._closed.is_set(), seconds)
 
-    async def wait_beside(self, count: int, seconds: float) -> None:
-        """Wait as `wait` does, without keeping a thread."""
+    async def wait_async(self, count: int, seconds: float) -> None:
+        """Wait as `wait` does, without occupying a thread."""
         loop, event = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
             loop.call_soon_threadsafe(event.set)
 
-        with self._news:
-            if self._heard != count:
+        with self._arrival:
+            if self._count != count:
                 return
-            self._waking.add(wake)
+            self._wakers.add(wake)
         try:
             async with asyncio.timeout(seconds):
                 await event.wait()
         except TimeoutError:
             pass
         finally:
-            with self._news:
-                self._waking.discard(wake)
+            with self._arrival:
+                self._wakers.discard(wake)
 
-    def _hear(self) -> None:
-        with self._news:
-            self._heard += 1
-            self._news.notify_all()
-            for wake in self._waking:
+    def _receive(self) -> None:
+        with self._arrival:
+            self._count += 1
+            self._arrival.notify_all()
+            for wake in self._wakers:
                 wake()
-            self._waking.clear()
+            self._wakers.clear()
 
     def _listen(self) -> None:
         while not self._closed.is_set():
             try:
                 self._listen_on(self._database.listen(_CHANNEL))
             except (SQLAlchemyError, self._database.errors):
-                self._closed.wait(_AGAIN_SECONDS)  # meanwhile everybody looks every so often
+                self._closed.wait(_RECONNECT_SECONDS)  # meanwhile everybody polls
 
     def _listen_on(self, connection: Any) -> None:  # noqa: ANN401 - a DBAPI connection has no type
         try:
-            self._hear()  # what was sent before somebody listened
+            self._receive()  # for what was sent before this thread listened
             while not self._closed.is_set():
-                for _ in connection.notifies(timeout=_LOOK_SECONDS, stop_after=1):
-                    self._hear()
+                for _ in connection.notifies(timeout=_POLL_SECONDS, stop_after=1):
+                    self._receive()
         finally:
             connection.close()

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is SQLite's
 from sqlalchemy.orm import aliased
 
 from app.database.database import now
-from app.database.notifications import announce
+from app.database.notifications import notify
 from app.database.tables import Training, TrainingStep
 from models.recommender.holdout import Holdout
 from models.recommender.trainer import Step
@@ -200,4 +200,4 @@ def _write(connection: Connection, lease: Lease, values: Mapping[str, Any]) -> N
     if written.rowcount == 0:
         raise LeaseLostError(f"training {lease.training} is no longer this worker's")
     if values.keys() - {"lease_until"}:  # to hold it longer is no news
-        announce(connection)
+        notify(connection)

@@ -17,7 +17,7 @@ from app.catalogs import catalogs
 from app.catalogs.catalogs import CatalogSummary
 from app.catalogs.path_parameters import CatalogId
 from app.database.idempotency import Answer, answer_once
-from app.database.notifications import Changes
+from app.database.notifications import Notifications
 from app.errors import NotFound
 from app.training import trainings
 from app.training.trainings import UNFINISHED, Loss, Serve, TrainingRow
@@ -38,7 +38,7 @@ router = APIRouter(
 
 serving_router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["catalogs"], route_class=AuthenticatedRoute)
 
-FromChanges = Annotated[Changes, from_app("changes")]
+FromNotifications = Annotated[Notifications, from_app("notifications")]
 TrainingId = Annotated[int, Path(ge=1, le=2**53 - 1)]
 
 _STEPS_AT_ONCE = 1000
@@ -217,7 +217,7 @@ async def take_a_stream(streams: Streams) -> AsyncIterator[None]:
 async def stream_events(
     settings: FromSettings,
     database: FromDatabase,
-    changes: FromChanges,
+    notifications: FromNotifications,
     catalog: CatalogId,
     training: TrainingId,
     last_event_id: Annotated[int, Header(ge=0, le=_LAST_STEP)] = 0,
@@ -228,7 +228,7 @@ async def stream_events(
     """
     last_step = last_event_id
     while True:
-        notifications = changes.heard
+        count = notifications.count
         news = await run_in_threadpool(_read_news, database, catalog, training, last_step)
         for loss in news.losses:
             yield ServerSentEvent(raw_data=_LOSS.dump_json(loss).decode(), event="step", id=str(loss.step))
@@ -237,7 +237,7 @@ async def stream_events(
             yield ServerSentEvent(raw_data=_TRAINING.dump_json(news.training).decode(), event=news.ended)
             return
         if len(news.losses) < _STEPS_AT_ONCE:
-            await changes.wait_beside(notifications, settings.poll_seconds)
+            await notifications.wait_async(count, settings.poll_seconds)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from app.catalogs.catalogs import find_catalog, mark_stale
 from app.database.database import now
-from app.database.notifications import announce
+from app.database.notifications import notify
 from app.database.tables import Serving, Training, TrainingStep
 from app.errors import BadInput, Conflict, NotFound, Place
 from app.training.metrics import METRICS, PROVENANCE, Metrics, Provenance
@@ -102,7 +102,7 @@ def create_training(
         )
         .returning(Training.id)
     ).scalar_one()
-    announce(connection)
+    notify(connection)
     return read_training(connection, catalog, training)
 
 
@@ -144,7 +144,7 @@ def cancel_training(connection: Connection, catalog: str, training: int) -> Trai
         .where(Training.id == training)
         .values(status="cancelled", ended_at=now(), lease_until=None)
     )
-    announce(connection)
+    notify(connection)
     return read_training(connection, catalog, training)
 
 

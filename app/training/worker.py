@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Update, select, update
 
 from app.catalogs.catalogs import CatalogRow, find_catalog_by_key
 from app.database.database import Database
-from app.database.notifications import Changes
+from app.database.notifications import Notifications
 from app.database.tables import Catalog
 from app.errors import TooLarge, Unavailable
 from app.observability.tracing import span
@@ -113,11 +113,11 @@ class Worker:
 
     def run(self) -> None:
         """Run trainings as they come; return soon after ``stop`` is set."""
-        changes = Changes(self._database)
-        changes.open()
+        notifications = Notifications(self._database)
+        notifications.open()
         try:
             while not self.stop.is_set():
-                notifications = changes.heard
+                count = notifications.count
                 _beat(self._settings)
                 try:
                     if self.run_next() or self.fold_in_some():
@@ -125,21 +125,21 @@ class Worker:
                 except Unavailable as error:
                     log.warning("the worker waits for the database", error=error.detail)
                     self.stop.wait(_WAITS_SECONDS)
-                self._rest(changes, notifications)
+                self._rest(notifications, count)
         finally:
-            changes.close()
+            notifications.close()
 
-    def _rest(self, changes: Changes, notifications: int) -> None:
+    def _rest(self, notifications: Notifications, count: int) -> None:
         """Wait until it is time to look again, there is news, or the worker is to stop."""
         if not self._database.sends_notifications:
             self.stop.wait(self._settings.poll_seconds)
             return
         until = time.monotonic() + self._settings.poll_seconds
-        while not self.stop.is_set() and changes.heard == notifications:
+        while not self.stop.is_set() and notifications.count == count:
             seconds_left = until - time.monotonic()
             if seconds_left <= 0:
                 return
-            changes.wait(notifications, min(seconds_left, _NOTICES_SECONDS))
+            notifications.wait(count, min(seconds_left, _NOTICES_SECONDS))
 
     def run_next(self, only: int | None = None, watch: Callable[[Step], None] | None = None) -> bool:
         """Run the next training in the queue, or the one given; return whether there was one.

@@ -1,4 +1,4 @@
-"""PostgreSQL alone: connections that are lost, news that are heard, and what it may not be asked for."""
+"""PostgreSQL alone: connections that are lost, notifications, and what it may not be asked for."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import insert, text
 
 from app.database.database import Database
-from app.database.notifications import Changes, announce
+from app.database.notifications import Notifications, notify
 from app.database.tables import Catalog
 from app.database.urls import open_database, open_migrated
 from app.errors import DatabaseUnusableError, Unavailable
@@ -59,37 +59,37 @@ def test_a_write_that_loses_its_connection_is_unavailable_and_stores_nothing(dat
         assert connection.execute(text("SELECT count(*) FROM catalogs")).scalar() == 0
 
 
-def test_news_is_heard_at_once_and_again_after_the_listener_was_lost(database: Database) -> None:
-    changes = Changes(database)
-    changes.open()
-    heard = changes.heard
-    changes.wait(heard, 10)  # that somebody listens is news too
+def test_a_notification_arrives_at_once_and_again_after_a_lost_connection(database: Database) -> None:
+    notifications = Notifications(database)
+    notifications.open()
+    count = notifications.count
+    notifications.wait(count, 10)  # the start of listening counts too
     for _ in range(2):
-        heard = changes.heard
+        count = notifications.count
         with database.writing_fenced() as connection:
-            announce(connection)
+            notify(connection)
         began = time.monotonic()
-        changes.wait(heard, 10)
-        assert changes.heard > heard
+        notifications.wait(count, 10)
+        assert notifications.count > count
         assert time.monotonic() - began < 9
-        heard = changes.heard
+        count = notifications.count
         end_connections(database)
-        changes.wait(heard, 10)
-        assert changes.heard > heard, "nobody listens again"
-    changes.close()
+        notifications.wait(count, 10)
+        assert notifications.count > count, "nobody listens again"
+    notifications.close()
 
 
-def test_what_was_not_committed_is_no_news(database: Database) -> None:
-    changes = Changes(database)
-    changes.open()
-    changes.wait(0, 10)
-    heard = changes.heard
+def test_a_transaction_that_is_rolled_back_sends_no_notification(database: Database) -> None:
+    notifications = Notifications(database)
+    notifications.open()
+    notifications.wait(0, 10)
+    count = notifications.count
     with database.writing_fenced() as connection:
-        announce(connection)
+        notify(connection)
         connection.rollback()
-    changes.wait(heard, 0.3)
-    assert changes.heard == heard
-    changes.close()
+    notifications.wait(count, 0.3)
+    assert notifications.count == count
+    notifications.close()
 
 
 def test_a_reader_goes_on_while_somebody_writes_and_keeps_its_one_state(database: Database) -> None:
