@@ -1,44 +1,90 @@
-"""Console blocks: commands of several lines, and how far what is printed may differ from what is shown."""
+"""Commands of a page, with their answers, and how far what is printed may differ from what is shown."""
+
+import json
 
 import pytest
 
-from tests.support.console import Command, commands, comparable, with_outputs
+from tests.support.console import WIDTH, Command, commands, comparable, laid_out, with_outputs
 
 PAGE = """
-$ not a command
-```console
-$ one
-1
-$ python3 -c 'if True:
->     print(2)
->
->     print(3)'
-2
-
-3
-$ silent
+```sh
+one
 ```
-> a quotation
-```console
-$ another block
+
+```text
+1
+```
+
+```sh
+# a comment
+silent
+python3 -c 'if True:
+    print(2)
+
+    print(3)' \\
+  --more
+```
+
+```json
+{"answer": 2}
+```
+
+<!-- not executed: it needs another machine -->
+```sh
+elsewhere
+```
+
+```text
+its answer
+```
+
+```sh
+without an answer
+```
+
+What somebody else says:
+
+```text
+4
 ```
 """
 
 
-def test_a_command_has_all_its_lines_and_none_of_its_prompts() -> None:
+def test_a_command_has_all_its_lines_and_the_last_of_a_block_has_the_answer() -> None:
     assert commands(PAGE) == [
         Command("one", "1"),
-        Command("python3 -c 'if True:\n    print(2)\n\n    print(3)'", "2\n\n3"),
         Command("silent", ""),
-        Command("another block", ""),
+        Command("python3 -c 'if True:\n    print(2)\n\n    print(3)' \\\n  --more", '{"answer": 2}'),
+        Command("without an answer", ""),
     ]
 
 
-def test_only_the_outputs_that_differ_are_written_anew() -> None:
-    printed = {"one": "1", "silent": "loud", "another block": ""}
-    written = with_outputs(PAGE, lambda command: printed.get(command.line, "5"))
-    assert written == PAGE.replace("2\n\n3\n", "5\n").replace("$ silent\n", "$ silent\nloud\n")
+def test_a_quotation_without_an_end_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no end"):
+        commands("```sh\necho 'one\n```\n")
+
+
+def test_only_the_answers_that_differ_are_written_anew() -> None:
     assert with_outputs(PAGE, lambda command: command.output) == PAGE
+    printed = {"one": "5", "silent": "loud"}
+    written = with_outputs(PAGE, lambda command: printed.get(command.line, '{"answer":2}'))
+    assert written == PAGE.replace("```text\n1\n", "```text\n5\n")
+
+
+def test_json_is_laid_out_in_lines_that_fit_and_means_the_same() -> None:
+    value = {
+        "numbers": [n / 7 for n in range(40)],
+        "rows": [{"name": f"row {n}", "value": 1.5e-8} for n in range(9)],
+        "words": "a b",
+    }
+    text = json.dumps(value, separators=(",", ":"))
+    shown = laid_out(text)
+    assert max(map(len, shown.splitlines())) <= WIDTH
+    assert json.loads(shown) == value
+    assert comparable(shown) == comparable(text)
+    assert comparable(shown) != comparable(text.replace("a b", "ab"))
+    assert laid_out("plain text " * 20) == "plain text " * 20
+    assert laid_out('{"short":1}') == '{"short":1}'
 
 
 @pytest.mark.parametrize(

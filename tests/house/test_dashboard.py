@@ -86,8 +86,11 @@ def test_an_alert_asks_for_what_there_is_and_the_page_says_what_to_do_then(rule:
     assert list(faults(rule["expr"])) == []
     assert rule["labels"]["severity"] in {"page", "ticket"}
     assert rule["annotations"]["summary"]
-    [row] = re.findall(rf"^\| `{rule['alert']}` \| (.+) \| (.+) \|$", OPERATIONS.read_text(), re.MULTILINE)
-    assert len(row[1]) > 40, "what to do"
+    item = (
+        rf"^- \*\*`{rule['alert']}`\*\* \({rule['labels']['severity']}\): .+? \*To\s+do:\* (.+?)\n(?=- |\n)"
+    )
+    [remedy] = re.findall(item, OPERATIONS.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(remedy) > 40
 
 
 def test_every_metric_is_on_the_dashboard() -> None:

@@ -31,7 +31,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lecture]:
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param(one, id=f"{number} {one.line[:60]}")
+        pytest.param(one, id=f"{number} {one.line[:60]!r}")
         for number, one in enumerate(commands(PAGE.replace(WALK, "")))
     ],
 )

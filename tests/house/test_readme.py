@@ -1,4 +1,4 @@
-"""What README says is so: every command runs and prints what is shown, every list is as the code has it."""
+"""README and the pages beside it: every command prints what is shown, every list is as the code has it."""
 
 import re
 from collections.abc import Iterator
@@ -9,8 +9,11 @@ from app.main import create_app
 from app.settings import Settings
 from tests.browser.screenshots import LARGEST
 from tests.support.checkout import Checkout, fresh_checkout
+from tests.support.class_tour import Lecture, lecture
 from tests.support.console import Command, commands, comparable
-from tests.support.readme import README, shown_lists, true_lists
+from tests.support.readme import LISTS, PAGES, README, lists, with_list
+
+LINES = 250
 
 
 @pytest.fixture(scope="module")
@@ -23,22 +26,45 @@ def checkout() -> Iterator[Checkout]:
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param(one, id=f"{number} {one.line[:60]}")
-        for number, one in enumerate(commands(README.read_text()))
+        pytest.param(command, id=f"{number} {command.line[:60]!r}")
+        for number, command in enumerate(commands(README.read_text()))
     ],
 )
 def test_a_command_prints_what_readme_shows(checkout: Checkout, command: Command) -> None:
     printed = checkout.run(command.line)
     if command.output:
-        assert comparable(printed) == comparable(command.output)
+        assert comparable(printed) == comparable(command.output), "make readme"
 
 
-def test_every_picture_is_here_and_small() -> None:
-    pictures = re.findall(r"!\[[^]]+\]\((\S+)\)", README.read_text())
-    assert len(pictures) == 2
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lecture]:
+    with lecture(tmp_path_factory.mktemp("pages")) as room:
+        yield room
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(command, id=f"{name} {number} {command.line[:60]!r}")
+        for name, page in PAGES.items()
+        for number, command in enumerate(commands(page.read_text()))
+    ],
+)
+def test_a_command_prints_what_its_page_shows(room: Lecture, command: Command) -> None:
+    printed = room.run(command.line)
+    if command.output:
+        assert comparable(printed) == comparable(command.output), "make readme"
+
+
+def test_readme_is_short_and_shows_two_small_pictures() -> None:
+    text = README.read_text()
+    assert len(text.splitlines()) < LINES
+    pictures = re.findall(r"^\[\w+\]: (\S+\.png)", text, re.MULTILINE)
+    assert len(pictures) == len(re.findall(r"!\[", text)) == 2
     assert all(0 < (README.parent / picture).stat().st_size <= LARGEST for picture in pictures)
 
 
-@pytest.mark.parametrize("name", ["requests", "settings", "tree"])
+@pytest.mark.parametrize("name", LISTS)
 def test_a_list_is_as_the_code_has_it(settings: Settings, name: str) -> None:
-    assert shown_lists()[name] == true_lists(create_app(settings))[name], "`make readme` writes it"
+    page = LISTS[name].read_text()
+    assert with_list(page, name, lists(create_app(settings))[name]) == page, "make readme"

@@ -22,7 +22,7 @@ from tests.support.checkout import ROOT
 from tests.support.stored import queue_running
 
 OPERATIONS = ROOT / "docs" / "operations.md"
-_ROW = re.compile(r"^\| `(likely_\w+)` \| (counter|gauge|histogram) \|(.*?)\|", re.MULTILINE)
+_ROW = re.compile(r"^- \*\*`(likely_\w+)`\*\*, (counter|gauge|histogram)(.*?)\.\s", re.MULTILINE | re.DOTALL)
 ROUTE = "/v1/catalogs/{catalog}/movies/{movie}"
 
 

@@ -2,8 +2,8 @@
 
     python -m tests.support.class_tour
 
-writes the answers into it as they are now. A ```text block stands below a console block and holds what
-somebody else says the answers are: the notebook, mostly, or a calculation by hand.
+writes the answers into it as they are now. A ```text block that is no command's answer holds what somebody
+else says the answers above it are: the notebook, mostly, or a calculation by hand.
 """
 
 import os
@@ -22,10 +22,11 @@ from testbed.live import serving
 from tests.support import console
 from tests.support.checkout import ROOT
 from tests.support.console import Command
+from tests.support.shell import Shell
 
 TOUR = ROOT / "docs" / "class-tour.md"
 
-_BLOCK = re.compile(r"^```(console|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(sh|json|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d*)?(?:e[-+]?\d+)?(?!\w)")
 _TENSOR = re.compile(r"tensor\([^()]*\)")
 
@@ -42,17 +43,15 @@ class Claim:
     answers: str
 
 
-class Lecture:
+class Lecture(Shell):
     """A service that has the class loaded and trained, and a shell beside it."""
 
     def __init__(self, folder: Path, port: int) -> None:
-        self.folder, self.port = folder, port
+        super().__init__(folder, port, Path(sys.executable).parent)
 
     def run(self, line: str) -> str:
         """Run a command of the page and return what it prints; raises if it fails."""
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        output = console.run(line, self.port, self.folder, {**os.environ, "PATH": path})
-        return output.replace(f"seconds {_SECONDS}", f"seconds {_USUAL_SECONDS}")
+        return super().run(line).replace(f"seconds {_SECONDS}", f"seconds {_USUAL_SECONDS}")
 
 
 @contextmanager
@@ -71,14 +70,23 @@ def lecture(folder: Path) -> Iterator[Lecture]:
 
 
 def claims(page: str) -> list[Claim]:
-    """Return the page's ```text blocks, each with the answers of the console block before it."""
-    result, answers = [], ""
-    for kind, content in _BLOCK.findall(page):
-        if kind == "text":
-            result.append(Claim(content, answers))
-        else:
-            answers = "\n".join(one.output for one in console.commands(f"```console\n{content}```\n"))
-    return result
+    """Return the page's claims, each with the answers of the commands that stand together before it."""
+    claims: list[Claim] = []
+    answers: list[str] = []
+    previous, end = "text", 0
+    for block in _BLOCK.finditer(page):
+        kind, content = block.groups()
+        apart = page[end : block.start()].strip() != ""
+        if kind == "sh":
+            if apart or previous == "claim":
+                answers = []
+        elif previous == "sh" and not apart:
+            answers.append(content)
+        elif kind == "text":
+            claims.append(Claim(content, "".join(answers)))
+            kind = "claim"
+        previous, end = kind, block.end()
+    return claims
 
 
 def holds(claim: Claim) -> bool:
