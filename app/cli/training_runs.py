@@ -22,8 +22,8 @@ from app.training.trainings import (
     read_training,
 )
 from app.training.worker import Worker
-from models.recommender.evaluation import Bin
 from models.recommender.holdout import Holdout
+from models.recommender.metrics import Bin
 from models.recommender.trainer import Step
 from models.recommender.trial import Trial
 

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from models.recommender.metrics import Bin
+
 Kind = Literal["user", "movie"]
 
 # A curve has no more points than this; a screen shows no more, and drawing takes as long as there are points.
@@ -100,18 +102,6 @@ class ScoreMatrix(_Figure):
     movies: list[str]
     scores: list[list[float]]
     responses: list[list[float | None]]
-
-
-class Bin(BaseModel):
-    """The responses whose score lies from ``lower`` to ``upper``; the means are None where there are none."""
-
-    model_config = ConfigDict(frozen=True, from_attributes=True)
-
-    lower: float
-    upper: float
-    responses: int
-    mean_score: float | None
-    mean_response: float | None
 
 
 class ReliabilityDiagram(_Figure):

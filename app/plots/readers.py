@@ -14,7 +14,7 @@ from app.catalogs.ids import in_path
 from app.database import vectors
 from app.database.tables import Movie, Response
 from app.errors import Conflict
-from app.plots.figures import Bin, Entity, Heatmap, LossCurve, ReliabilityDiagram, Scatter, ScoreMatrix
+from app.plots.figures import Entity, Heatmap, LossCurve, ReliabilityDiagram, Scatter, ScoreMatrix
 from app.plots.selection import Chosen, Selection, check_dimensions, no_dimension, select_shown
 from app.scoring.model_cache import TrainedModels
 from app.training.trainings import UNFINISHED, Loss, TrainingRow
@@ -145,7 +145,7 @@ def reliability_diagram(training: TrainingRow) -> ReliabilityDiagram:
         title=f"Training {training.id} of {training.catalog}: reliability of its scores",
         subtitle=f"{measured.responses:,} responses held out, counted by score; "
         f"calibration error {measured.calibration_error:.4f}",
-        bins=[Bin.model_validate(each) for each in measured.reliability],
+        bins=measured.reliability,
     )
 
 

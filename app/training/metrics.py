@@ -7,23 +7,17 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from models.recommender.evaluation import Bin
+from models.recommender.metrics import Bin, ScoreMetrics
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOut(ScoreMetrics):
     """What was measured on responses that the training had not seen; None where there is no such number.
 
     log_loss, brier, calibration_error (fifteen bins of equal width) and accuracy are means over responses,
     ndcg_at_10 and recall_at_10 over ``ranked_users``.
     """
 
-    responses: int
-    auc: float | None
-    log_loss: float
-    brier: float
-    calibration_error: float
-    accuracy: float
     ranked_users: int
     ndcg_at_10: float | None
     recall_at_10: float | None

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.accuracy.claims import claims
 from benchmarks.accuracy.contestants import LIKELY
 from benchmarks.accuracy.results import ColdStart, Figure, FoldIn, Results, Split
-from models.recommender.evaluation import Bin
+from models.recommender.metrics import Bin
 from testbed.documents import replaced, table
 
 _WIDTH = 40  # characters from a score of 0 to one of 1

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from models.recommender.evaluation import Bin
+from models.recommender.metrics import Bin
 
 
 @dataclass(frozen=True)

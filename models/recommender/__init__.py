@@ -14,5 +14,6 @@ shortlist.py      an approximate search for the best of millions of items, by a 
 influence.py      which of a user's responses moved a score most
 holdout.py        which responses a training holds out
 trial.py          a training on a part of the responses, measured on the held-out rest
-evaluation.py     metrics of scores and rankings on held-out responses
+evaluation.py     computes metrics of scores and rankings on held-out responses
+metrics.py        the metrics as values, without torch
 """

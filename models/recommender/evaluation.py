@@ -14,13 +14,12 @@ Sources:
                        now usual discount 1 / log₂(rank + 1)
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from models.recommender.data import BadResponsesError, Responses
+from models.recommender.metrics import Bin, RankingMetrics, ScoreMetrics
 
 _LIKE = 0.5  # from here on a response is a like, and a score says so
 _BINS = 15
@@ -28,42 +27,7 @@ _DEPTH = 10  # items of a ranking that count
 _LEAST_SCORE = 1e-15  # a score of 0 or 1 that is wrong costs 34.5, not infinitely much
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """Metrics of scores, means over the responses; ``auc`` is None when all are likes or all dislikes."""
-
-    responses: int
-    auc: float | None
-    log_loss: float
-    brier: float
-    calibration_error: float
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class Bin:
-    """The responses whose score lies from ``lower`` to below ``upper`` (the last bin's includes 1).
-
-    The means are None where there are no responses.
-    """
-
-    lower: float
-    upper: float
-    responses: int
-    mean_score: float | None
-    mean_response: float | None
-
-
-@dataclass(frozen=True)
-class Rankings:
-    """Metrics of rankings, means over the ``users`` with a held-out like, None when there is none."""
-
-    users: int
-    ndcg_at_10: float | None
-    recall_at_10: float | None
-
-
-def evaluate(scores: Tensor, values: Tensor) -> Metrics:
+def evaluate(scores: Tensor, values: Tensor) -> ScoreMetrics:
     """Measure scores [responses] in [0, 1] against responses ``values`` [responses] in [0, 1].
 
     The order of the responses changes no bit of the result. Raises `BadResponsesError` when there are none,
@@ -72,7 +36,7 @@ def evaluate(scores: Tensor, values: Tensor) -> Metrics:
     scores, values = _canonical_order(scores, values)
     safe = scores.clamp(_LEAST_SCORE, 1.0 - _LEAST_SCORE)
     _, score_sums, value_sums = _binned(scores, values, _BINS)
-    return Metrics(
+    return ScoreMetrics(
         responses=values.shape[0],
         auc=_auc(scores, values),
         log_loss=-float((values * safe.log() + (1.0 - values) * torch.log1p(-safe)).mean()),
@@ -97,7 +61,7 @@ def reliability(scores: Tensor, values: Tensor, bins: int = _BINS) -> list[Bin]:
     ]
 
 
-def evaluate_rankings(rankings: Tensor, held_out: Responses) -> Rankings:
+def evaluate_rankings(rankings: Tensor, held_out: Responses) -> RankingMetrics:
     """Measure rankings int64 [users, k] of item rows, best first, by the users' held-out responses.
 
     Row u is user u's; with fewer than k items to rank it ends in −1. Only the first ten count. With
@@ -114,11 +78,11 @@ def evaluate_rankings(rankings: Tensor, held_out: Responses) -> Rankings:
     has_like = likes > 0
     users = int(has_like.sum())
     if users == 0:
-        return Rankings(0, None, None)
+        return RankingMetrics(0, None, None)
     gains = _gains(rankings, held_out)
     ndcg = (_discounted_gain(gains) / _discounted_gain(_ideal_gains(held_out)))[has_like]
     recall = ((gains >= _LIKE).sum(dim=1).double() / likes)[has_like]
-    return Rankings(users, float(ndcg.mean()), float(recall.mean()))
+    return RankingMetrics(users, float(ndcg.mean()), float(recall.mean()))
 
 
 def _canonical_order(scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:

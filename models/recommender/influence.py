@@ -15,8 +15,8 @@ _MOST_FOLD_INS = 60  # for all targets together
 
 
 @dataclass(frozen=True)
-class Influence:
-    """One answer's influence: its position among the answers, and the logit without it."""
+class LeaveOneOut:
+    """The logit without one of the answers, by its position among them."""
 
     position: int
     logit_without: float
@@ -30,7 +30,7 @@ def most_influential(
     targets: Tensor,
     others_squared_norm: float,
     limit: int,
-) -> list[list[Influence]]:
+) -> list[list[LeaveOneOut]]:
     """Return for each target item up to ``limit`` of the answers, the one that changed its logit most first.
 
     ``rows`` [n] and ``answers`` [n] are all of the user's, ``posterior`` that of all of them.
@@ -47,7 +47,7 @@ def most_influential(
     logits = model.predict(posterior, targets).logits.tolist()
     influences = []
     for number, positions in enumerate(candidates.tolist()):
-        of_target = [Influence(position, logits_without[position][number]) for position in positions]
+        of_target = [LeaveOneOut(position, logits_without[position][number]) for position in positions]
         changes = [abs(logits[number] - influence.logit_without) for influence in of_target]
         order = sorted(range(len(of_target)), key=lambda index: (-changes[index], index))
         influences.append([of_target[index] for index in order[:limit]])

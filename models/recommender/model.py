@@ -112,7 +112,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class LogitTerms:
     """Logits as sums: damping · (item_biases + user_bias + Σ weights · values + learned), all float64.
 
     damping [n] is κ; item_biases [n]; weights [dimensions] the user's, for the values [n, dimensions] of the
@@ -188,7 +188,7 @@ class Model(Protocol):
         """Return a user's embedding on the scale of the items' vectors."""
         ...
 
-    def explain(self, posterior: UserPosterior, rows: Tensor) -> Explanation:
+    def explain(self, posterior: UserPosterior, rows: Tensor) -> LogitTerms:
         """Return the logits of the items at ``rows`` [n] as sums."""
         ...
 

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from models.recommender import scoring
 from models.recommender.data import BadResponsesError, Responses
-from models.recommender.evaluation import Bin, Metrics, Rankings, evaluate, evaluate_rankings, reliability
+from models.recommender.evaluation import evaluate, evaluate_rankings, reliability
 from models.recommender.holdout import Holdout, held_out, select
+from models.recommender.metrics import Bin, RankingMetrics, ScoreMetrics
 from models.recommender.trainer import Trainer
 
 _RANKED_USERS = 2000
@@ -20,8 +21,8 @@ _DEPTH = 10
 class Trial:
     """Metrics of the scores of held-out responses, and of rankings of up to 2,000 users' unseen items."""
 
-    metrics: Metrics
-    rankings: Rankings
+    metrics: ScoreMetrics
+    rankings: RankingMetrics
     reliability: list[Bin]
 
 
@@ -83,7 +84,7 @@ def _evaluated(split: Split, scores: Tensor, best: Callable[[int, Tensor], Tenso
     return Trial(evaluate(scores, values), _rank(split, best, seed), reliability(scores, values))
 
 
-def _rank(split: Split, best: Callable[[int, Tensor], Tensor], seed: int) -> Rankings:
+def _rank(split: Split, best: Callable[[int, Tensor], Tensor], seed: int) -> RankingMetrics:
     """Rank the items without a seen response, as recommendations do; of many users a sample by the seed.
 
     ``best`` returns a user's best rows but for those to exclude.

@@ -12,7 +12,6 @@ import vl_convert
 from app.plots.charts.chart import specify
 from app.plots.charts.labels import ALIGNS, Box, place
 from app.plots.figures import (
-    Bin,
     Entity,
     Figure,
     Fit,
@@ -25,6 +24,7 @@ from app.plots.figures import (
     told_apart,
 )
 from app.plots.text import Canvas, as_text
+from models.recommender.metrics import Bin
 
 NAMES = ("anna", "b.c['d']", "x\\y", "<script>alert(1)</script> & Co", "datum.row || 1", "電影")
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.recommender import scoring
 from models.recommender.class_model.objective import Objective
-from models.recommender.model import Explanation, Prediction, UserPosterior, Weights, stacked
+from models.recommender.model import LogitTerms, Prediction, UserPosterior, Weights, stacked
 from models.recommender.scoring import Best
 
 FoldIn = Callable[[Tensor, Tensor, Tensor | None, float], Tensor]
@@ -87,10 +87,10 @@ class DotProduct:
         weights = posterior.embedding.double()
         return Weights(0.0, weights, weights[:0])
 
-    def explain(self, posterior: UserPosterior, rows: Tensor) -> Explanation:
+    def explain(self, posterior: UserPosterior, rows: Tensor) -> LogitTerms:
         zeros = torch.zeros(len(rows), dtype=torch.float64)
         values = self.vectors[rows].double()
-        return Explanation(zeros + 1.0, zeros, 0.0, posterior.embedding.double(), values, zeros)
+        return LogitTerms(zeros + 1.0, zeros, 0.0, posterior.embedding.double(), values, zeros)
 
     def influences(
         self,

@@ -19,7 +19,7 @@ from models.recommender.mixed_effects.predictor import Predictor
 from models.recommender.mixed_effects.priors import Prior
 from models.recommender.mixed_effects.standardisation import Standardisation
 from models.recommender.mixed_effects.terms import FEW, ItemTerms, UserTerms
-from models.recommender.model import Explanation, Prediction, UserPosterior, Weights
+from models.recommender.model import LogitTerms, Prediction, UserPosterior, Weights
 from models.recommender.scoring import Best, best_among, best_of, scores
 
 _NUMBERS_AT_ONCE = 4_000_000  # float64, in the largest array
@@ -97,10 +97,10 @@ class MixedEffectsModel:
         weights = embedding[1:named_size] / scale.scale
         return Weights(float(embedding[0] - weights @ scale.shift), weights, embedding[named_size:])
 
-    def explain(self, posterior: UserPosterior, rows: Tensor) -> Explanation:
+    def explain(self, posterior: UserPosterior, rows: Tensor) -> LogitTerms:
         """Return the terms of κ·(b + user bias + Σ weight_d·x_d + e_q·q)."""
         items, weights = self.predictor.items.gather(rows), self.show(posterior)
-        return Explanation(
+        return LogitTerms(
             damping=self.predict(posterior, rows).damping,
             item_biases=items.means[:, 0],
             user_bias=weights.user_bias,

@@ -15,8 +15,9 @@ from scipy.stats import mannwhitneyu
 from torch import Tensor
 
 from models.recommender.data import BadResponsesError, Responses
-from models.recommender.evaluation import Metrics, Rankings, evaluate, evaluate_rankings, reliability
+from models.recommender.evaluation import evaluate, evaluate_rankings, reliability
 from models.recommender.holdout import select
+from models.recommender.metrics import RankingMetrics, ScoreMetrics
 from tests.models.recommender.problems import generator, random_responses
 
 # Steps of 1/64 are exact in binary, so that transforming them exactly creates and breaks no ties.
@@ -30,7 +31,7 @@ RISING: Mapping[str, Callable[[float], float]] = {
 Pairs = Sequence[tuple[float, float]]
 
 
-def measure(pairs: Pairs) -> Metrics:
+def measure(pairs: Pairs) -> ScoreMetrics:
     return evaluate(*columns(pairs))
 
 
@@ -73,7 +74,7 @@ def calibration_error_by_loop(pairs: Pairs, bins: int = 15) -> float:
     return total
 
 
-def rankings_by_loop(rankings: Sequence[Sequence[int]], held_out: Responses) -> Rankings:
+def rankings_by_loop(rankings: Sequence[Sequence[int]], held_out: Responses) -> RankingMetrics:
     table: list[dict[int, float]] = [{} for _ in rankings]
     triples = (held_out.user_rows.tolist(), held_out.item_rows.tolist(), held_out.values.tolist())
     for user, item, value in zip(*triples, strict=True):
@@ -88,7 +89,11 @@ def rankings_by_loop(rankings: Sequence[Sequence[int]], held_out: Responses) -> 
             ndcg.append(sum(gain / log2(rank + 1) for rank, gain in enumerate(gains, start=1)) / ideal)
             recall.append(len(likes & set(ranking[:10])) / len(likes))
     users = len(ndcg)
-    return Rankings(users, sum(ndcg) / users, sum(recall) / users) if users else Rankings(0, None, None)
+    return (
+        RankingMetrics(users, sum(ndcg) / users, sum(recall) / users)
+        if users
+        else RankingMetrics(0, None, None)
+    )
 
 
 def held_out_of(*users: dict[int, float], items: int = 20) -> Responses:
@@ -176,20 +181,20 @@ def test_the_share_of_likes_as_everybody_s_score_is_calibrated(likes: int) -> No
 def test_perfect_scores_have_the_best_of_every_measure() -> None:
     metrics = measure([(0.0, 0.0), (1.0, 1.0), (0.0, 0.0), (1.0, 1.0)])
     assert 0 <= metrics.log_loss < 1e-14
-    assert replace(metrics, log_loss=0.0) == Metrics(4, 1.0, 0.0, 0.0, 0.0, 1.0)
+    assert replace(metrics, log_loss=0.0) == ScoreMetrics(4, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def test_reversed_scores_have_the_worst_of_every_measure_and_a_finite_log_loss() -> None:
     metrics = measure([(1.0, 0.0), (0.0, 1.0)])
     # −log 1e-15 is 15 · log 10; the other score, 1 − 1e-15, is rounded to a multiple of 2⁻⁵³.
     assert metrics.log_loss == pytest.approx(15 * log(10), abs=1e-2)
-    assert replace(metrics, log_loss=0.0) == Metrics(2, 0.0, 0.0, 1.0, 1.0, 0.0)
+    assert replace(metrics, log_loss=0.0) == ScoreMetrics(2, 0.0, 0.0, 1.0, 1.0, 0.0)
 
 
 def test_a_constant_score_of_a_half_knows_nothing() -> None:
     metrics = measure([(0.5, 0.0), (0.5, 1.0), (0.5, 1.0), (0.5, 0.0)])
     assert metrics.log_loss == pytest.approx(log(2))
-    assert replace(metrics, log_loss=0.0) == Metrics(4, 0.5, 0.0, 0.25, 0.0, 0.5)
+    assert replace(metrics, log_loss=0.0) == ScoreMetrics(4, 0.5, 0.0, 0.25, 0.0, 0.5)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
@@ -300,23 +305,23 @@ def test_rankings_are_measured_as_their_definitions_read(seed: int, length: int)
 
 def test_the_held_out_likes_first_is_the_perfect_ranking() -> None:
     held_out = held_out_of({3: 1.0, 5: 0.75, 7: 0.0}, {0: 0.5})
-    assert evaluate_rankings(torch.tensor([[3, 5, 1], [0, 4, 2]]), held_out) == Rankings(2, 1.0, 1.0)
+    assert evaluate_rankings(torch.tensor([[3, 5, 1], [0, 4, 2]]), held_out) == RankingMetrics(2, 1.0, 1.0)
 
 
 def test_none_of_the_held_out_likes_is_the_worst_ranking() -> None:
     held_out = held_out_of({3: 1.0, 7: 0.0}, {19: 1.0})
-    assert evaluate_rankings(torch.tensor([[7, 1], [0, -1]]), held_out) == Rankings(2, 0.0, 0.0)
+    assert evaluate_rankings(torch.tensor([[7, 1], [0, -1]]), held_out) == RankingMetrics(2, 0.0, 0.0)
 
 
 def test_a_like_at_the_third_place_counts_half() -> None:
     actual = evaluate_rankings(torch.tensor([[4, 8, 6]]), held_out_of({6: 1.0}))
-    assert actual == Rankings(1, 0.5, 1.0)  # 1 / log₂(3 + 1)
+    assert actual == RankingMetrics(1, 0.5, 1.0)  # 1 / log₂(3 + 1)
 
 
 def test_a_ranking_of_ten_cannot_recall_twelve_likes() -> None:
     held_out = held_out_of(dict.fromkeys(range(12), 1.0))
     actual = evaluate_rankings(torch.arange(10)[None], held_out)
-    assert actual == Rankings(1, 1.0, 10 / 12)  # NDCG's ideal has ten places too
+    assert actual == RankingMetrics(1, 1.0, 10 / 12)  # NDCG's ideal has ten places too
 
 
 def test_a_response_below_a_half_is_gain_but_no_like() -> None:
@@ -329,30 +334,30 @@ def test_a_response_below_a_half_is_gain_but_no_like() -> None:
 def test_users_without_a_held_out_like_are_left_out() -> None:
     held_out = held_out_of({0: 0.0}, {1: 1.0}, {2: 0.49}, {}, {3: 1.0})
     rankings = torch.tensor([[0], [1], [2], [3], [0]])
-    assert evaluate_rankings(rankings, held_out) == Rankings(2, 0.5, 0.5)
+    assert evaluate_rankings(rankings, held_out) == RankingMetrics(2, 0.5, 0.5)
 
 
 def test_where_no_user_is_left_there_is_no_number() -> None:
     held_out = held_out_of({0: 0.0}, {1: 0.25})
     no_responses = select(held_out, torch.zeros(2, dtype=torch.bool))
     for responses in (held_out, no_responses):
-        assert evaluate_rankings(torch.tensor([[0], [1]]), responses) == Rankings(0, None, None)
+        assert evaluate_rankings(torch.tensor([[0], [1]]), responses) == RankingMetrics(0, None, None)
 
 
 def test_an_empty_place_is_nobody_s_item() -> None:
     # −1 before a user's first item would be the last item of the user before.
     actual = evaluate_rankings(torch.tensor([[-1, -1], [-1, -1]]), held_out_of({1: 1.0}, {0: 1.0}, items=2))
-    assert actual == Rankings(2, 0.0, 0.0)
+    assert actual == RankingMetrics(2, 0.0, 0.0)
 
 
 def test_rankings_of_no_places_recall_nothing() -> None:
     actual = evaluate_rankings(torch.empty(1, 0, dtype=torch.int64), held_out_of({1: 1.0}))
-    assert actual == Rankings(1, 0.0, 0.0)
+    assert actual == RankingMetrics(1, 0.0, 0.0)
 
 
 def test_rankings_need_not_be_contiguous() -> None:
     held_out = held_out_of({0: 1.0, 1: 1.0}, {2: 1.0})
-    assert evaluate_rankings(torch.tensor([[0, 2], [1, 3]]).T, held_out) == Rankings(2, 1.0, 1.0)
+    assert evaluate_rankings(torch.tensor([[0, 2], [1, 3]]).T, held_out) == RankingMetrics(2, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(
