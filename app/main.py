@@ -51,7 +51,7 @@ from app.web.parameters import refuse_unknown_parameters
 from app.web.problems import RESPONSES, handle_problems
 from app.web.server import LOAD_SHEDDING, LoadShedding
 
-# A request is matched with one after the other: what is asked most comes first.
+# A request is matched with one after the other: the most frequent routes come first.
 ROUTERS = [
     scoring.router,
     scoring.responses_router,
@@ -69,7 +69,7 @@ ROUTERS = [
     probes.router,
 ]
 
-# The order in which /docs shows them, from what is made first to what looks on.
+# The order in which /docs shows them, from what is made first to what only reads.
 _TAGS = [
     "catalogs",
     "imports",
@@ -83,19 +83,19 @@ _TAGS = [
     "probes",
 ]
 
-# Seconds: whoever waits until the service is ready is answered before these processes take both cores.
+# Seconds: a client that waits for readiness is answered before these processes take both cores.
 _WARM_AFTER = 0.2
 
 # FastAPI's own names paths in spans and sends what exceptions say; `app.observability.tracing` does neither.
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
-# Another process that is asked for /metrics shows what this one saw at its last look.
+# Another process that answers a scrape shows the last sample of this one.
 _SAMPLE_SECONDS = 1.0
 
-# More would compute no more at once, and keep the event loop waiting for Python's lock: it then refuses late.
+# More would not compute more in parallel, and make the event loop wait for the GIL: load would be shed late.
 _THREADS = 4
 
-_WRITERS = 1  # the next is begun when its turn comes: two would wait for one another
+_WRITERS = 1  # the database has one writer at a time: a second would only hold a thread
 
 
 def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | None = None) -> FastAPI:
@@ -104,6 +104,7 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
     ``warm`` starts the processes that compute and draw soon after it, not when a request needs one;
     ``tracing`` gets a span of each request.
     """
+    # What the application has.
     database = open_database(settings.database_url, settings.busy_seconds, trace=span)
     metrics, notifications = ServiceMetrics(), Notifications(database)
     streams, writers = Slots(settings.streams, "event streams"), WriterQueue(_WRITERS, settings.busy_seconds)
@@ -120,6 +121,7 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
         settings.import_processes, settings.import_seconds, ImportLimits.of(settings)
     )
 
+    # How it starts and ends.
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, LoadShedding]]:
         torch.set_num_threads(1)  # requests are small and many; they share the cores as they come
@@ -137,7 +139,7 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
         )
         if isinstance(database.engine.pool, QueuePool):
             metrics.watch({"connections": Connections(database.engine.pool)})
-        # What was opened is closed in the opposite order, also when the start fails or a closing raises.
+        # The stack closes in the opposite order, also when the start fails or a closing raises.
         async with AsyncExitStack() as stack:
             if tracing is not None:
                 stack.callback(tracing.close)
@@ -157,6 +159,7 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
                 stack.callback(asyncio.create_task(_sample_regularly(metrics)).cancel)
             yield {LOAD_SHEDDING: LoadShedding(settings, streams, metrics)}
 
+    # What a request passes on its way to a handler.
     app = FastAPIOffline(
         title="Likely",
         summary="Learns what each person likes and serves like-scores.",
@@ -180,18 +183,24 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
             Middleware(BugMiddleware),
         ],
     )
-    app.state.settings = settings
-    app.state.database = database
-    app.state.metrics = metrics
-    app.state.notifications = notifications
-    app.state.streams = streams
-    app.state.writers = writers
-    app.state.authenticator = authenticator
-    app.state.models = models
-    app.state.fast_scores = fast_scores
-    app.state.compute = compute_pool
-    app.state.drawing = drawing_pool
-    app.state.importing = import_pool
+    # What handlers take by `from_app`.
+    state = {
+        "settings": settings,
+        "database": database,
+        "metrics": metrics,
+        "notifications": notifications,
+        "streams": streams,
+        "writers": writers,
+        "authenticator": authenticator,
+        "models": models,
+        "fast_scores": fast_scores,
+        "compute": compute_pool,
+        "drawing": drawing_pool,
+        "importing": import_pool,
+    }
+    for name, part in state.items():
+        setattr(app.state, name, part)
+    # What answers.
     handle_problems(app)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(refuse_unknown_parameters)])

@@ -1,6 +1,6 @@
 """Every setting of the service, in one list; each is an environment variable ``LIKELY_<NAME>``.
 
-Does not know who reads a setting. Command-line flags override these values.
+Command-line flags override these values.
 """
 
 import os
@@ -176,8 +176,8 @@ class Settings(BaseSettings):
     def trusts(self) -> frozenset[str] | None:
         """Return the hosts that requests may name, None for any.
 
-        On a loopback address only this machine's: a page elsewhere may let its own name lead here ("DNS
-        rebinding"), and would otherwise be answered as if it came from here.
+        On a loopback address only this machine's: otherwise a page elsewhere whose name resolves to this
+        machine ("DNS rebinding") would be answered as if it were local.
         """
         if "*" in self.trusted_hosts or not (self.trusted_hosts or is_loopback(self.host)):
             return None
@@ -185,7 +185,7 @@ class Settings(BaseSettings):
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only programs on this machine reach an address; IPv6 may stand in brackets."""
+    """Return whether only this machine reaches an address; IPv6 may be in brackets."""
     name = host.lower().removeprefix("[").removesuffix("]")
     try:
         return ip_address(name).is_loopback

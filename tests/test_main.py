@@ -11,7 +11,7 @@ from app.settings import Settings
 from app.web.auth.api_keys import OpenToAllError
 
 READERS = ["authenticator", "fast_scores", "database"]
-CLOSED_LAST_OPENED_FIRST = ["compute", "drawing", "importing", "changes", *READERS]
+CLOSED_LAST_OPENED_FIRST = ["compute", "drawing", "importing", "notifications", *READERS]
 
 
 def record_closings(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -64,7 +64,7 @@ def test_a_start_that_is_refused_closes_the_database(
     assert closings == READERS
 
 
-@pytest.mark.parametrize("part", ["changes", "importing", "drawing", "compute"])
+@pytest.mark.parametrize("part", ["notifications", "importing", "drawing", "compute"])
 def test_a_start_that_fails_half_way_closes_what_it_opened(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:

@@ -1,8 +1,7 @@
-"""Log lines: one event with its fields a line, on standard error, those of libraries too.
+"""Logs: an event with its fields on each line of standard error, those of libraries included.
 
-In a terminal for people to read, otherwise JSON. No line has an id, a title, a path, a query or a body:
-events are fixed sentences, exceptions come without their messages, and no line has an API key. Does not know
-what is worth logging.
+Text in a terminal, otherwise JSON. No line has an id, a title, a path, a query or a body: events are fixed
+sentences, exceptions are logged without their messages, and API keys are redacted.
 """
 
 import logging
@@ -22,7 +21,7 @@ _SQLITE = ("sqlite3", "pysqlite3")
 
 
 def trace(error: BaseException | None) -> str:
-    """Return the classes and places of an exception and of those that it came from, the first one first."""
+    """Return the traceback of an exception and of its causes, the first one first, without messages."""
     parts: list[str] = []
     while error is not None:
         parts.insert(0, "".join(traceback.format_tb(error.__traceback__)) + _name(error))
@@ -43,11 +42,11 @@ def _name(error: BaseException) -> str:
     return f"{name}: {message}" if message else name
 
 
-# More is redacted than is a valid key: also what is mistyped, cut short, or encoded for a URL.
+# Wider than valid keys: mistyped, truncated and URL-encoded ones are redacted as well.
 _LOOKS_SECRET = re.compile(
     r"(likely(?:_|%5F)[0-9A-Za-z]{1,16})(?:_|%5F)[0-9A-Za-z]{16,}", re.ASCII | re.IGNORECASE
 )
-_LIBRARIES = logging.WARNING  # what they say below this is about their inside
+_LIBRARIES = logging.WARNING  # below this they log their internals
 
 
 def configure_logs(level: str) -> None:
@@ -83,19 +82,19 @@ def configure_logs(level: str) -> None:
 
 
 def redact(text: str) -> str:
-    """Return a text with the secret part of every API key in it left out."""
+    """Return a text without the secret part of each API key in it."""
     return _LOOKS_SECRET.sub(r"\1_...", text)
 
 
 def _write(line: str) -> None:
-    """Write a line to standard error as it is at the time; a line that its disk has no space for is lost."""
+    """Write a line to the current standard error; a line for which its disk has no space is lost."""
     with suppress(OSError):
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
 
 
 class _Lines:
-    """What structlog writes lines to, under whichever level."""
+    """The logger that structlog writes lines to, at every level."""
 
     def msg(self, line: str) -> None:
         """Write a line."""
@@ -105,7 +104,7 @@ class _Lines:
 
 
 class _StandardError(logging.Handler):
-    """What the library `logging` writes lines to."""
+    """The handler of the standard library's `logging`."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line."""
@@ -113,7 +112,7 @@ class _StandardError(logging.Handler):
 
 
 def _first_line(_logger: object, _method: str, event: EventDict) -> Mapping[str, Any]:
-    """Keep of a library's message what it says itself: behind it asyncio shows what was being worked on."""
+    """Keep the first line of a library's message: asyncio adds values of the running task behind it."""
     return {**event, "event": str(event["event"]).partition("\n")[0]}
 
 

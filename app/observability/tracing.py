@@ -105,14 +105,14 @@ class Tracing:
         if not root and not get_current_span().get_span_context().is_valid:
             yield
             return
-        prefixed = {f"likely.{attribute}": value for attribute, value in attributes.items()}
+        own_attributes = {f"likely.{attribute}": value for attribute, value in attributes.items()}
         with self._tracer.start_as_current_span(
-            name, attributes=prefixed, record_exception=False, set_status_on_exception=False
-        ) as opened:
+            name, attributes=own_attributes, record_exception=False, set_status_on_exception=False
+        ) as current:
             try:
                 yield
             except BaseException as error:
-                _note(opened, error)
+                _note(current, error)
                 raise
 
     @contextmanager
@@ -150,14 +150,14 @@ class Tracing:
         closing.join(_CLOSE_SECONDS)
 
 
-def _note(ended: "Span", error: BaseException) -> None:
+def _note(current: "Span", error: BaseException) -> None:
     """Record the class of the exception that ended a span; a caller's mistake is no error of the service."""
-    ended.set_attribute("error.type", type(error).__qualname__)
+    current.set_attribute("error.type", type(error).__qualname__)
     if not isinstance(error, Problem) or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _mark_failed(ended)
+        _mark_failed(current)
 
 
-def _mark_failed(failed: "Span") -> None:
+def _mark_failed(current: "Span") -> None:
     from opentelemetry.trace import StatusCode
 
-    failed.set_status(StatusCode.ERROR)
+    current.set_status(StatusCode.ERROR)

@@ -1,7 +1,4 @@
-"""The header Idempotency-Key: a POST that is sent again with it is done once and answered the same.
-
-Does not know what is asked, nor how answers are kept.
-"""
+"""The header Idempotency-Key: a POST that is repeated with it is done once, and gets the same answer."""
 
 import hashlib
 from typing import Annotated
@@ -33,7 +30,7 @@ REPEATED = {
 
 
 class Digest:
-    """The SHA-256 of what is asked: method, path, query, Content-Type, and the body as it comes."""
+    """The SHA-256 of a request: method, path, query, Content-Type, and the body as it arrives."""
 
     def __init__(self, request: Request) -> None:
         self._sum = hashlib.sha256()
@@ -45,18 +42,18 @@ class Digest:
             self._sum.update(len(data).to_bytes(8, "little") + data)
 
     def add(self, chunk: bytes) -> None:
-        """Take the next bytes of the body."""
+        """Add the next bytes of the body."""
         self._sum.update(chunk)
 
     def asked(self, key: str | None) -> Asked | None:
-        """Return the request that was read, if it has a key; another API key's may be called the same."""
+        """Return the request under its Idempotency-Key, if it has one; each API key has its own."""
         if key is None:
             return None
         return Asked(hashlib.sha256(f"{self._owner} {key}".encode()).hexdigest(), self._sum.digest())
 
 
 async def read_asked(request: Request, key: Key = None) -> Asked | None:
-    """Return the key of a request with what it asks for, or None without a key; reads the whole body."""
+    """Return the request under its Idempotency-Key, or None without one; reads the body."""
     digest = Digest(request)
     if key is not None:
         digest.add(await request.body())
@@ -67,7 +64,7 @@ Once = Annotated[Asked | None, Depends(read_asked)]
 
 
 def respond(answer: Answer) -> Response:
-    """Return the response that brings an answer, the first time and again."""
+    """Return the response of a stored answer, for the first request and for repeats."""
     headers = {} if answer.location is None else {"Location": answer.location}
     if answer.repeated:
         headers["Idempotent-Replayed"] = "true"

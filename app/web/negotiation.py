@@ -1,7 +1,6 @@
-"""ETags: an answer that a client has already is not sent again (RFC 9110, section 13.1.2).
+"""Content negotiation by Accept, and conditional requests by ETag (RFC 9110, sections 12.5.1 and 13.1.2).
 
-A tag is a digest of what decides every byte of the answer, so two answers with one tag are the same answer.
-Does not know what the answers hold.
+A tag is a digest of all inputs of an answer, so two answers with one tag are the same bytes.
 """
 
 import hashlib
@@ -18,7 +17,7 @@ from app.errors import NotAcceptable
 def choose(accept: str | None, types: Sequence[str]) -> str:
     """Return the offered media type that the header prefers, the first offered among equals.
 
-    What is no range is as if it were not there. Raises `NotAcceptable`. Source: RFC 9110, section 12.5.1; the
+    What is no media range is ignored. Raises `NotAcceptable`. Source: RFC 9110, section 12.5.1; the
     most specific range that matches counts.
     """
     ranges = [_parse(part) for part in (accept or "").split(",") if "/" in part] or [("*/*", 1.0)]
@@ -59,9 +58,9 @@ UNCHANGED: dict[int | str, dict[str, Any]] = {
 
 
 def etag(*decisive: object) -> str:
-    """Return the tag of an answer that these decide: bytes, text, numbers, or what can be written as JSON.
+    """Return the tag of an answer that depends on these: bytes, text, numbers, or other JSON values.
 
-    The version of the service counts as well, as another one may show the same things differently.
+    The version of the service is one more, since another may render the same values differently.
     """
     digest = hashlib.sha256(_VERSION)
     for value in decisive:
@@ -71,12 +70,12 @@ def etag(*decisive: object) -> str:
 
 
 def headers_of(tag: str) -> dict[str, str]:
-    """Return the headers of an answer with this tag: it may be kept, and is asked about before it is used."""
+    """Return the headers of an answer with this tag: cached, and revalidated before each use."""
     return {"ETag": tag, "Cache-Control": "no-cache"}
 
 
 def unchanged(headers: Mapping[str, str], if_none_match: str | None) -> Response | None:
-    """Return a 304 when the client has the answer of these headers; None when it is to be sent."""
+    """Return a 304 if the client has the answer with these headers; None if it has not."""
     tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
     if "ETag" in headers and (headers["ETag"] in tags or tags == ["*"]):
         return Response(status_code=_STATUS, headers=headers)

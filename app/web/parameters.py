@@ -1,4 +1,4 @@
-"""What handlers of several rooms take: a page of a list, and what `create_app` put on the state."""
+"""Parameters that handlers of several rooms share: pages of lists, and the application's parts."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -37,9 +37,9 @@ def page(items: Sequence[Item], limit: int, key: Callable[[Item], object]) -> Pa
 
 
 def from_app(name: str) -> params.Depends:
-    """Return a dependency on what `app.main.create_app` put on the application's state under this name.
+    """Return a dependency on a part that `app.main.create_app` put on the application's state.
 
-    Each room declares so what its handlers take: ``Models = Annotated[TrainedModels, from_app("models")]``.
+    Each room declares its own: ``Models = Annotated[TrainedModels, from_app("models")]``.
     """
 
     async def read(request: Request) -> object:
@@ -51,7 +51,7 @@ def from_app(name: str) -> params.Depends:
 async def refuse_unknown_parameters(request: Request) -> None:
     """Raise `BadInput` for query parameters that the route does not take, or not twice.
 
-    A misspelt dry_run stored files; of two limits one was taken without a word.
+    A misspelt dry_run would store a file; of two limits one would be ignored.
     """
     is_list = {
         field.alias: get_origin(field.field_info.annotation) is list

@@ -1,4 +1,4 @@
-"""/livez, /readyz, /metrics: what a supervisor and a dashboard ask. Never behind authentication."""
+"""/livez, /readyz and /metrics, for supervisors and dashboards; without authentication."""
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST

@@ -1,7 +1,4 @@
-"""Words every failure as `application/problem+json` (RFC 9457).
-
-Does not know what went wrong where; the exceptions say it.
-"""
+"""Renders every failure as `application/problem+json` (RFC 9457)."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -69,7 +66,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def handle_problems(app: FastAPI) -> None:
-    """Let this module answer every exception that leaves a handler."""
+    """Answer every exception that leaves a handler by this module."""
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(BodyRefused, _answer_body)
@@ -96,7 +93,7 @@ def _describe_problems(app: FastAPI) -> None:
 
 
 class BodyRefused(HTTPException):
-    """A problem met while FastAPI reads a body: there it lets this class through, and hides every other."""
+    """A problem found while FastAPI reads a body: it lets `HTTPException` through and wraps all others."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.status)
@@ -208,7 +205,7 @@ def _answer_method(request: Request) -> Response:
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:
-    """Word what pydantic refuses, without its input: that may be no JSON, or the caller's secret."""
+    """Answer what pydantic refuses, without its input: that may be no JSON, or the caller's secret."""
     if not isinstance(error, RequestValidationError):
         raise error
     errors: Sequence[dict[str, Any]] = error.errors()
@@ -216,7 +213,7 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
     if first["loc"][:1] == ("body",) and isinstance(error.body, bytes):
         right = "send the body as JSON, with Content-Type: application/json"
         return answer(request, UnsupportedMedia(right))
-    # A dependency that takes the same parameters says the same again.
+    # A dependency that takes the same parameters reports the same mistakes again.
     places = list(dict.fromkeys(_place(error_fields, error.body) for error_fields in errors[:100]))
     more = "; …" if len(places) > _SENTENCES else ""
     detail = "; ".join(_sentence(place) for place in places[:_SENTENCES]) + more
@@ -272,5 +269,5 @@ def _sentence(place: Place) -> str:
 
 
 async def _answer_nobody(request: Request, _error: Exception) -> Response:
-    """End a request whose caller hung up in the middle of the body; nothing of it was stored."""
+    """End a request whose client disconnected in the middle of the body; nothing of it was stored."""
     return answer(request, BadInput("the body ended before its end"))

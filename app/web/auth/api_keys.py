@@ -1,7 +1,7 @@
-"""API keys: made, listed, revoked, and asked for at every request.
+"""API keys: created, listed, revoked, and checked at every request.
 
-Only a digest of a key is stored, so a copy of the database opens nothing. A service that has no keys and that
-only its own machine can reach is open; one that has, or had, is not. Does not know which request needs what.
+Only a digest of a key is stored, so a copy of the database gives no access. A service without keys that only
+its own machine can reach is open; once there is a key, also a revoked one, it is not.
 """
 
 import json
@@ -23,7 +23,7 @@ from app.observability.logs import redact
 from app.settings import is_loopback
 from app.web.auth.tokens import digest_of, make_token, read_token
 
-CACHE_SECONDS = 1.0  # so long may a key still be admitted that was revoked meanwhile
+CACHE_SECONDS = 1.0  # for this long a key still passes after its revocation
 _CACHE_SIZE = 10_000
 _SECONDS_A_DAY = 86_400.0
 
@@ -46,7 +46,7 @@ _MALFORMED = (
 
 
 class Scope(StrEnum):
-    """What a key may do; `admin` includes all, and alone deletes catalogs."""
+    """What a key may do; `admin` includes all others, and is needed to delete catalogs."""
 
     READ = "read"
     WRITE = "write"
@@ -61,7 +61,7 @@ class OpenToAllError(Exception):
 
 @dataclass(frozen=True)
 class Key:
-    """Who is admitted: a key's public name, and what it may do."""
+    """An authenticated key: its public name and its scopes."""
 
     key: str
     scopes: frozenset[str]
@@ -78,7 +78,7 @@ ANYBODY = Key("", frozenset(Scope))
 
 @dataclass(frozen=True)
 class KeyRow:
-    """A key as its owner sees it. Times are seconds since 1970."""
+    """A key as `likely keys list` shows it. Times are seconds since 1970."""
 
     key: str
     label: str
@@ -90,12 +90,12 @@ class KeyRow:
 
     @property
     def state(self) -> str:
-        """Whether it is admitted, in a word."""
+        """`valid`, `revoked` or `expired`."""
         return "revoked" if self.revoked_at is not None else "expired" if self.expired else "valid"
 
 
 def create_key(connection: Connection, label: str, scopes: set[Scope], days: int | None) -> str:
-    """Store a new key, valid for so many days or for ever, and return its text, which is kept nowhere."""
+    """Store a new key, valid for ``days`` or without expiry, and return its text, which is not stored."""
     text = make_token()
     token = read_token(text)
     assert token is not None  # noqa: S101 - it was made just now
@@ -113,7 +113,7 @@ def create_key(connection: Connection, label: str, scopes: set[Scope], days: int
 
 
 def list_keys(connection: Connection) -> list[KeyRow]:
-    """Return all keys that there ever were, the oldest first."""
+    """Return all keys, also the revoked and expired ones, the oldest first."""
     columns = (ApiKey.key, ApiKey.label, ApiKey.scopes, ApiKey.created_at, ApiKey.expires_at)
     is_expired = coalesce(ApiKey.expires_at <= now(), False)
     rows = connection.execute(select(*columns, ApiKey.revoked_at, is_expired).order_by(ApiKey.id))
@@ -124,7 +124,7 @@ def list_keys(connection: Connection) -> list[KeyRow]:
 
 
 def revoke_key(connection: Connection, name: str) -> str:
-    """Admit a key no more, by its public name or its whole text; returns the name. Raises `NotFound`."""
+    """Revoke a key by its public name or its full text; return the name. Raises `NotFound`."""
     token = read_token(name)
     key = name if token is None else token.key
     revocation = connection.execute(
@@ -139,7 +139,7 @@ def revoke_key(connection: Connection, name: str) -> str:
 
 
 def check_not_open(database: Database, host: str) -> None:
-    """Raise `OpenToAllError` when there are no keys and others than this machine could ask."""
+    """Raise `OpenToAllError` if there are no keys and other machines can reach the service."""
     if is_loopback(host):
         return
     with database.reading() as connection:
@@ -156,11 +156,11 @@ Read = Callable[[Prepared, Mapping[str, object]], Rows | None]
 
 
 class _WouldBlockError(Exception):
-    """The database does not answer at once."""
+    """The database does not answer without waiting."""
 
 
 class Authenticator:
-    """Who may come in. Remembers for a second whom it admitted, and never whom it refused."""
+    """Checks keys. Caches for a second the keys that passed, and never those that did not."""
 
     def __init__(self, database: Database, host: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._database, self._clock = database, clock
@@ -174,9 +174,9 @@ class Authenticator:
         self._reads.close()
 
     def authenticate_nowait(self, text: str | None) -> Key | None:
-        """Return the key that a text is; None when the database does not answer without waiting.
+        """Return the key of this text; None when the database does not answer without waiting.
 
-        None for the text means that none was sent. Raises `Unauthorized`.
+        A text of None means that the request has no key. Raises `Unauthorized`.
         """
         try:
             return self._authenticate(text, self._reads.rows)
@@ -184,7 +184,7 @@ class Authenticator:
             return None
 
     def authenticate(self, text: str | None) -> Key:
-        """Return the key that a text is, and wait for the database where need be. Raises `Unauthorized`."""
+        """Return the key of this text, and wait for the database if necessary. Raises `Unauthorized`."""
         return self._authenticate(text, self._read)
 
     def _read(self, statement: Prepared, parameters: Mapping[str, object]) -> Rows:
@@ -205,7 +205,7 @@ class Authenticator:
         return self._read_key(token.key, token.digest, read)
 
     def _is_open(self, read: Read) -> bool:
-        """Return whether there are no keys; once there is one there always is, for none is ever deleted."""
+        """Return whether there are no keys; keys are never deleted, so a service does not open again."""
         if self._clock() < self._open_until:
             return True
         rows = read(_ANY, {})

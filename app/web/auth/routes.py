@@ -1,7 +1,7 @@
-"""Routes that need a key: each declares its scope, and nobody without it gets any further.
+"""Routes that need an API key: each declares the scope that it needs.
 
-The key is asked for before the body is read and before anything is looked up, so an answer says nothing of
-what there is to whom it is not due. Does not know the keys.
+The key is checked before the body is read and before the database is queried, so a refusal does not show
+what exists.
 """
 
 import re
@@ -35,7 +35,7 @@ TRAIN = Security(api_key, scopes=[Scope.TRAIN])
 COMPUTE = Security(api_key, scopes=[Scope.COMPUTE])
 ADMIN = Security(api_key, scopes=[Scope.ADMIN])
 
-# What a handler with one of these does in its thread is a write, and the database has one writer at a time.
+# A handler with one of these, run in a thread, writes; the database has one writer at a time.
 _WRITING = frozenset({Scope.WRITE, Scope.TRAIN, Scope.ADMIN})
 
 
@@ -44,41 +44,42 @@ class AuthenticatedRoute(APIRoute):
 
     @property
     def scope(self) -> Scope:
-        """The scope that a key needs here; raises `TypeError` unless there is just one."""
-        scopes = [scope for dependency in self.dependencies for scope in _scopes(dependency)]
+        """The scope that a key needs here; raises `TypeError` unless exactly one is declared."""
+        scopes = [
+            scope
+            for dependency in self.dependencies
+            if isinstance(dependency, params.Security)
+            for scope in dependency.scopes or ()
+        ]
         if len(scopes) != 1:
             raise TypeError(f"{self.path} declares the scopes {scopes}, and needs one")
         return Scope(scopes[0])
 
     def get_route_handler(self) -> Handler:
-        """Return what answers a request."""
+        """Return the handler of all requests: it authenticates, and queues writes."""
         scope, handler = self.scope, self.get_authenticated_handler()
-        takes_turns = scope in _WRITING and not iscoroutinefunction(self.endpoint)
+        is_write = scope in _WRITING and not iscoroutinefunction(self.endpoint)
 
         async def answer(request: Request) -> Response:
             key = await _authenticate(request)
             key.check_scope(scope)
             if self.body_field is not None:
                 request = JsonRequest(request.scope, request.receive)
-            if not takes_turns:
+            if not is_write:
                 return await handler(request)
-            await request.body()  # before the turn: who sends slowly keeps nobody waiting
+            await request.body()  # before the slot: a slow client holds none
             async with request.app.state.writers.slot():
                 return await handler(request)
 
         return answer
 
     def get_authenticated_handler(self) -> Handler:
-        """Return what answers the request of somebody who may ask."""
+        """Return the handler of requests whose key has the scope."""
         return super().get_route_handler()
 
 
-def _scopes(dependency: params.Depends) -> list[str]:
-    return list(dependency.scopes or []) if isinstance(dependency, params.Security) else []
-
-
 async def _authenticate(request: Request) -> Key:
-    """Return the key of a request and note it there; raises `Unauthorized`."""
+    """Return the key of a request and store it in its scope; raises `Unauthorized`."""
     authenticator = request.app.state.authenticator
     text = sent_key(request.scope["headers"])
     key: Key = authenticator.authenticate_nowait(text) or await run_in_threadpool(
@@ -89,7 +90,7 @@ async def _authenticate(request: Request) -> Key:
 
 
 def sent_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """Return the key that was sent: in one Authorization header and nowhere else."""
+    """Return the key of the Authorization header, which must be the only one."""
     values = [value for name, value in headers if name == b"authorization"]
     match = _BEARER.fullmatch(values[0].strip()) if len(values) == 1 else None
     return None if match is None else match[1].decode("ascii")

@@ -1,8 +1,7 @@
 """An API key as text: `likely_`, 8 characters that name it, `_`, 43 that are secret, and 6 of a checksum.
 
-The checksum tells a key that was cut off or mistyped from one that is unknown, without asking anybody. The
-prefix lets scanners find keys in places where none belongs, and `app.observability.logs.redact` keeps them
-out of ours. Does not know which keys there are.
+The checksum tells a truncated or mistyped key from an unknown one without a query. The prefix lets scanners
+find leaked keys, and `app.observability.logs.redact` find them in log lines.
 """
 
 import hashlib
@@ -20,7 +19,7 @@ _TOKEN = re.compile(rf"likely_([0-9A-Za-z]{{{_KEY}}})_[0-9A-Za-z]{{{_SECRET + _C
 
 @dataclass(frozen=True)
 class Token:
-    """A key's public name, and the SHA-256 of the whole text: all that is ever kept of it."""
+    """A key's public name and the SHA-256 of its full text: all of it that is stored."""
 
     key: str
     digest: bytes
@@ -34,7 +33,7 @@ def make_token() -> str:
 
 
 def read_token(text: str) -> Token | None:
-    """Return the key that a text names; None for a wrong shape or a wrong checksum."""
+    """Parse a key; return None for a wrong shape or a wrong checksum."""
     match = _TOKEN.fullmatch(text)
     if match is None or _checksum(text[:-_CHECKSUM]) != text[-_CHECKSUM:]:
         return None
@@ -42,7 +41,7 @@ def read_token(text: str) -> Token | None:
 
 
 def digest_of(text: str) -> bytes:
-    """Return the SHA-256 of a text, by which a key is known again."""
+    """Return the SHA-256 of a text, by which a key is looked up."""
     return hashlib.sha256(text.encode()).digest()
 
 

@@ -1,6 +1,6 @@
 """/ and /console/…: the console, a page that uses the API as any other client does.
 
-Serves the files of `app/web/console/static/` as they are. Does not know what the page shows.
+Serves the files of `app/web/console/static/` unchanged.
 """
 
 from importlib.resources import files
@@ -21,7 +21,7 @@ _MEDIA = {
 }
 _PAGE = "index.html"
 _HEADERS = {
-    # Everything from this service and nothing from the text of the page: what somebody typed is never code.
+    # Scripts from this service only, none inline: text that a user typed is never run.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
@@ -43,7 +43,7 @@ def read_page_file(file: str, if_none_match: IfNoneMatch = None) -> Response:
 
 
 def _answer(name: str, if_none_match: str | None) -> Response:
-    """Answer with a file of the folder; a name is compared with what is there, and is never a path."""
+    """Answer with a file of the folder; the name is compared with the files' names, never used as a path."""
     folder = files("app.web.console") / "static"
     page_file = next((file for file in folder.iterdir() if file.name == name), None)
     media_type = _MEDIA.get(PurePath(name).suffix)
