@@ -218,7 +218,7 @@ def _used(service: Service, answers: list[None]) -> tuple[float, float, float, f
 def _seconds_of(processes: set[int]) -> float:
     """Return the processor time that processes have taken so far."""
     fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in processes]
-    return sum(int(one[11]) + int(one[12]) for one in fields) / _TICKS
+    return sum(int(field[11]) + int(field[12]) for field in fields) / _TICKS
 
 
 if __name__ == "__main__":

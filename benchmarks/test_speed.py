@@ -282,9 +282,9 @@ def test_the_forgetful_application_reads_each_user_anew(
     monkeypatch.setattr(empty_route, "create_app", FastAPI)
     empty_route.create_forgetful_app()
     asked: list[Prepared] = []
-    read = PreparedReads.row
+    read = PreparedReads.rows
 
-    def counted(self: PreparedReads, prepared: Prepared, parameters: dict[str, object]) -> Any:  # noqa: ANN401 - a row
+    def counted(self: PreparedReads, prepared: Prepared, parameters: dict[str, object]) -> Any:  # noqa: ANN401 - rows
         asked.append(prepared)
         return read(self, prepared, parameters)
 
@@ -293,7 +293,7 @@ def test_the_forgetful_application_reads_each_user_anew(
         assert client.post(f"{path}/trainings", json=body).is_success
         assert Worker(database, settings, name="test").run_next()
         client.get(f"{path}/users/0/scores")
-        monkeypatch.setattr(PreparedReads, "row", counted)
+        monkeypatch.setattr(PreparedReads, "rows", counted)
         for _ in range(3):
             assert client.get(f"{path}/users/0/scores?movie=m0").is_success
     database.close()

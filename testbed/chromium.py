@@ -84,8 +84,8 @@ def _starts(path: str) -> bool:
     """Return whether a program is there and runs; Ubuntu's chromium-browser only says where to get one."""
     if not Path(path).exists():
         return False
-    asked = subprocess.run((path, "--version"), capture_output=True, check=False, timeout=60)
-    return asked.returncode == 0
+    process = subprocess.run((path, "--version"), capture_output=True, check=False, timeout=60)
+    return process.returncode == 0
 
 
 def main() -> None:

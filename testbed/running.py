@@ -34,9 +34,9 @@ def times_of(ask: Callable[[], None], count: int) -> list[float]:
     """Return how many seconds each of so many requests took."""
     times = []
     for _ in range(count):
-        started = time.perf_counter()
+        start = time.perf_counter()
         ask()
-        times.append(time.perf_counter() - started)
+        times.append(time.perf_counter() - start)
     return times
 
 

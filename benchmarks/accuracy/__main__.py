@@ -49,9 +49,9 @@ def main(path: Path, folds: int) -> None:
 
 
 def _ask(contestant: Contestant, task: Task, message: str) -> Scored:
-    scored = ask(contestant.environment, contestant.model, contestant.package, task)
-    _CONSOLE.print(f"{message:<8} {contestant.name:<46} {scored.seconds:7.2f} s")
-    return scored
+    answer = ask(contestant.environment, contestant.model, contestant.package, task)
+    _CONSOLE.print(f"{message:<8} {contestant.name:<46} {answer.seconds:7.2f} s")
+    return answer
 
 
 def _split(question: Question, name: str, versions: dict[str, str]) -> Split:

@@ -21,9 +21,9 @@ def main(model: str, task: Path, answer: Path, package: str) -> None:
     file, name = model.split(":")
     made: type[Model] = getattr(import_module(f"benchmarks.accuracy.{file}"), name)
     asked = made(Task.load(task))
-    started = time.perf_counter()
+    start = time.perf_counter()
     asked.train()
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - start
     scores = np.asarray(asked.scores(), dtype=np.float64)
     np.savez(answer, scores=scores, seconds=np.array(seconds), version=np.array(version(package)))
 

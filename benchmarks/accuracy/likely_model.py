@@ -105,9 +105,9 @@ def _relearning(model: Model, responses: Responses, user: int) -> float:
     own = slice(int(responses.offsets[user]), int(responses.offsets[user + 1]))
     items, values = responses.item_rows[own], responses.values[own]
     before = model.fold_in(items[:-1], values[:-1], None, 0.0)
-    started = time.perf_counter()
+    start = time.perf_counter()
     model.fold_in(items, values, before, 0.0)
-    return time.perf_counter() - started
+    return time.perf_counter() - start
 
 
 def _restored(result: Learned, responses: Responses) -> Model:

@@ -40,7 +40,7 @@ def lines(responses: int) -> Iterator[Line]:
         store(responses, f"{folder}/first.db")
         urls = [f"sqlite:///{folder}/first.db", url, f"sqlite:///{folder}/back.db"]
         with ExitStack() as opened:
-            first, there, back = (opened.enter_context(closing(open_migrated(one))) for one in urls)
+            first, there, back = (opened.enter_context(closing(open_migrated(url))) for url in urls)
             copied: list[list[Copied]] = []
             for one, (source, target) in zip(work, ((first, there), (there, back)), strict=True):
                 took = seconds_of(lambda: copied.append(copy_database(source, target, lambda *_: None)))  # noqa: B023 - called at once

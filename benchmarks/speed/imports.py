@@ -185,11 +185,11 @@ def _imported(folder: Path, file_format: Format, answers: Answers, *, exact: boo
             content_type = next(name for name, item in CONTENT_TYPES.items() if item is file_format)
             content = file.read_bytes()
             with Peaks(service.process.pid) as peaks:
-                started = time.perf_counter()
-                told = client.send("POST", "/v1/catalogs/made/responses:import", content, content_type)
-                seconds = time.perf_counter() - started
+                start = time.perf_counter()
+                answer = client.send("POST", "/v1/catalogs/made/responses:import", content, content_type)
+                seconds = time.perf_counter() - start
         count = len(answers.users)
-        check(told == {"rows": count, "created": count, "replaced": 0})
+        check(answer == {"rows": count, "created": count, "replaced": 0})
         _check_stored(Path(name), answers, exact=exact)
     return _Imported(seconds, peaks.taken)
 
@@ -272,11 +272,11 @@ def _bare_seconds(folder: Path, rows: list[tuple[int, int, float, float]], *sett
             "CREATE INDEX responses_movie_id ON responses (movie_id)",
         ):
             connection.execute(statement)
-        started = time.perf_counter()
+        start = time.perf_counter()
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany("INSERT INTO responses VALUES (?, ?, ?, ?)", rows)
         connection.execute("COMMIT")
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - start
         check(connection.execute("SELECT count(*) FROM responses").fetchone() == (len(rows),))
         connection.close()
     return seconds

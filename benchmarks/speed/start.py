@@ -55,10 +55,10 @@ def measure(movielens: Path) -> Iterator[Line]:
 
 def _serve(folder: Path, truth: Truth) -> _Started:
     """Return the seconds until /readyz answers 200, and the resident MiB of the web process in use."""
-    started = time.perf_counter()
+    start = time.perf_counter()
     with running(["app.cli.main", "serve"], folder, {}) as service:
         service.wait_until_ready()
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - start
         check_scores(service, truth, score_paths(truth)[:_USERS])
         for user in list(truth.posteriors)[:_USERS]:
             answer = service.http.get(f"/v1/catalogs/{CATALOG}/users/{user}/recommendations?limit={_LIMIT}")
@@ -72,12 +72,12 @@ def _serve(folder: Path, truth: Truth) -> _Started:
 
 def _import_torch() -> _Started:
     """Return the seconds until torch is imported, and the resident MiB of the process."""
-    started = time.perf_counter()
+    start = time.perf_counter()
     with subprocess.Popen([sys.executable, "-c", _TORCH], stdin=-1, stdout=-1) as process:  # noqa: S603 - our own command
         if process.stdout is None or process.stdin is None:
             raise RuntimeError("both are pipes")
         process.stdout.readline()
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - start
         memory = _resident(process.pid)
         process.stdin.close()
         process.wait()

@@ -32,9 +32,9 @@ class InTurn:
 
 def seconds_of(work: Callable[[], object]) -> float:
     """Return how long it takes."""
-    started = time.perf_counter()
+    start = time.perf_counter()
     work()
-    return time.perf_counter() - started
+    return time.perf_counter() - start
 
 
 def percentiles(times: Sequence[float]) -> str:

@@ -36,9 +36,9 @@ def test_a_neuron_is_traced_step_by_step(
     form.locator(".run").click()
     answer = form.locator(".answer")
     body = {"inputs": [2, -1, 3], "weights": [4, 2, -1], "trace": "all"}
-    trained = service.http.post("/v1/compute/neuron", json=body).json()
-    assert number_in(answer.locator(".value")) == pytest.approx(trained["output"], rel=1e-6)
-    for epoch in trained["trace"][:3]:
+    content = service.http.post("/v1/compute/neuron", json=body).json()
+    assert number_in(answer.locator(".value")) == pytest.approx(content["output"], rel=1e-6)
+    for epoch in content["trace"][:3]:
         expect(answer.locator(".formula")).to_contain_text(f"epoch {epoch['epoch']}:")
         output = numbers(answer.locator(".formula").inner_text())
         assert output[1] == pytest.approx(epoch["output"], rel=1e-6)
@@ -64,10 +64,10 @@ def test_a_network_shows_its_loss_while_it_trains_and_its_surface_at_the_end(
         "target_expression": "x1 * x2 + 1",
         "seed": 1,
     }
-    trained = service.http.post("/v1/compute/mlp", json=body).json()
+    content = service.http.post("/v1/compute/mlp", json=body).json()
     rows = form.locator(".answer table").first.locator("tbody tr")
     expect(rows).to_have_count(5)
-    for row, prediction in zip(rows.all(), trained["predictions"], strict=True):
+    for row, prediction in zip(rows.all(), content["predictions"], strict=True):
         assert numbers(row.locator("td").last.inner_text()) == pytest.approx(prediction, abs=6e-5)
     expect(form.locator("canvas.surface")).to_be_visible()
     keep(console.page, "network")

@@ -54,9 +54,9 @@ def _in_a_process(name: str, scale: float) -> bool:
 
 
 def _one(name: str, scale: float) -> None:
-    started = time.perf_counter()
+    start = time.perf_counter()
     figures = run(name, scale)
-    keep(name, scale, time.perf_counter() - started, figures)
+    keep(name, scale, time.perf_counter() - start, figures)
     if not all(figure.held for figure in figures):
         sys.exit(1)
 

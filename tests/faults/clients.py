@@ -240,10 +240,10 @@ def _train(port: int) -> int:
     body = {"trainer": "mixed_effects", "options": {"learned_dimensions": 2}}
     try:
         with Client(port) as client:
-            posted = client.ask("POST", f"{CATALOG}/trainings", body)
-            if not posted.done:
+            answer = client.ask("POST", f"{CATALOG}/trainings", body)
+            if not answer.done:
                 return 0
-            while (output := client.ask("GET", posted.headers["location"])).status == _UNAVAILABLE or (
+            while (output := client.ask("GET", answer.headers["location"])).status == _UNAVAILABLE or (
                 output.json["status"] in {"queued", "running"}
             ):
                 time.sleep(0.2)
@@ -256,11 +256,11 @@ def _figures(
     tallies: list[Tally], web: int, trainings: int, locked: int, seconds: float, least: int
 ) -> list[Figure]:
     operations = sum(tally.operations for tally in tallies)
-    violations = [one for tally in tallies for one in tally.violations]
+    violations = [violation for tally in tallies for violation in tally.violations]
     failures = sum((tally.failures for tally in tallies), Counter[str]())
     locked += sum(count for message, count in failures.items() if "locked" in message)
-    writes = [one for tally in tallies for one in tally.writes]
-    reads = [one for tally in tallies for one in tally.reads]
+    writes = [write for tally in tallies for write in tally.writes]
+    reads = [read for tally in tallies for read in tally.reads]
     enough = operations >= least and trainings > 0
     label = (
         f"{len(tallies)} clients through {web} web processes, {seconds:.0f} s, {trainings} trainings beside "

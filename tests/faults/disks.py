@@ -132,11 +132,11 @@ def _import_nothing(service: Service) -> None:
 
 def _write_until_refused(service: Service, draw: Random, tally: Tally, ledger: Ledger, kind: str) -> None:
     for _ in range(_WRITES):
-        started = time.perf_counter()
+        start = time.perf_counter()
         answer = ledger.write(service, draw)
         if answer is not None and answer.is_success:
             continue
-        tally.slowest = max(tally.slowest, time.perf_counter() - started)
+        tally.slowest = max(tally.slowest, time.perf_counter() - start)
         clear = answer is not None and answer.headers["content-type"] == "application/problem+json"
         if answer is not None:
             tally.refusals[answer.status_code] += 1

@@ -298,9 +298,9 @@ COMMANDS = [
 
 
 BOUNDARIES = {
-    *(each.boundary for each in REQUESTS),
+    *(request.boundary for request in REQUESTS),
     *(each.boundary for each in WORK),
-    *(each.boundary for each in COMMANDS),
+    *(command.boundary for command in COMMANDS),
 }
 
 

@@ -144,11 +144,11 @@ class Promoting:
         body = {"trainer": "mixed_effects", "options": {"learned_dimensions": 2}}
         try:
             with Client(random.choice(self.ports)) as client:
-                posted = client.ask("POST", f"{CATALOG}/trainings", body)
-                if not posted.done:
+                answer = client.ask("POST", f"{CATALOG}/trainings", body)
+                if not answer.done:
                     return None
                 while not over.is_set():
-                    output = client.ask("GET", posted.headers["location"])
+                    output = client.ask("GET", answer.headers["location"])
                     if not output.done:
                         return None
                     if output.json["status"] not in {"queued", "running"}:

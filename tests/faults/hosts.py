@@ -193,7 +193,7 @@ def _figures(
 ) -> list[Figure]:
     tallies = [guest.tally for guest in guests]
     operations = sum(tally.operations for tally in tallies)
-    violations = [one for tally in tallies for one in tally.violations]
+    violations = [violation for tally in tallies for violation in tally.violations]
     failures = sum(count for tally in tallies for count in tally.failures.values())
     writes = sum(len(tally.writes) for tally in tallies)
     label = (

@@ -278,8 +278,8 @@ class Killing:
             return
         notes, training = self.book.notes[3], answer.json["id"]
         if source.randrange(5) == 0:
-            cancelled = client.ask("POST", f"{CATALOG}/trainings/{training}:cancel")
-            if cancelled.done:
+            reply = client.ask("POST", f"{CATALOG}/trainings/{training}:cancel")
+            if reply.done:
                 notes.known[f"cancelled {training}"] = {"cancelled"}
         deadline = time.monotonic() + source.uniform(0.0, 2.0)
         while time.monotonic() < deadline:

@@ -281,9 +281,9 @@ def _recovery(service: Service, before: Seen) -> float:
     while good < _IN_A_ROW and time.perf_counter() - began < 2 * _RECOVERED:
         if not good:
             first = time.perf_counter() - began
-        asked = time.perf_counter()
+        start = time.perf_counter()
         answer = service.http.put(f"{_CATALOG}/users/after/responses/m0", json={"response": 1})
-        good = good + 1 if answer.is_success and time.perf_counter() - asked <= usual else 0
+        good = good + 1 if answer.is_success and time.perf_counter() - start <= usual else 0
     return first if good >= _IN_A_ROW else 2 * _RECOVERED
 
 

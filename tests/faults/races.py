@@ -118,7 +118,9 @@ class Racing:
                 if _counts(connection, training) != (3, 1, row.steps_total):
                     self._found.broken(f"training {training} has {_counts(connection, training)}")
                 published = [
-                    one for one in notes if one[0] == training and one[2] == "succeeded" and one[3] == "done"
+                    note
+                    for note in notes
+                    if note[0] == training and note[2] == "succeeded" and note[3] == "done"
                 ]
                 if [one[1] for one in published] != [row.token]:
                     self._found.broken(

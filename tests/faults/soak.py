@@ -120,8 +120,8 @@ def _train(http: httpx2.Client, number: int) -> httpx2.Response:
     path = _CLASS if descent else _FILMS
     options = {"epochs": 30} if descent else {"learned_dimensions": 2, "max_steps": 3}
     body = {"trainer": "gradient_descent" if descent else "mixed_effects", "seed": 1, "options": options}
-    started = http.post(f"{path}/trainings", json=body)
-    return http.get(started.headers["location"] + "/events") if started.is_success else started
+    answer = http.post(f"{path}/trainings", json=body)
+    return http.get(answer.headers["location"] + "/events") if answer.is_success else answer
 
 
 def _compute(http: httpx2.Client, number: int) -> httpx2.Response:

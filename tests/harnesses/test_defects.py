@@ -38,7 +38,7 @@ def test_a_defect_has_its_place_and_tests_to_find_it(defect: Defect) -> None:
 
 def test_every_harness_that_the_tests_run_has_a_defect_to_find() -> None:
     """Credentials and the contract have theirs among the defects of keys and limits."""
-    named = {each.what.partition(":")[0] for each in DEFECTS if ":" in each.what}
+    named = {defect.what.partition(":")[0] for defect in DEFECTS if ":" in defect.what}
     assert named == set(HARNESSES) - {"credentials", "contract"}
 
 

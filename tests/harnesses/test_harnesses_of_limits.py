@@ -45,9 +45,9 @@ def test_overload_is_refused_with_a_time_to_come_back_and_the_rest_is_served() -
 
 
 def _number(pattern: str, text: str) -> int:
-    found = re.search(pattern, text)
-    assert found is not None, text
-    return int(found[1].replace(",", ""))
+    match = re.search(pattern, text)
+    assert match is not None, text
+    return int(match[1].replace(",", ""))
 
 
 def test_a_service_that_hangs_up_or_lets_wait_does_not_serve_what_it_accepted() -> None:

@@ -32,15 +32,15 @@ def put_program(folder: Path, name: str, script: str = "") -> str:
 @pytest.mark.parametrize("name", ["chromium", "chromium-browser", "google-chrome"])
 def test_a_browser_of_the_system_is_found(tmp_path: Path, name: str) -> None:
     put_program(tmp_path, name)
-    found = ask(tmp_path)
-    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+    answer = ask(tmp_path)
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
 
 
 def test_without_one_a_sentence_says_how_to_get_one(tmp_path: Path) -> None:
     put_program(tmp_path, "chromium-browser", "exit 1")  # Ubuntu's, where the snap is not installed
-    found = ask(tmp_path)
-    assert found.returncode == 1
-    assert found.stderr == f"{NONE_FOUND}\n"
+    answer = ask(tmp_path)
+    assert answer.returncode == 1
+    assert answer.stderr == f"{NONE_FOUND}\n"
     assert "apt-get install chromium" in NONE_FOUND
     assert "playwright install chromium" in NONE_FOUND
 
@@ -56,8 +56,8 @@ def test_one_that_is_named_is_taken_or_nothing(tmp_path: Path) -> None:
 
 def test_roots_apt_get_brings_one_and_nobody_elses(tmp_path: Path) -> None:
     put_program(tmp_path, "apt-get", 'test "$1" = update || /bin/ln -s /bin/true "${0%/*}/chromium"')
-    found = ask(tmp_path)
+    answer = ask(tmp_path)
     root = os.geteuid() == 0
     assert (tmp_path / "chromium").exists() == root
     said = "installing chromium, which the console is tested in\n"
-    assert (found.returncode, found.stdout) == ((0, said) if root else (1, ""))
+    assert (answer.returncode, answer.stdout) == ((0, said) if root else (1, ""))

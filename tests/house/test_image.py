@@ -137,7 +137,7 @@ def test_compose_has_a_database_two_web_services_and_a_worker() -> None:
         ["likely", "serve", "--no-worker"],
         ["likely", "worker"],
     ]
-    published = [port for one in SERVICES.values() for port in one.get("ports", [])]
+    published = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert published == ["127.0.0.1:8001:8000", "127.0.0.1:8002:8000"], "nothing else, and to this machine"
     [exposed] = [one.rest for one in parse(DOCKERFILE) if one.word == "EXPOSE"]
     assert all(port.endswith(f":{exposed}") for port in published)
@@ -149,15 +149,15 @@ def test_compose_lets_the_services_write_their_volumes_only() -> None:
         assert one["cap_drop"] == ["ALL"]
         assert [volume.partition(":")[2] for volume in one["volumes"]] == ["/data"]
         assert one["depends_on"] == {"postgres": {"condition": "service_healthy"}}
-    mounted = [volume.partition(":")[0] for one in SERVICES.values() for volume in one["volumes"]]
+    mounted = [volume.partition(":")[0] for service in SERVICES.values() for volume in service["volumes"]]
     assert sorted(mounted) == sorted(COMPOSE["volumes"])
     assert "pg_isready" in SERVICES["postgres"]["healthcheck"]["test"]
 
 
 def test_compose_names_settings_that_there_are_and_no_password() -> None:
     known = {f"LIKELY_{name.upper()}" for name in Settings.model_fields}
-    for one in OURS.values():
-        named = one["environment"]
+    for our in OURS.values():
+        named = our["environment"]
         assert {name for name in named if name.startswith("LIKELY_")} <= known
         assert named["LIKELY_DATABASE_URL"].startswith("postgresql://likely:${LIKELY_POSTGRES_PASSWORD:?")
         assert named["LIKELY_DATABASE_URL"].endswith("@postgres/likely")

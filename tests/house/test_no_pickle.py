@@ -34,10 +34,10 @@ def forbidden(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
-                yield from (one.name for one in names if one.name in MODULES)
+                yield from (name.name for name in names if name.name in MODULES)
             case ast.ImportFrom(module=str(module), names=names):
                 yield from ([module] if module in MODULES else [])
-                named = {f"{module}.{one.name}" for one in names}
+                named = {f"{module}.{name.name}" for name in names}
                 yield from named & (ATTRIBUTES | MODULES)
             case ast.Name(id=name) if name in BUILTINS:
                 yield name

@@ -25,19 +25,21 @@ def test_the_class_result_comes_out_over_http(client: TestClient, worker: Worker
             path = f"/v1/catalogs/class/users/{user}/responses/m{movie}"
             assert client.put(path, json={"response": int(user == movie)}).status_code == 201
 
-    started = client.post("/v1/catalogs/class/trainings", json={"trainer": "gradient_descent", "seed": 6789})
-    assert started.status_code == 202
+    answer = client.post("/v1/catalogs/class/trainings", json={"trainer": "gradient_descent", "seed": 6789})
+    assert answer.status_code == 202
     assert worker.run_next()
 
-    training = client.get(started.headers["location"]).json()
+    training = client.get(answer.headers["location"]).json()
     assert (training["status"], training["steps_done"], training["seed"]) == ("succeeded", 1000, 6789)
     for name, published in PUBLISHED_EMBEDDINGS.items():
         learned = client.get(f"/v1/catalogs/class/users/{name}/embedding").json()["embedding"]
         assert [round(learned[dimension], 4) for dimension in dimensions] == list(published)
     for name, shown in PUBLISHED_SCORES.items():
-        scored = client.get(f"/v1/catalogs/class/users/{name}/scores", params={"movie": list(vectors)}).json()
-        assert [score["movie"] for score in scored["scores"]] == list(vectors)
-        assert [score["score"] for score in scored["scores"]] == pytest.approx(shown, abs=0.005)
+        content = client.get(
+            f"/v1/catalogs/class/users/{name}/scores", params={"movie": list(vectors)}
+        ).json()
+        assert [score["movie"] for score in content["scores"]] == list(vectors)
+        assert [score["score"] for score in content["scores"]] == pytest.approx(shown, abs=0.005)
 
 
 def test_a_response_changes_the_next_score(client: TestClient, worker: Worker, class_catalog: str) -> None:

@@ -28,7 +28,7 @@ class Installation:
 
     def run(self, *command: str) -> str:
         """Run a program of the environment in an empty folder and return what it prints."""
-        done = subprocess.run(
+        process = subprocess.run(
             [self.environment / "bin" / command[0], *command[1:]],
             cwd=self.environment,
             env=self.variables(),
@@ -36,8 +36,8 @@ class Installation:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert process.returncode == 0, process.stderr
+        return process.stdout
 
     def variables(self) -> dict[str, str]:
         """Return an environment that knows nothing of the checkout, and starts no more than is asked for."""
@@ -76,10 +76,10 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 
 
 def python(folder: Path, *module: str) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", *module], cwd=folder, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
 
 
 def test_the_wheel_has_its_licence_and_names_it(installation: Installation) -> None:
@@ -142,8 +142,8 @@ def service(installation: Installation) -> Iterator[Service]:
 
 
 def test_the_installed_service_migrates_and_answers(service: Service, installation: Installation) -> None:
-    made = service.http.put("/v1/catalogs/films", json={"dimensions": ["action", "romance"]})
-    assert made.status_code == 201
+    answer = service.http.put("/v1/catalogs/films", json={"dimensions": ["action", "romance"]})
+    assert answer.status_code == 201
     assert service.http.get("/v1/catalogs/films").json()["dimensions"] == ["action", "romance"]
     assert "<title>" in service.http.get("/").text
     assert service.http.get("/console/console.js").status_code == service.http.get("/docs").status_code == 200

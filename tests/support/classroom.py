@@ -18,10 +18,10 @@ Answers = Mapping[str, Mapping[str, float]]
 
 def train(client: TestClient, worker: Worker, path: str = CLASS, **body: object) -> dict[str, Any]:
     """Train a catalog in the test's thread, and return the training as the API shows it."""
-    posted = client.post(f"{path}/trainings", json={"trainer": "gradient_descent", "seed": 6789, **body})
-    assert posted.status_code == 202, posted.text
-    assert worker.run_next(only=posted.json()["id"])
-    output: dict[str, Any] = client.get(posted.headers["location"]).json()
+    reply = client.post(f"{path}/trainings", json={"trainer": "gradient_descent", "seed": 6789, **body})
+    assert reply.status_code == 202, reply.text
+    assert worker.run_next(only=reply.json()["id"])
+    output: dict[str, Any] = client.get(reply.headers["location"]).json()
     return output
 
 
@@ -46,8 +46,8 @@ def answer(client: TestClient, path: str, user: str, movie: str, response: float
     """Give a response, and return what the API says about it."""
     put = client.put(f"{path}/users/{user}/responses/{movie}", json={"response": response})
     assert put.status_code in {200, 201}, put.text
-    stored: dict[str, Any] = put.json()
-    return stored
+    content: dict[str, Any] = put.json()
+    return content
 
 
 def scores(client: TestClient, path: str, user: str, *movies: str) -> dict[str, float]:

@@ -381,11 +381,11 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description="Send hostile requests to a service of their own.")
     arguments.add_argument("count", type=int)
     arguments.add_argument("--first", type=int, default=0, help="seed of the first request")
-    asked = arguments.parse_args()
+    options = arguments.parse_args()
     with ready(CONNECTIONS) as service:
         service.http.timeout = 60
         began = time.perf_counter()
-        seen = send(service, range(asked.first, asked.first + asked.count), news=_tell_progress)
+        seen = send(service, range(options.first, options.first + options.count), news=_tell_progress)
         _say_seen(seen, time.perf_counter() - began)
         seen_large = Seen()
         for name, sent in [*large(ACCEPTED).items(), *large(12 * ACCEPTED).items()]:

@@ -55,7 +55,7 @@ _OTHERS = {
 
 def main(choice: list[str]) -> None:
     """Plant the defects of these areas; ends with the names of those that nothing found."""
-    started = time.perf_counter()
+    start = time.perf_counter()
     defects = [defect for area in choice or find_areas() for defect in read_area(area)]
     with TemporaryDirectory() as name:
         copy = Path(name)
@@ -68,7 +68,7 @@ def main(choice: list[str]) -> None:
     if choice:
         _CONSOLE.print(f"{figure.what}: {figure.found}")
     else:
-        keep(DEFECTS, 1.0, time.perf_counter() - started, [figure])
+        keep(DEFECTS, 1.0, time.perf_counter() - start, [figure])
         write_table()
     if not figure.held:
         raise SystemExit("\n".join(f"{how}: {what}" for what, how in came.items() if how != FOUND))
