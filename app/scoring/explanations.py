@@ -1,7 +1,4 @@
-"""What a score says: how sure it is, the sum that it is made of, which of the user's own answers moved it.
-
-Does not know whether the answers are stored or only supposed.
-"""
+"""Details of a score: its interval, the terms of its logit, the responses with the most influence on it."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -22,7 +19,7 @@ Include = Literal["interval", "explanation", "influences"]
 
 LEVEL = 0.9
 _INFLUENCES = 5
-_MOVIES_WITH_INFLUENCES = 20  # each answer left out is a user relearned
+_MOVIES_WITH_INFLUENCES = 20  # each response left out is a fold-in
 
 
 @dataclass(frozen=True)

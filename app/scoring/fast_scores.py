@@ -56,14 +56,14 @@ class _CachedUser:
 
     row: PosteriorRow
     person: Person
-    responded: Tensor
+    responses: Tensor
 
     @property
     def size(self) -> int:
         """About how many bytes it takes, with what a model derives from the posterior in float64."""
         posterior = self.person.posterior
         numbers = len(posterior.embedding) ** 2 if posterior.factor is not None else 0
-        return 2000 + 8 * len(self.responded) + 12 * numbers
+        return 2000 + 8 * len(self.responses) + 12 * numbers
 
 
 class FastScores:
@@ -93,25 +93,25 @@ class FastScores:
         current = self._find(catalog, user)
         if current is None or not 0 < len(movies) <= _MOST_NAMED:
             return None
-        trained, cached = current
-        rows = [trained.movies.rows.get(movie, -1) for movie in movies]
+        serving, entry = current
+        rows = [serving.movies.rows.get(movie, -1) for movie in movies]
         if -1 in rows:
             return None
         # By NumPy, which takes a list in a tenth of torch's time.
-        logits = trained.model.predict(cached.person.posterior, torch.from_numpy(np.array(rows))).logits
-        return user_scores(trained, cached.person, format_scores(trained, rows, logits))
+        logits = serving.model.predict(entry.person.posterior, torch.from_numpy(np.array(rows))).logits
+        return user_scores(serving, entry.person, format_scores(serving, rows, logits))
 
     def recommend(self, catalog: str, user: str, limit: int) -> UserScores | None:
         """Recommend movies, none excluded."""
         current = self._find(catalog, user)
         if current is None:
             return None
-        trained, cached = current
-        numbers = len(trained.movies.movies) * len(cached.person.posterior.embedding)
-        if numbers > _MOST_NUMBERS or trained.index is not None:
+        serving, entry = current
+        numbers = len(serving.movies.movies) * len(entry.person.posterior.embedding)
+        if numbers > _MOST_NUMBERS or serving.index is not None:
             return None
-        best = trained.model.best(cached.person.posterior, limit, cached.responded, -inf)
-        return user_scores(trained, cached.person, format_scores(trained, best.rows.tolist(), best.logits))
+        best = serving.model.best(entry.person.posterior, limit, entry.responses, -inf)
+        return user_scores(serving, entry.person, format_scores(serving, best.rows.tolist(), best.logits))
 
     def score_pairs(
         self, catalog: str, users: Sequence[object], movies: Sequence[object]
@@ -129,28 +129,28 @@ class FastScores:
         self, reads: PreparedReads, catalog: str, users: Sequence[object], movies: Sequence[object]
     ) -> PairScores | None:
         names = set(users)
-        serving = reads.row(_SERVING, {"catalog": catalog})
-        if serving is None or not 0 < len(names) <= _MOST_USERS:
+        versions = reads.row(_SERVING, {"catalog": catalog})
+        if versions is None or not 0 < len(names) <= _MOST_USERS:
             return None
-        movies_version, training = serving
-        trained = self._models.find(training, movies_version)
-        if trained is None:
+        movies_version, training = versions
+        serving = self._models.find(training, movies_version)
+        if serving is None:
             return None
-        check_posteriors(self._models, trained, len(names))
+        check_posteriors(self._models, serving, len(names))
         parameters = {"catalog": catalog, "training": None, "users": json.dumps(list(names))}
         current = reads.rows(POSTERIORS_OF_USERS, parameters)
-        if current is None or len(current) != len(names) or tuple(current[0][:2]) != tuple(serving):
+        if current is None or len(current) != len(names) or tuple(current[0][:2]) != tuple(versions):
             return None
         posteriors = to_posteriors([row[5] for row in current], [row[6] for row in current])
         if posteriors is None:
             return None
         positions = _positions(users, {row[3]: position for position, row in enumerate(current)})
-        rows = _positions(movies, trained.movies.rows)
+        rows = _positions(movies, serving.movies.rows)
         # Torch and NumPy release the GIL at each of thousands of small products: threads that hand it to each
         # other for every one of them take several times as long as one after the other.
         with self._predicting:
-            predictions = trained.model.predict_pairs(posteriors, positions, rows)
-        return PairScores(trained.id, scoring.scores(predictions.logits).tolist())
+            predictions = serving.model.predict_pairs(posteriors, positions, rows)
+        return PairScores(serving.id, scoring.scores(predictions.logits).tolist())
 
     def _find(self, catalog: str, user: str) -> tuple[TrainedModel, _CachedUser] | None:
         """Return the model and the user, if it is in memory and their posterior current."""
@@ -160,26 +160,26 @@ class FastScores:
         row = PosteriorRow._make(columns)
         if row.training is None:
             return None
-        trained = self._models.find(row.training, row.movies_version)
-        if trained is None:
+        serving = self._models.find(row.training, row.movies_version)
+        if serving is None:
             return None
         key = row.training, row.user_id
-        cached = self._users.get(key)
-        if cached is None or cached.row != row:
-            cached = self._read(trained, row)
-            if cached is None:
+        entry = self._users.get(key)
+        if entry is None or entry.row != row:
+            entry = self._read(serving, row)
+            if entry is None:
                 return None
-            self._cache(key, cached)
-        return trained, cached
+            self._cache(key, entry)
+        return serving, entry
 
-    def _read(self, trained: TrainedModel, row: PosteriorRow) -> _CachedUser | None:
+    def _read(self, serving: TrainedModel, row: PosteriorRow) -> _CachedUser | None:
         posterior = row.posterior()
         if posterior is None:
             return None
-        responded = self._reads.rows(_RESPONDED, {"user": row.user_id})
-        if not responded or responded[0][0] != row.version or len(responded) > _MOST_RESPONSES:
+        columns = self._reads.rows(_RESPONDED, {"user": row.user_id})
+        if not columns or columns[0][0] != row.version or len(columns) > _MOST_RESPONSES:
             return None  # with another version, the user has just responded
-        rows = [trained.movies.rows_by_key.get(key, -1) for _, key in responded]
+        rows = [serving.movies.rows_by_key.get(key, -1) for _, key in columns]
         if -1 in rows:
             return None
         person = Person(posterior, len(rows), row.user, row.user_id, row.version)

@@ -1,9 +1,9 @@
-"""Bringing users' embeddings up to date with their responses, and keeping them.
+"""Fold-in: a user's posterior is fitted to their responses, the items held fixed, and stored.
 
-An embedding is current when it was learned at the user's present version. Writing a response relearns at
-once, in the same transaction. Changes that touch many users (an import, a movie's new vector, a rollback)
-only move versions: whoever reads an embedding that is behind relearns it on the spot, and workers that have
-nothing else to do store it. Does not know HTTP, nor how a trainer learns.
+A stored posterior is current when it was fitted at the user's present version, and stale otherwise. Writing a
+response folds the user in, in the same transaction. Changes that touch many users (an import, a movie's new
+vector, a rollback) only increment versions: a stale posterior is folded in by whoever reads it, and stored by
+workers that have nothing else to do.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,9 +24,9 @@ from models.recommender.model import UserPosterior, UserPosteriors, packed, unpa
 
 _ROWS_AT_ONCE = 1000
 
-# Statements of every relearning, made once and run by the driver: to make one takes longer than to run it.
+# Statements of every fold-in, compiled once and run by the driver: to compile one takes longer than to run it
 _OF = and_(UserEmbedding.training_id == bindparam("training"), UserEmbedding.user_id == bindparam("user"))
-_KNOWN = Prepared(
+_STORED = Prepared(
     select(User.version, UserEmbedding.embedding, UserEmbedding.factor)
     .outerjoin(UserEmbedding, and_(_OF, UserEmbedding.user_id == User.id))
     .where(User.id == bindparam("user"))
@@ -38,12 +38,12 @@ _SQUARED_NORMS = select(func.coalesce(func.sum(UserEmbedding.squared_norm), 0.0)
 _ALL_SQUARED_NORMS = Prepared(_SQUARED_NORMS.where(UserEmbedding.training_id == bindparam("training")))
 _OWN_SQUARED_NORM = Prepared(_SQUARED_NORMS.where(_OF))
 _INSERT = insert(UserEmbedding)
-_LEARNED = ("version", "embedding", "factor", "squared_norm")
-_KEEP = Prepared(
+_FITTED = ("version", "embedding", "factor", "squared_norm")
+_STORE = Prepared(
     _INSERT.on_conflict_do_update(
-        index_elements=["training_id", "user_id"], set_={name: _INSERT.excluded[name] for name in _LEARNED}
+        index_elements=["training_id", "user_id"], set_={name: _INSERT.excluded[name] for name in _FITTED}
     ),
-    ("training_id", "user_id", *_LEARNED),
+    ("training_id", "user_id", *_FITTED),
 )
 
 
@@ -56,7 +56,7 @@ class Answers:
 
     @classmethod
     def of(cls, by_row: Mapping[int, float]) -> "Answers":
-        """Bring answers by the row of their movie into order."""
+        """Return answers, by the row of their movie, in the order of the rows."""
         pairs = sorted(by_row.items())
         return cls(
             torch.from_numpy(np.array([row for row, _ in pairs], dtype=np.int64)),
@@ -69,7 +69,7 @@ NO_ANSWERS = Answers(torch.empty(0, dtype=torch.int64), torch.empty(0))
 
 @dataclass(frozen=True)
 class FoldedIn:
-    """A user's taste as of a version of the user; None without responses."""
+    """A user's posterior as of a version of the user; None without responses."""
 
     user: int
     version: int
@@ -77,11 +77,11 @@ class FoldedIn:
 
 
 def fold_in(connection: Connection, serving: TrainedModel, user: int) -> FoldedIn:
-    """Learn the taste of the user with this key from all their responses; stores nothing."""
-    version, embedding, factor = _KNOWN.run(connection, {"training": serving.id, "user": user})[0]
+    """Fit the posterior of the user with this key to all their responses; stores nothing."""
+    version, embedding, factor = _STORED.run(connection, {"training": serving.id, "user": user})[0]
     start = None if embedding is None else to_posterior(embedding, factor)
     others_norm = others_squared_norm(connection, serving, user)
-    return FoldedIn(user, version, _learn(connection, serving, user, start, others_norm))
+    return FoldedIn(user, version, _fit(connection, serving, user, start, others_norm))
 
 
 def fold_in_alongside(
@@ -91,12 +91,12 @@ def fold_in_alongside(
     start: UserPosterior | None,
     others_squared_norm: float,
 ) -> FoldedIn:
-    """Learn one user's taste beside others whose squared norms sum up to the given number."""
+    """Fold in one user among others whose squared norms sum up to ``others_squared_norm``."""
     version = _VERSION.run(connection, {"user": user})[0][0]
-    return FoldedIn(user, version, _learn(connection, serving, user, start, others_squared_norm))
+    return FoldedIn(user, version, _fit(connection, serving, user, start, others_squared_norm))
 
 
-def _learn(
+def _fit(
     connection: Connection,
     serving: TrainedModel,
     user: int,
@@ -110,14 +110,14 @@ def _learn(
 
 
 def read_answers(connection: Connection, serving: TrainedModel, user: int) -> Answers:
-    """Return the user's answers."""
+    """Return all answers of the user with this key."""
     rows_by_key = serving.movies.rows_by_key
     rows = _ANSWERS.run(connection, {"user": user})
     return Answers.of({rows_by_key[movie_id]: response for movie_id, response in rows})
 
 
 def others_squared_norm(connection: Connection, serving: TrainedModel, user: int | None) -> float:
-    """Return the sum of squares of everybody else's embeddings, 0 where the model does not ask for it."""
+    """Return the sum of ‖e‖² over all other users' embeddings, 0 where the model does not need it."""
     if not serving.model.coupled:
         return 0.0
     total: float = _ALL_SQUARED_NORMS.run(connection, {"training": serving.id})[0][0]
@@ -130,9 +130,9 @@ def others_squared_norm(connection: Connection, serving: TrainedModel, user: int
 def fold_in_stale(
     connection: Connection, models: TrainedModels, catalog: CatalogRow, limit: int
 ) -> tuple[int, list[FoldedIn]] | None:
-    """Relearn up to ``limit`` users of the catalog whose serving embedding is behind; stores nothing.
+    """Fold in up to ``limit`` users of the catalog whose serving posterior is stale; stores nothing.
 
-    Returns the serving training's id with them, or None when nothing is behind.
+    Returns the serving training's id with them, or None when none is stale.
     """
     if catalog.serving is None:
         return None
@@ -156,15 +156,15 @@ def _find_stale(connection: Connection, catalog_id: int, serving: int, limit: in
     ).all()
 
 
-def keep_if_current(connection: Connection, training: int, folded_in: Sequence[FoldedIn]) -> None:
-    """Keep relearned embeddings, but those of users who answered again or were deleted meanwhile."""
+def store_if_current(connection: Connection, training: int, folded_in: Sequence[FoldedIn]) -> None:
+    """Store posteriors, except of users who responded again or were deleted meanwhile."""
     for fold in folded_in:
         if _VERSION.run(connection, {"user": fold.user}) == [(fold.version,)]:
-            keep(connection, training, [fold])
+            store(connection, training, [fold])
 
 
-def keep(connection: Connection, training: int, folded_in: Iterable[FoldedIn]) -> None:
-    """Store embeddings in the caller's transaction; a user without responses keeps none."""
+def store(connection: Connection, training: int, folded_in: Iterable[FoldedIn]) -> None:
+    """Store posteriors in the caller's transaction, and delete those of users without responses."""
     remaining = iter(folded_in)
     while batch := list(islice(remaining, _ROWS_AT_ONCE)):
         rows = [_row(training, fold, fold.posterior) for fold in batch if fold.posterior is not None]
@@ -172,7 +172,7 @@ def keep(connection: Connection, training: int, folded_in: Iterable[FoldedIn]) -
             if fold.posterior is None:
                 _NO_EMBEDDING.run(connection, {"training": training, "user": fold.user})
         if rows:
-            _KEEP.run_each(connection, rows)
+            _STORE.run_each(connection, rows)
 
 
 def squared_norm(embedding: torch.Tensor) -> float:
@@ -181,7 +181,7 @@ def squared_norm(embedding: torch.Tensor) -> float:
 
 
 def to_posterior(embedding: bytes, factor: bytes | None) -> UserPosterior:
-    """Return a stored taste."""
+    """Return a posterior as `store` stored it."""
     numbers = torch.from_numpy(vectors.from_bytes(embedding).copy())
     if factor is None:
         return UserPosterior(numbers)
@@ -190,7 +190,7 @@ def to_posterior(embedding: bytes, factor: bytes | None) -> UserPosterior:
 
 
 def to_posteriors(embeddings: Sequence[bytes], factors: Sequence[bytes | None]) -> UserPosteriors | None:
-    """Return stored tastes [users]; None where they are none or not all of one kind: see `to_posterior`."""
+    """Return stored posteriors [users]; None when there are none, or not all have the same form."""
     if len(set(map(len, embeddings))) != 1:
         return None
     numbers = torch.from_numpy(vectors.stack(embeddings, len(embeddings[0]) // 4))

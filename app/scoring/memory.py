@@ -15,7 +15,7 @@ _MOVIE = 512  # bytes: its id, its title, and two places in dicts
 _NUMBER = 48  # bytes: float32, and what models derive from it in float64
 _SCORE = 1024  # bytes: an object, its dict, its JSON
 _USER = 1024  # bytes: an id, and what is kept of a user in Python
-_TASTE_NUMBER = 8  # bytes: float32, and once more while it is written
+_POSTERIOR_NUMBER = 8  # bytes: float32, and once more while it is written
 # Covariances are learned a batch of users at a time: numbers in its largest array, and bytes of all for each.
 _BATCH_NUMBERS, _BATCH_NUMBER = 4_000_000, 160
 _RESPONSE = (
@@ -51,7 +51,7 @@ class Memory:
         """Raise `TooLarge` when a training would take more; ``sizes`` says what it keeps of each."""
         size = (
             movies * (_MOVIE + _NUMBER * (dimensions + sizes.item))
-            + users * (_USER + _TASTE_NUMBER * (sizes.embedding + sizes.factor))
+            + users * (_USER + _POSTERIOR_NUMBER * (sizes.embedding + sizes.factor))
             + responses * _RESPONSE
         )
         if sizes.factor:
@@ -65,18 +65,18 @@ class Memory:
 
     def check_scores(self, scores: int, right: str) -> None:
         """Raise `TooLarge` when so many scores do not fit into one answer; ``right`` says what would."""
-        most = self.answer_bytes // _SCORE
-        if scores > most:
+        limit = self.answer_bytes // _SCORE
+        if scores > limit:
             raise TooLarge(
-                f"the answer would have {scores:,} scores; LIKELY_ANSWER_MEMORY_BYTES allows {most:,}; "
+                f"the answer would have {scores:,} scores; LIKELY_ANSWER_MEMORY_BYTES allows {limit:,}; "
                 f"{right}"
             )
 
     def check_posteriors(self, users: int, size: int, *, uncertain: bool) -> None:
-        """Raise `TooLarge` when the tastes of so many users, of this size each, do not fit."""
-        each = 4 * size * (1 + size if uncertain else 1)
-        if users * each > self.answer_bytes:
+        """Raise `TooLarge` when the posteriors of so many users, with embeddings of this size, do not fit."""
+        needed = users * 4 * size * (1 + size if uncertain else 1)
+        if needed > self.answer_bytes:
             raise TooLarge(
-                f"the tastes of {users:,} users take {users * each:,} bytes of memory; "
+                f"the posteriors of {users:,} users take {needed:,} bytes of memory; "
                 f"LIKELY_ANSWER_MEMORY_BYTES allows {self.answer_bytes:,}: ask for fewer users at a time"
             )

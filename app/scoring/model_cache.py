@@ -1,6 +1,6 @@
 """The models of trainings in memory: restored from what a training left, over the movies as they are now.
 
-A model is restored again when its catalog's ``movies_version`` has moved; what a training left never changes.
+A model is restored again when its catalog's ``movies_version`` changes; what a training left never changes.
 Does not know users, nor which training serves.
 """
 
@@ -175,10 +175,10 @@ class TrainedModels:
         def read() -> TrainedModel:
             numbers = movies.vectors.shape[1] + _learned_width(connection, training)
             self.memory.check_catalog(catalog.catalog, len(movies.movies), numbers)
-            restored = _read(connection, movies, training, self._indexes)
+            model = _read(connection, movies, training, self._indexes)
             forget_pages(connection)
             give_back_soon()  # rows, and what is computed on the way: some times the size of the model
-            return restored
+            return model
 
         return self._newest.of(training, movies.version, read)
 
@@ -203,10 +203,10 @@ def restore(
     return trainer.restore(state, movies.vectors, item_states, has_state)
 
 
-def keep_model(
+def store_model(
     connection: Connection, training: int, catalog_id: int, movies: Sequence[int], learned: Learned
 ) -> None:
-    """Store what a training learned beside its users, of the movies with these keys that still exist."""
+    """Store the shared and item states of a training, of the movies with these keys that still exist."""
     state = safetensors.torch.save(dict(learned.shared))
     connection.execute(insert(TrainingState).values(training_id=training, state=state))
     if learned.items.shape[1] == 0:

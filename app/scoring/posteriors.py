@@ -129,31 +129,31 @@ def find_serving(connection: Connection, models: TrainedModels, catalog: Catalog
 
 
 def read_posteriors(
-    connection: Connection, catalog: CatalogRow, trained: TrainedModel, users: Sequence[str]
+    connection: Connection, catalog: CatalogRow, training: TrainedModel, users: Sequence[str]
 ) -> dict[str, Person]:
     """Return the named users by their ids, with current posteriors; stale ones are folded in, not stored.
 
     Users without responses are cold-start users, or left out where the model has no prior for them.
     """
     people: dict[str, Person] = {}
-    parameters = {"catalog": catalog.catalog, "training": trained.id, "users": json.dumps(list(users))}
+    parameters = {"catalog": catalog.catalog, "training": training.id, "users": json.dumps(list(users))}
     for *columns, responses in _POSTERIORS_AND_COUNTS.run(connection, parameters):
         row = PosteriorRow._make(columns)
         posterior = row.posterior()
         if posterior is None:
-            posterior = fold_in(connection, trained, row.user_id).posterior
+            posterior = fold_in(connection, training, row.user_id).posterior
         if posterior is not None:
             people[row.user] = Person(posterior, responses, row.user, row.user_id, row.version)
-    prior = trained.model.cold_start()
+    prior = training.model.cold_start()
     if prior is not None:
         for user in users:
             people.setdefault(user, Person(prior, user=user))
     return people
 
 
-def read_posterior(connection: Connection, catalog: CatalogRow, trained: TrainedModel, user: str) -> Person:
+def read_posterior(connection: Connection, catalog: CatalogRow, training: TrainedModel, user: str) -> Person:
     """Return one user with their current posterior; raises `NotFound` when nothing is known of them."""
-    people = read_posteriors(connection, catalog, trained, [user])
+    people = read_posteriors(connection, catalog, training, [user])
     if user not in people:
         raise unknown_user(catalog.catalog, user)
     return people[user]

@@ -1,4 +1,4 @@
-"""Previews: scores for somebody unknown, from answers that are given with the request and stored nowhere."""
+"""Previews: scores from responses that come with the request, of somebody who is not stored."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Preview:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PreviewRequest:
     """What a preview is to show: the named movies in this order, or the best of all without ``exclude``."""
 
     movies: Sequence[str] | None = None
@@ -48,7 +48,7 @@ def preview_scores(
     models: TrainedModels,
     catalog: str,
     responses: Mapping[str, float],
-    request: Asked,
+    request: PreviewRequest,
 ) -> Preview:
     """Score movies for somebody who would give these responses; the best ones leave out what they answer.
 
@@ -61,7 +61,7 @@ def preview_scores(
         check_uncertain(serving)
     _check_movies(catalog, serving, responses, request.movies or ())
     answers = Answers.of({serving.movies.rows[movie]: value for movie, value in responses.items()})
-    person = _learn(connection, serving, answers)
+    person = _fold_in(connection, serving, answers)
     excluded_rows = [*answers.rows.tolist(), *named_rows(serving.movies, request.exclude)]
     if request.movies is None:
         left_out = torch.tensor(excluded_rows, dtype=torch.int64)
@@ -79,7 +79,7 @@ def preview_scores(
     return Preview(serving.id, person.responses, person.basis, scores, question)
 
 
-def _learn(connection: Connection, serving: TrainedModel, answers: Answers) -> Person:
+def _fold_in(connection: Connection, serving: TrainedModel, answers: Answers) -> Person:
     others_norm = others_squared_norm(connection, serving, None)
     if len(answers.rows):
         posterior = serving.model.fold_in(answers.rows, answers.answers, None, others_norm)

@@ -1,7 +1,4 @@
-"""The next question: the movie whose answer would teach most of a user.
-
-Does not know how a model weighs an answer's worth.
-"""
+"""The next question: the movie with the most expected information gain for a user."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -55,15 +52,13 @@ def find_next_question(
     catalog_row = find_catalog(connection, catalog)
     serving = find_serving(connection, models, catalog_row)
     check_uncertain(serving)
-    user_state = read_posterior(connection, catalog_row, serving, user)
-    answers = (
-        NO_ANSWERS if user_state.user_id is None else read_answers(connection, serving, user_state.user_id)
-    )
-    left_out = [*answers.rows.tolist(), *named_rows(serving.movies, exclude)]
-    question = choose_question(serving, user_state.posterior, left_out)
+    person = read_posterior(connection, catalog_row, serving, user)
+    answers = NO_ANSWERS if person.user_id is None else read_answers(connection, serving, person.user_id)
+    excluded_rows = [*answers.rows.tolist(), *named_rows(serving.movies, exclude)]
+    question = choose_question(serving, person.posterior, excluded_rows)
     if question is None:
         raise NotFound(f"there is no movie left in catalog {catalog!r} to ask user {user!r} about")
-    return NextQuestion(user, serving.id, user_state.responses, user_state.basis, question)
+    return NextQuestion(user, serving.id, person.responses, person.basis, question)
 
 
 def check_uncertain(serving: TrainedModel) -> None:
@@ -76,11 +71,11 @@ def check_uncertain(serving: TrainedModel) -> None:
 
 
 def choose_question(
-    serving: TrainedModel, posterior: UserPosterior, left_out: Iterable[int]
+    serving: TrainedModel, posterior: UserPosterior, excluded_rows: Iterable[int]
 ) -> Question | None:
-    """Return the question that teaches most, of all movies but those at these rows; None without any."""
+    """Return the movie of most expected information gain, without ``excluded_rows``; None without any."""
     gains = serving.model.expected_information_gain(posterior)
-    gains[list(left_out)] = -1.0
+    gains[list(excluded_rows)] = -1.0
     if len(gains) == 0 or float(gains.max()) < 0.0:
         return None
     row = int(gains.argmax())

@@ -1,6 +1,6 @@
 """Users' responses: storing and deleting one, together with the embedding that it changes.
 
-Does not know how an embedding is learned.
+Storing a response folds its user in, within the same transaction.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from app.database.database import now
 from app.database.prepared_statements import Prepared
 from app.database.tables import Movie, Response, User
 from app.errors import BadInput, NotFound, Place
-from app.scoring.fold_in import fold_in, keep
+from app.scoring.fold_in import fold_in, store
 from app.scoring.model_cache import TrainedModels
 
 # Statements of every answer, made once and run by the driver: SQLAlchemy takes 80 µs to make and run one.
@@ -67,7 +67,7 @@ def put_response(
     response: float,
     timestamp: float | None,
 ) -> tuple[StoredResponse, bool]:
-    """Store or replace a response and relearn the user; return it, and whether it is new.
+    """Store or replace a response and fold the user in; return it, and whether it is new.
 
     A user is made by their first response. Raises `NotFound` for the catalog or the movie.
     """
@@ -83,14 +83,14 @@ def put_response(
         row = {"at_user": user_id, "at_movie": movie_id, "answer": response, "given": timestamp}
         _OTHER_RESPONSE.run(connection, row)
     is_new_answer = before != response
-    version = _move_user(connection, models, catalog_row, user_id, changed=is_new_answer)
+    version = _update_user(connection, models, catalog_row, user_id, changed=is_new_answer)
     return StoredResponse(user, movie, response, catalog_row.serving, version), not present
 
 
 def delete_response(
     connection: Connection, models: TrainedModels, catalog: str, user: str, movie: str
 ) -> None:
-    """Delete a response and relearn the user; raises `NotFound` when there is nothing to delete."""
+    """Delete a response and fold the user in; raises `NotFound` when there is nothing to delete."""
     catalog_row = find_catalog(connection, catalog)
     movie_id = find_movie(connection, catalog_row, movie)
     user_id = _find_user(connection, catalog_row, user)
@@ -99,7 +99,7 @@ def delete_response(
     )
     if user_id is None or deletion.rowcount == 0:
         raise NotFound(f"user {user!r} has no response to movie {movie!r} in catalog {catalog!r}")
-    _move_user(connection, models, catalog_row, user_id, changed=True)
+    _update_user(connection, models, catalog_row, user_id, changed=True)
 
 
 def list_user_responses(
@@ -149,14 +149,14 @@ def _add_user(connection: Connection, catalog: CatalogRow, user: str) -> int:
     return connection.execute(_NEW_USER, {"catalog_id": catalog.id, "user": user}).scalar_one()
 
 
-def _move_user(
+def _update_user(
     connection: Connection, models: TrainedModels, catalog: CatalogRow, user_id: int, *, changed: bool
 ) -> int:
-    """Move the user's version if their responses changed, and bring the serving embedding up to it."""
+    """Increment the user's version if their responses changed, and fold them in; return the version."""
     version: int = (_NEXT_VERSION if changed else _VERSION).run(connection, {"key": user_id})[0][0]
     if not changed:
         return version
     if catalog.serving is not None:
         serving = models.of(connection, catalog, catalog.serving)
-        keep(connection, serving.id, [fold_in(connection, serving, user_id)])
+        store(connection, serving.id, [fold_in(connection, serving, user_id)])
     return version

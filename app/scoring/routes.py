@@ -1,4 +1,4 @@
-"""Like-scores: of one user for named movies, the best of all movies, of many pairs, of somebody unknown."""
+"""The routes of scores and responses."""
 
 import time
 from http import HTTPStatus
@@ -23,7 +23,7 @@ from app.scoring.fast_path import (
     is_plain_json,
 )
 from app.scoring.model_cache import TrainedModels
-from app.scoring.previews import Asked, Preview, PreviewInclude
+from app.scoring.previews import Preview, PreviewInclude, PreviewRequest
 from app.scoring.questions import NextQuestion
 from app.scoring.responses import ResponseRow, StoredResponse
 from app.scoring.scores import Embedding, PairScores, UserScores
@@ -166,7 +166,7 @@ def score_pairs(database: FromDatabase, models: Models, catalog: CatalogId, body
 @router.post("/scores:preview", dependencies=[READ], response_model_exclude_none=True)
 def preview_scores(database: FromDatabase, models: Models, catalog: CatalogId, body: PreviewBody) -> Preview:
     """Score movies for somebody unknown by the responses that they would give; nothing is stored."""
-    request = Asked(body.movies, body.limit, body.exclude, body.include)
+    request = PreviewRequest(body.movies, body.limit, body.exclude, body.include)
     with database.reading() as connection:
         return previews.preview_scores(connection, models, catalog, body.responses, request)
 
@@ -217,19 +217,19 @@ def _put_plainly(request: Request, ids: list[str], content: bytes) -> Response |
         _IDS.validate_python(ids)
     except ValidationError:
         return None
-    stored, status = _put(request, ids, body)
-    return Response(_STORED.dump_json(stored), status, media_type="application/json")
+    answer, status = _put(request, ids, body)
+    return Response(_STORED.dump_json(answer), status, media_type="application/json")
 
 
 def _put(request: Request, ids: list[str], body: ResponseBody) -> tuple[StoredResponse, HTTPStatus]:
     app, (catalog, user, movie) = request.app.state, ids
     with app.database.writing() as connection:
-        stored, new = responses.put_response(
+        answer, new = responses.put_response(
             connection, app.models, catalog, user, movie, body.response, body.timestamp
         )
-    if stored.training is not None:  # from here on whoever reads, in any process, reads its embedding
+    if answer.training is not None:  # from here on whoever reads, in any process, reads its embedding
         app.metrics.freshness.observe(time.perf_counter() - request.scope[BEGAN])
-    return stored, HTTPStatus.CREATED if new else HTTPStatus.OK
+    return answer, HTTPStatus.CREATED if new else HTTPStatus.OK
 
 
 @responses_router.put(
@@ -248,8 +248,8 @@ def put_response(
     response: Response,
 ) -> StoredResponse:
     """Store a response (201) or replace it (200), and relearn the user; the next score reflects it."""
-    stored, response.status_code = _put(request, [catalog, user, movie], body)
-    return stored
+    answer, response.status_code = _put(request, [catalog, user, movie], body)
+    return answer
 
 
 @responses_router.delete("/users/{user}/responses/{movie}", dependencies=[WRITE], status_code=204)

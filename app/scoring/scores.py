@@ -1,6 +1,6 @@
-"""Like-scores: what the user's taste says of the movies, put into words for the API.
+"""Scores on the regular path: of a user for movies, the best of all movies, of many pairs.
 
-Does not know how tastes are kept or learned.
+Every request is answered here, or by the fast path with the same reader and the same format.
 """
 
 from collections.abc import Collection, Sequence
@@ -151,7 +151,7 @@ def score_pairs(
 
 
 def check_posteriors(models: TrainedModels, serving: TrainedModel, users: int) -> None:
-    """Raise `TooLarge` when the tastes of so many users do not fit into memory."""
+    """Raise `TooLarge` when the posteriors of so many users do not fit into memory."""
     prior = serving.model.cold_start()
     size = serving.movies.vectors.shape[1] if prior is None else len(prior.embedding)
     models.memory.check_posteriors(users, size, uncertain=serving.model.uncertain)

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, select
 from app.catalogs.catalogs import CatalogRow, find_catalog_by_key, mark_stale
 from app.database.database import Database
 from app.database.tables import Response, User
-from app.scoring.fold_in import FoldedIn, fold_in_alongside, keep, squared_norm
-from app.scoring.model_cache import TrainedModel, TrainedModels, keep_model, restore
+from app.scoring.fold_in import FoldedIn, fold_in_alongside, squared_norm, store
+from app.scoring.model_cache import TrainedModel, TrainedModels, restore, store_model
 from app.training import leases
 from app.training.dataset import Seen
 from app.training.leases import Lease, LeaseLostError
@@ -95,8 +95,8 @@ class Publication:
                 self._fold_in(connection, lease, stale)
             else:  # readers relearn them, and workers store what they find
                 mark_stale(connection, lease.catalog_id)
-            keep_model(connection, lease.training, lease.catalog_id, self._seen.movies, self._learned)
-            keep(connection, lease.training, self._posteriors())
+            store_model(connection, lease.training, lease.catalog_id, self._seen.movies, self._learned)
+            store(connection, lease.training, self._posteriors())
             end(connection)
         return True
 

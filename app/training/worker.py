@@ -19,7 +19,7 @@ from app.database.notifications import Notifications
 from app.database.tables import Catalog
 from app.errors import TooLarge, Unavailable
 from app.observability.tracing import span
-from app.scoring.fold_in import fold_in_stale, keep_if_current
+from app.scoring.fold_in import fold_in_stale, store_if_current
 from app.scoring.memory import Memory
 from app.scoring.model_cache import TrainedModels
 from app.scoring.movie_index import measure_index
@@ -203,7 +203,7 @@ class Worker:
             folded_in = fold_in_stale(connection, self._models, catalog, _FOLDED_IN_AT_ONCE)
         with self._database.writing() as connection:
             if folded_in is not None:
-                keep_if_current(connection, *folded_in)
+                store_if_current(connection, *folded_in)
             elif self._nobody_is_stale(connection, catalog.id):
                 connection.execute(_not_stale(catalog.id))
 

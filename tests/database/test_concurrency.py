@@ -2,7 +2,7 @@
 
 from app.catalogs.catalogs import find_catalog
 from app.database.database import Database
-from app.scoring.fold_in import fold_in_stale, keep_if_current
+from app.scoring.fold_in import fold_in_stale, store_if_current
 from app.scoring.model_cache import TrainedModels
 from app.scoring.responses import put_response
 from app.scoring.scores import read_embedding
@@ -29,7 +29,7 @@ def test_an_embedding_relearned_before_another_answer_is_not_stored_after_it(
     with database.reading() as connection:
         before = read_embedding(connection, models, class_catalog, "0")
     with database.writing() as connection:
-        keep_if_current(connection, *folded_in)
+        store_if_current(connection, *folded_in)
     with database.reading() as connection:
         stored = "SELECT version FROM user_embeddings WHERE training_id = 1 AND user_id = 1"
         assert connection.exec_driver_sql(stored).scalar() == before.embedding_version

@@ -93,8 +93,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         what="a cached user is not checked against their version",
         file="app/scoring/fast_scores.py",
-        right="if cached is None or cached.row != row:",
-        wrong="if cached is None:",
+        right="if entry is None or entry.row != row:",
+        wrong="if entry is None:",
         tests=("tests/scoring/test_fast_path.py",),
     ),
     Defect(
@@ -159,8 +159,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         what="clients: a cached user is not checked against their version",
         file="app/scoring/fast_scores.py",
-        right="if cached is None or cached.row != row:",
-        wrong="if cached is None:",
+        right="if entry is None or entry.row != row:",
+        wrong="if entry is None:",
         tests=(f"{_PROMISES}[clients]",),
     ),
     Defect(
