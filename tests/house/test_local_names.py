@@ -8,7 +8,7 @@ from tests.support.checkout import ROOT
 from tests.support.local_names import count_names, is_bare, local_names
 
 # The share that a part of the source may have, where one in ten was the habit.
-AT_MOST = {"app": 0.09, "models": 0.05}
+AT_MOST = {"app": 0.02, "models": 0.02}
 
 
 @pytest.mark.parametrize("part", AT_MOST)

@@ -35,6 +35,8 @@ def data_at_the_edge() -> dict[str, Responses]:
     }
 
 
+pytestmark = pytest.mark.slow
+
 DATA = data_at_the_edge()
 
 

@@ -48,6 +48,8 @@ def normal_of(training: Fit, user: int) -> Normal:
     return Normal(posterior.embedding.double(), factor @ factor.T)
 
 
+pytestmark = pytest.mark.slow
+
 DATA_SETS = {
     "named and learned": (random_responses(1, users=12, items=30, dimensions=4), 3),
     "only named": (random_responses(2, users=12, items=30, dimensions=4), 0),
