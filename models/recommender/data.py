@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 # torch warns once that its sparse CSR tensors may still change. Tests pin the two operations that are used
-# here, and the requirements pin torch; whoever starts the service can do nothing about it.
+# here, and the requirements pin torch; there is nothing to be done about it.
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
 
 

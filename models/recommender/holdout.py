@@ -62,7 +62,9 @@ def held_out(responses: Responses, timestamps: Tensor, holdout: Holdout, seed: i
         raise ValueError("each response needs one timestamp")
     if bool(timestamps.isnan().any()):
         raise ValueError("a timestamp is not a number")
-    keys = timestamps if holdout.by == "time" else _random_order(responses, seed)
+    # Random keys are drawn in the canonical order, by a separate generator.
+    generator = torch.Generator().manual_seed(seed)
+    keys = timestamps if holdout.by == "time" else torch.randperm(len(responses.values), generator=generator)
     counts = responses.offsets.diff()
     first_position = counts - _sizes(counts, holdout)
     return _positions(responses, keys) >= first_position[responses.user_rows]
@@ -83,11 +85,6 @@ def _sizes(counts: Tensor, holdout: Holdout) -> Tensor:
     if holdout.fraction is not None:
         return (holdout.fraction * counts.double() + _BINARY_ROUNDING).floor().long()
     return (counts // 2).clamp(max=holdout.last_n)
-
-
-def _random_order(responses: Responses, seed: int) -> Tensor:
-    """Return a random key per response, no two the same, drawn in the canonical order."""
-    return torch.randperm(responses.values.shape[0], generator=torch.Generator().manual_seed(seed))
 
 
 def _positions(responses: Responses, keys: Tensor) -> Tensor:

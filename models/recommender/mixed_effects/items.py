@@ -64,7 +64,10 @@ class Items:
 
     def gather(self, rows: Tensor) -> "Items":
         """Return the items at these rows, in the rows' shape."""
-        return Items(*(_gather(numbers, rows) for numbers in (self.constants, self.means, self.covariances)))
+        parts = (self.constants, self.means, self.covariances)
+        return Items(
+            *(part.index_select(0, rows.flatten()).view(*rows.shape, *part.shape[1:]) for part in parts)
+        )
 
 
 class Moments(NamedTuple):
@@ -75,10 +78,6 @@ class Moments(NamedTuple):
 
     means: Tensor
     covariances: Tensor
-
-
-def _gather(numbers: Tensor, rows: Tensor) -> Tensor:
-    return numbers.index_select(0, rows.flatten()).view(*rows.shape, *numbers.shape[1:])
 
 
 @dataclass(frozen=True)

@@ -98,11 +98,7 @@ def update_covariance(covariance: Tensor, posterior: Tensor, scatter: Tensor) ->
     half_inverse = (vectors / values.sqrt()) @ vectors.T
     inner, axes = torch.linalg.eigh(_symmetric(half @ whitened_scatter @ half))
     middle = (axes * inner.clamp(min=0).sqrt()) @ axes.T
-    return _bounded(root @ half_inverse @ middle @ half_inverse @ root.T)
-
-
-def _bounded(covariance: Tensor) -> Tensor:
-    values, vectors = torch.linalg.eigh(_symmetric(covariance))
+    values, vectors = torch.linalg.eigh(_symmetric(root @ half_inverse @ middle @ half_inverse @ root.T))
     return _symmetric((vectors * values.clamp(min=_LEAST_VARIANCE)) @ vectors.T)
 
 
