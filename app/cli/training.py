@@ -133,12 +133,12 @@ def _trainer_options(trainer: TrainerName, flags: Mapping[str, object]) -> dict[
     """
     from models.recommender.trainers import OPTIONS
 
-    owners = {name: owner for owner, options in OPTIONS.items() for name in options.model_fields}
-    chosen = {name: value for name, value in flags.items() if name in owners and value is not None}
-    for name in chosen:
+    owners = {name: owner for owner, model in OPTIONS.items() for name in model.model_fields}
+    options = {name: value for name, value in flags.items() if name in owners and value is not None}
+    for name in options:
         if name not in OPTIONS[trainer].model_fields:
             flag, owner = "--" + name.replace("_", "-"), owners[name]
             raise BadInput(
                 f"{flag} is an option of {owner}, not of {trainer}: give --trainer {owner} with it"
             )
-    return OPTIONS[trainer].model_validate(chosen).model_dump()
+    return OPTIONS[trainer].model_validate(options).model_dump()

@@ -42,7 +42,7 @@ class Seen:
 
     @property
     def users_digest(self) -> str:
-        """The digest of who answered, by key, and at which version: it stays while nobody is relearned."""
+        """The digest of who answered, by key, and at which version: it stays while nobody is folded in."""
         return digest_numbers([*self.users, *self.versions])
 
     @property
@@ -78,7 +78,7 @@ class Movies:
 def read_snapshot(
     connection: Connection, catalog_id: int, memory: Memory, sizes_of: Callable[[int], Sizes]
 ) -> Snapshot:
-    """Read all responses of a catalog; ``sizes_of`` says what a trainer keeps, given the dimensions.
+    """Read all responses of a catalog; ``sizes_of`` returns a trainer's sizes, given the dimensions.
 
     Raises `models.recommender.data.BadResponsesError` when there are none, and `TooLarge`, before anything is
     read, when they would take more memory than there is for a training.

@@ -74,9 +74,9 @@ class LocalFitter:
         """Fit here; see `Fitter.fit`."""
         snapshot, threads, verdict = _run_trial(self._trainer, self._database, self._settings, lease, check)
         with span("fit"):
-            learned = self._trainer.fit(snapshot.responses, lease.seed, report)
+            result = self._trainer.fit(snapshot.responses, lease.seed, report)
         vectors, timestamps_digest = snapshot.responses.item_vectors, _timestamps_digest(snapshot, lease)
-        return Fitted(snapshot, learned, vectors, threads, timestamps_digest, verdict)
+        return Fitted(snapshot, result, vectors, threads, timestamps_digest, verdict)
 
 
 class RayFitter:
@@ -101,8 +101,8 @@ class RayFitter:
             from app.training.ray import tasks  # it imports Ray, which is an extra
 
             address = tasks.Place(self._database.address, self._settings.busy_seconds)
-            learned, seen = tasks.fit(self._trainer, outline, address, lease.seed, report, check)
-        return Fitted(seen, learned, outline.movies.vectors, 1, timestamps_digest, verdict)
+            result, dataset = tasks.fit(self._trainer, outline, address, lease.seed, report, check)
+        return Fitted(dataset, result, outline.movies.vectors, 1, timestamps_digest, verdict)
 
 
 def _run_trial(

@@ -1,9 +1,9 @@
-"""A worker's hold on a training: claiming it, keeping it, writing under it, giving it back.
+"""A worker's lease on a training: claiming, renewing, writing under it, releasing.
 
-A lease is a time until which a training belongs to a worker, and a token that counts the claims. One that was
-put off waits in the queue until then, and lets others pass. Every
-write names the token; a worker that was too slow, whose training was cancelled or whose catalog was deleted,
-writes nothing and is told so by `LeaseLostError`. Times are the database's. Does not know what is trained.
+A lease is a time until which a training belongs to a worker, and a fencing token that counts the claims.
+Every write names the token; a worker that was too slow, whose training was cancelled or whose catalog was
+deleted, writes nothing and gets `LeaseLostError`. A training that was requeued waits until its lease ends,
+and others are claimed meanwhile. Times are the database's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ _LONGEST_WAIT = 60.0
 
 
 class LeaseLostError(Exception):
-    """The training is not this worker's any more; nothing was written."""
+    """The training is another worker's, or has ended; nothing was written."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,13 @@ def _free(training: type[Training]) -> Any:  # noqa: ANN401 - SQLAlchemy's condi
     return or_(waits, and_(training.status == "running", over))
 
 
-def find_claimable(connection: Connection, only: int | None = None, *, claimed: bool = False) -> int | None:
+def find_claimable(
+    connection: Connection, only: int | None = None, *, for_update: bool = False
+) -> int | None:
     """Return the oldest training that waits for a worker, or None.
 
-    With ``claimed`` its row is locked until the transaction ends, and one that somebody else has locked is
-    passed over, so that two workers claim two trainings and none waits. SQLite has one lock for all.
+    With ``for_update`` its row is locked until the transaction ends, and a row that another transaction has
+    locked is skipped, so that two workers claim two trainings and none waits. SQLite has one lock for all.
 
     The trainings of one catalog run one after the other, so that the newest is the one that serves.
     """
@@ -75,7 +77,7 @@ def find_claimable(connection: Connection, only: int | None = None, *, claimed: 
     statement = select(Training.id).where(_free(Training), ~earlier).order_by(Training.id).limit(1)
     if only is not None:
         statement = statement.where(Training.id == only)
-    if claimed:
+    if for_update:
         statement = statement.with_for_update(skip_locked=True)
     return connection.scalar(statement)
 
@@ -88,7 +90,7 @@ def claim(
     A training that is taken up again starts over, so the steps reported before are forgotten. One that came
     to no end ``attempts`` times fails instead.
     """
-    training = find_claimable(connection, only, claimed=True)
+    training = find_claimable(connection, only, for_update=True)
     if training is None:
         return None
     row = connection.execute(
@@ -161,29 +163,28 @@ def end(
     error: str | None = None,
 ) -> None:
     """End the training; raises `LeaseLostError`."""
-    said = {"metrics": metrics, "provenance": provenance, "error": error}
-    ended = {"status": status, **said, "ended_at": now(), "lease_until": None}
-    _write(connection, lease, ended)
+    result = {"status": status, "metrics": metrics, "provenance": provenance, "error": error}
+    _write(connection, lease, {**result, "ended_at": now(), "lease_until": None})
 
 
-def give_back(connection: Connection, lease: Lease) -> None:
+def release(connection: Connection, lease: Lease) -> None:
     """Return the training to the queue, as a worker does that is asked to stop; raises `LeaseLostError`."""
-    waiting = {"status": "queued", "lease_until": None, "attempts": Training.attempts - 1}
-    _write(connection, lease, waiting)
+    values = {"status": "queued", "lease_until": None, "attempts": Training.attempts - 1}
+    _write(connection, lease, values)
 
 
-def put_off(connection: Connection, lease: Lease) -> None:
+def requeue(connection: Connection, lease: Lease) -> None:
     """Return the training to the queue, to be tried again later; raises `LeaseLostError`.
 
-    The attempt counts, and so many seconds pass as there were attempts, a minute at most: a disk that fails
-    for a while ends no training, and one that cannot be read does not keep the others waiting.
+    The attempt counts, and the backoff is as many seconds as there were attempts, a minute at most: a disk
+    that fails for a while ends no training, and a training that cannot be read does not block the others.
     """
     wait = case((Training.attempts < _LONGEST_WAIT, Training.attempts), else_=_LONGEST_WAIT)
     _write(connection, lease, {"status": "queued", "lease_until": now() + wait})
 
 
 def expire(connection: Connection, worker: str) -> None:
-    """End the leases of a worker that is known to be dead, so that nobody waits for them to run out."""
+    """End the leases of a worker that has died, so that its trainings are claimed again at once."""
     connection.execute(
         update(Training)
         .where(Training.worker == worker, Training.status == "running")
@@ -192,12 +193,12 @@ def expire(connection: Connection, worker: str) -> None:
 
 
 def _write(connection: Connection, lease: Lease, values: Mapping[str, Any]) -> None:
-    written = connection.execute(
+    result = connection.execute(
         update(Training)
         .where(Training.id == lease.training, Training.token == lease.token, Training.status == "running")
         .values(**values)
     )
-    if written.rowcount == 0:
+    if result.rowcount == 0:
         raise LeaseLostError(f"training {lease.training} is no longer this worker's")
-    if values.keys() - {"lease_until"}:  # to hold it longer is no news
+    if values.keys() - {"lease_until"}:  # a renewal is not worth a notification
         notify(connection)

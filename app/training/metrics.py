@@ -1,7 +1,4 @@
-"""What a training reports of itself when it has succeeded, as it is kept and as the API shows it.
-
-Does not know how anything is measured.
-"""
+"""The metrics and provenance of a training that succeeded, as they are stored and as the API shows them."""
 
 from dataclasses import dataclass
 

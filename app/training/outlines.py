@@ -1,8 +1,9 @@
-"""A catalog's responses in outline: who answered and how often. And a range of its users, read for itself.
+"""A catalog's outline, its users with how many responses each has, and ranges of users with their responses.
 
-So that many processes can each read a part, and none has to have them all. Each range is read in a
-transaction of its own, with its users' versions as they are in it: whoever answers meanwhile is behind
-afterwards, as after any training. Does not know where ranges are read, nor what is learned of them.
+Processes of a cluster each read a range, and none has to hold all responses. Each range is read in a
+transaction of its own, with its users' versions as of then: a user who responds later is stale afterwards, as
+after any training. `app.training.dataset` reads everything in one transaction instead, as a stream, with
+timestamps: by ranges it would neither be one snapshot nor stay within a training's memory.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ from models.recommender.data import BadResponsesError, Responses
 from models.recommender.trainer import Sizes
 
 _KEYS_AT_ONCE = 10_000
-_BEHIND = -1  # no user's version
+_STALE = -1  # no user's version
 
 Keys = npt.NDArray[np.int64]
 
@@ -38,8 +39,8 @@ class Outline:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a range turned out to be: who of those asked for has responses, by their places among them.
+class RangeSummary:
+    """The users of a range who have responses, by their places among the users that were asked for.
 
     places, versions and counts int64 [n]; digests uint8 [n, 32]; answered int64 [movies], how often.
     """
@@ -52,15 +53,15 @@ class Found:
 
     @property
     def mark(self) -> str:
-        """A digest of who has which responses here, whatever order they stand in."""
+        """A digest of the users and their responses, whatever their order."""
         by_place = torch.argsort(self.places)
         digest = hashlib.sha256(self.places[by_place].numpy().tobytes())
         digest.update(self.digests[by_place].numpy().tobytes())
         return digest.hexdigest()
 
     @classmethod
-    def joined(cls, parts: Sequence["Found"]) -> "Found":
-        """Return what several ranges turned out to be, one behind the other."""
+    def joined(cls, parts: Sequence["RangeSummary"]) -> "RangeSummary":
+        """Return several ranges' summaries, concatenated."""
         return cls(
             torch.cat([part.places for part in parts]),
             torch.cat([part.versions for part in parts]),
@@ -69,9 +70,9 @@ class Found:
             torch.stack([part.answered for part in parts]).sum(0),
         )
 
-    def ordered(self, order: torch.Tensor) -> "Found":
+    def ordered(self, order: torch.Tensor) -> "RangeSummary":
         """Return the same with its users in this order [n]."""
-        return Found(
+        return RangeSummary(
             self.places[order], self.versions[order], self.counts[order], self.digests[order], self.answered
         )
 
@@ -79,7 +80,7 @@ class Found:
 def read_outline(
     connection: Connection, catalog_id: int, memory: Memory, sizes_of: Callable[[int], Sizes]
 ) -> Outline:
-    """Read a catalog in outline; ``sizes_of`` says what a trainer keeps, given the dimensions.
+    """Read a catalog in outline; ``sizes_of`` returns a trainer's sizes, given the dimensions.
 
     Raises `BadResponsesError` when there are no responses, and `TooLarge` when the rest does not fit.
     """
@@ -97,10 +98,10 @@ def read_outline(
     return Outline(read_movies(connection, catalog_id), list(users), list(ids), torch.tensor(counts))
 
 
-def read_range(connection: Connection, users: Keys, movies: Keys) -> tuple[Responses, Found] | None:
+def read_range(connection: Connection, users: Keys, movies: Keys) -> tuple[Responses, RangeSummary] | None:
     """Read the responses of these users, by key, to these movies; None when there are none any more.
 
-    A user who answered a movie that is not among them, because it came later, is taken to be behind.
+    A user who responded to another movie, which came later, counts as stale.
     """
     chunks = [users[start : start + _KEYS_AT_ONCE] for start in range(0, len(users), _KEYS_AT_ONCE)]
     versions = dict(chain.from_iterable(_read_versions(connection, chunk) for chunk in chunks))
@@ -108,7 +109,7 @@ def read_range(connection: Connection, users: Keys, movies: Keys) -> tuple[Respo
     places, user_known = _places(table[:, 0], users)
     rows, movie_known = _places(table[:, 1], movies)
     for key in np.unique(table[user_known & ~movie_known, 0]).tolist():
-        versions[int(key)] = _BEHIND
+        versions[int(key)] = _STALE
     is_known = user_known & movie_known
     if not is_known.any():
         return None
@@ -120,9 +121,9 @@ def read_range(connection: Connection, users: Keys, movies: Keys) -> tuple[Respo
         torch.from_numpy(table[is_known, 2].copy()),
         len(there),
     )
-    range_versions = Found(
+    range_versions = RangeSummary(
         places=torch.from_numpy(there),
-        versions=torch.tensor([versions.get(key, _BEHIND) for key in users[there].tolist()]),
+        versions=torch.tensor([versions.get(key, _STALE) for key in users[there].tolist()]),
         counts=matrix.offsets.diff(),
         digests=user_digests(matrix),
         answered=torch.bincount(matrix.item_rows, minlength=len(movies)),
@@ -130,7 +131,7 @@ def read_range(connection: Connection, users: Keys, movies: Keys) -> tuple[Respo
     return matrix, range_versions
 
 
-def seen(outline: Outline, versions: Found) -> Seen:
+def seen(outline: Outline, versions: RangeSummary) -> Seen:
     """Return what was read of a catalog; ``versions`` joins all ranges, in the order of the users' rows."""
     places = versions.places.tolist()
     users, ids = ([names[place] for place in places] for names in (outline.users, outline.ids))

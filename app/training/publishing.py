@@ -1,7 +1,7 @@
-"""Publishing a training: its embeddings, brought up to what was answered meanwhile, and the serving switch.
+"""Publishing a training: its posteriors, with the responses that came while it ran, and the serving switch.
 
-All in one transaction: either everything of a training is visible or nothing. Users who answered while it ran
-are relearned; users deleted meanwhile are left out. Does not know how the training was run.
+All in one transaction, so a training is visible as a whole or not at all. Users who responded while it ran
+are folded in; users who were deleted are left out.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,15 +21,15 @@ from app.training.trials import Verdict
 from models.recommender.model import UserPosterior
 from models.recommender.trainer import Learned, Step, Trainer
 
-# Users who answered meanwhile are relearned outside of the write lock, in rounds, until there are so few
-# that relearning them under it keeps nobody waiting; after the last round, as everybody else who is behind.
-_RELEARNED_WHILE_WRITING = 10
+# Users who responded meanwhile are folded in outside of the write lock, in rounds, until so few are left that
+# folding them in under it blocks no writer for long; after the last round they stay stale, as others do.
+_FOLDED_IN_WHILE_WRITING = 10
 _ROUNDS = 10
 _LEASE_SECONDS = 1.0  # nobody sees it: the transaction that renews the lease ends it too
 
 
 class Publication:
-    """What a training is about to publish: its model, and its users' tastes by their keys."""
+    """A training to be published: its model, and its users' posteriors by their keys."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Publication:
         for rounds_left in reversed(range(_ROUNDS)):
             with database.reading() as connection:
                 self._catch_up(connection, lease)
-            if self._publish_once(database, lease, unwritten, end, whatever_is_behind=rounds_left == 0):
+            if self._publish_once(database, lease, unwritten, end, leave_stale=rounds_left == 0):
                 return
 
     def _publish_once(
@@ -82,18 +82,18 @@ class Publication:
         unwritten: Callable[[], Sequence[Step]],
         end: Callable[[Connection], None],
         *,
-        whatever_is_behind: bool,
+        leave_stale: bool,
     ) -> bool:
-        """Publish, unless too many answered since the last look; return whether it was done."""
+        """Publish, unless too many users responded since the last round; return whether it was done."""
         with database.writing() as connection:
             stale = self._find_stale(connection, lease.catalog_id)
-            few = len(stale) <= _RELEARNED_WHILE_WRITING
-            if not few and not whatever_is_behind:
+            few = len(stale) <= _FOLDED_IN_WHILE_WRITING
+            if not few and not leave_stale:
                 return False
             leases.report(connection, lease, unwritten(), _LEASE_SECONDS)
             if few:
                 self._fold_in(connection, lease, stale)
-            else:  # readers relearn them, and workers store what they find
+            else:  # readers fold them in, and workers store the result
                 mark_stale(connection, lease.catalog_id)
             store_model(connection, lease.training, lease.catalog_id, self._seen.movies, self._learned)
             store(connection, lease.training, self._posteriors())
@@ -108,7 +108,7 @@ class Publication:
             yield self._folded_in.get(user) or FoldedIn(user, version, self._posterior(user))
 
     def _posterior(self, user: int) -> UserPosterior | None:
-        """Return what is known of the user so far."""
+        """Return the user's newest posterior."""
         if user in self._folded_in:
             return self._folded_in[user].posterior
         if user not in self._places:
@@ -116,7 +116,7 @@ class Publication:
         return self._learned.posteriors[self._places[user]]
 
     def _find_stale(self, connection: Connection, catalog_id: int) -> list[int]:
-        """Forget who is gone, and return who answered since they were learned."""
+        """Drop the users who were deleted, and return those who responded since they were learned."""
         has_answers = select(Response.user_id).where(Response.user_id == User.id).exists()
         versions: dict[int, int] = {
             row.id: row.version

@@ -229,35 +229,37 @@ async def stream_events(
     last_step = last_event_id
     while True:
         count = notifications.count
-        news = await run_in_threadpool(_read_news, database, catalog, training, last_step)
-        for loss in news.losses:
+        progress = await run_in_threadpool(_read_progress, database, catalog, training, last_step)
+        for loss in progress.losses:
             yield ServerSentEvent(raw_data=_LOSS.dump_json(loss).decode(), event="step", id=str(loss.step))
             last_step = loss.step
-        if news.ended is not None:
-            yield ServerSentEvent(raw_data=_TRAINING.dump_json(news.training).decode(), event=news.ended)
+        if progress.ended is not None:
+            yield ServerSentEvent(
+                raw_data=_TRAINING.dump_json(progress.training).decode(), event=progress.ended
+            )
             return
-        if len(news.losses) < _STEPS_AT_ONCE:
+        if len(progress.losses) < _STEPS_AT_ONCE:
             await notifications.wait_async(count, settings.poll_seconds)
 
 
 @dataclass(frozen=True)
-class _News:
-    """What happened since the last look; ``ended`` is set when nothing more will."""
+class _Progress:
+    """The steps since the last poll; ``ended`` is the status once nothing more will come."""
 
     losses: list[Loss]
     training: TrainingRow | None
     ended: str | None
 
 
-def _read_news(database: FromDatabase, catalog: str, training: int, after: int) -> _News:
+def _read_progress(database: FromDatabase, catalog: str, training: int, after: int) -> _Progress:
     with database.reading() as connection:
         try:
             row = trainings.read_training(connection, catalog, training)
         except NotFound:  # deleted with its catalog while somebody watched
-            return _News([], None, "cancelled")
+            return _Progress([], None, "cancelled")
         losses = trainings.list_losses(connection, training, after, _STEPS_AT_ONCE)
     over = row.status not in UNFINISHED and len(losses) < _STEPS_AT_ONCE
-    return _News(losses, row, row.status if over else None)
+    return _Progress(losses, row, row.status if over else None)
 
 
 class ServingBody(Body):

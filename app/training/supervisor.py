@@ -1,4 +1,4 @@
-"""Keeps one worker process running beside the web: starts it, starts it again when it dies, stops it.
+"""Keeps one worker process running alongside the web: starts it, restarts it when it dies, stops it.
 
 The worker's standard input is a pipe from here. Nothing is ever written to it: when this process dies, even
 by SIGKILL, the pipe closes and the worker ends. The worker comes after the web is ready: it imports as much,
@@ -25,7 +25,7 @@ from app.training import leases
 
 log = structlog.get_logger()
 
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 _STOP_SECONDS = 5.0
 _PARENT_SECONDS = 1.0
 
@@ -91,7 +91,7 @@ class Supervisor:
         return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - our own
 
     def _watch(self) -> None:
-        while not self._stopping.wait(_LOOK_SECONDS):
+        while not self._stopping.wait(_POLL_SECONDS):
             if self._worker is None:
                 if not self._ready():
                     continue

@@ -1,7 +1,7 @@
-"""The worker: takes trainings out of the queue, runs them, publishes what they learned.
+"""The worker: claims trainings from the queue, runs and publishes them; folds stale users in between.
 
-Training happens in the caller's thread. A second thread writes the losses, renews the lease and notices when
-the training was cancelled. Does not know HTTP, nor how a trainer learns.
+Training happens in the caller's thread. A second thread writes the losses, renews the lease and detects that
+the training was cancelled.
 """
 
 import threading
@@ -38,8 +38,8 @@ from models.recommender.trainers import make_trainer
 log = structlog.get_logger()
 
 _FOLDED_IN_AT_ONCE = 50
-_NOTICES_SECONDS = 0.1  # that it is to stop
-_WAITS_SECONDS = 1.0  # for a database that cannot be used, which may take long
+_STOP_POLL_SECONDS = 0.1  # between checks of `stop` while it waits for a notification
+_BACKOFF_SECONDS = 1.0  # after a database that cannot be used
 
 
 class StoppedError(Exception):
@@ -47,7 +47,7 @@ class StoppedError(Exception):
 
 
 class Reporter:
-    """Passes a trainer's steps on to the database, and the word to stop back to the trainer."""
+    """Writes a trainer's steps to the database, and raises in the trainer when the training is to stop."""
 
     def __init__(self, database: Database, lease: Lease, settings: Settings, stop: threading.Event) -> None:
         self._database, self._lease, self._settings, self._stop = database, lease, settings, stop
@@ -85,7 +85,7 @@ class Reporter:
         renew_after = min(0.5, self._settings.lease_seconds / 4)
         renewed_at = 0.0
         while not self._done.wait(min(self._settings.poll_seconds, renew_after)):
-            _beat(self._settings)
+            _touch_heartbeat(self._settings)
             steps = list(self._unwritten)
             if not steps and time.monotonic() - renewed_at < renew_after:
                 continue
@@ -103,7 +103,7 @@ class Reporter:
 
 
 class Worker:
-    """Runs trainings of one database until it is told to stop."""
+    """Runs trainings of one database until ``stop`` is set."""
 
     def __init__(self, database: Database, settings: Settings, name: str) -> None:
         self._database, self._settings, self._name = database, settings, name
@@ -118,19 +118,19 @@ class Worker:
         try:
             while not self.stop.is_set():
                 count = notifications.count
-                _beat(self._settings)
+                _touch_heartbeat(self._settings)
                 try:
                     if self.run_next() or self.fold_in_some():
                         continue
                 except Unavailable as error:
                     log.warning("the worker waits for the database", error=error.detail)
-                    self.stop.wait(_WAITS_SECONDS)
-                self._rest(notifications, count)
+                    self.stop.wait(_BACKOFF_SECONDS)
+                self._wait_for_notification(notifications, count)
         finally:
             notifications.close()
 
-    def _rest(self, notifications: Notifications, count: int) -> None:
-        """Wait until it is time to look again, there is news, or the worker is to stop."""
+    def _wait_for_notification(self, notifications: Notifications, count: int) -> None:
+        """Wait until it is time to poll, a notification comes, or the worker is to stop."""
         if not self._database.sends_notifications:
             self.stop.wait(self._settings.poll_seconds)
             return
@@ -139,7 +139,7 @@ class Worker:
             seconds_left = until - time.monotonic()
             if seconds_left <= 0:
                 return
-            notifications.wait(count, min(seconds_left, _NOTICES_SECONDS))
+            notifications.wait(count, min(seconds_left, _STOP_POLL_SECONDS))
 
     def run_next(self, only: int | None = None, watch: Callable[[Step], None] | None = None) -> bool:
         """Run the next training in the queue, or the one given; return whether there was one.
@@ -160,10 +160,10 @@ class Worker:
             except LeaseLostError:
                 log.info("training was cancelled or taken over", training=lease.training)
             except StoppedError:
-                self._under(lease, leases.give_back)
+                self._under(lease, leases.release)
                 log.info("training given back", training=lease.training)
             except Unavailable as error:
-                self._under(lease, leases.put_off)
+                self._under(lease, leases.requeue)
                 log.warning("training put off", training=lease.training, error=error.detail)
             except (BadResponsesError, DivergedError, MissingDeviceError, TooLarge) as error:
                 self._fail(lease, str(error))
@@ -171,7 +171,7 @@ class Worker:
 
     @contextmanager
     def _surviving(self, work: str, on_failure: Callable[[str], None]) -> Iterator[None]:
-        """Let a bug end what the worker does, not the worker; ``on_failure`` is told its name."""
+        """Let a bug end the work, not the worker; ``on_failure`` gets the exception's class name."""
         try:
             yield
         except Unavailable:
@@ -181,7 +181,7 @@ class Worker:
             on_failure(type(error).__name__)
 
     def fold_in_some(self) -> bool:
-        """Store some embeddings that bulk changes left behind; return whether there were any."""
+        """Store some embeddings that bulk changes left stale; return whether there were any."""
         with self._database.reading() as connection:
             key = connection.scalar(
                 select(Catalog.id)
@@ -193,8 +193,8 @@ class Worker:
             if catalog is None:
                 return False
         self._folded_in = catalog.id  # whatever comes of it, others have their turn first
-        # Who cannot be relearned here is by whoever reads them, and told there.
-        with self._surviving("relearning", lambda _: self._stop_looking(catalog.id)):
+        # A user who cannot be folded in here is when next read, and the error is raised there.
+        with self._surviving("relearning", lambda _: self._stop_folding_in(catalog.id)):
             self._fold_in_catalog(catalog)
         return True
 
@@ -207,7 +207,7 @@ class Worker:
             elif self._nobody_is_stale(connection, catalog.id):
                 connection.execute(_not_stale(catalog.id))
 
-    def _stop_looking(self, catalog_id: int) -> None:
+    def _stop_folding_in(self, catalog_id: int) -> None:
         with self._database.writing() as connection:
             connection.execute(_not_stale(catalog_id))
 
@@ -238,23 +238,23 @@ class Worker:
                     watch(step)
 
             fitter = make_fitter(trainer, self._database, self._settings)
-            fitted = fitter.fit(lease, report, reporter.check)
-            seen, learned = fitted.seen, fitted.learned
-            provenance = describe(seen, learned, fitted.threads, fitted.timestamps_digest)
+            outcome = fitter.fit(lease, report, reporter.check)
+            dataset, result = outcome.seen, outcome.learned
+            provenance = describe(dataset, result, outcome.threads, outcome.timestamps_digest)
             with span("index"):
                 more_than = self._settings.index_movies
-                index = measure_index(trainer, fitted.vectors, learned, more_than, reporter.check)
-            publication = Publication(self._models, seen, learned, trainer, reporter.check)
+                index = measure_index(trainer, outcome.vectors, result, more_than, reporter.check)
+            publication = Publication(self._models, dataset, result, trainer, reporter.check)
             metrics = {
-                "users": len(seen.users),
-                "movies": len(seen.movies),
-                "responses": seen.answers,
-                "status": learned.status,
+                "users": len(dataset.users),
+                "movies": len(dataset.movies),
+                "responses": dataset.answers,
+                "status": result.status,
                 **index,
             }
             with span("publish"):
                 publication.publish(
-                    self._database, lease, reporter.unwritten, metrics, provenance, fitted.verdict
+                    self._database, lease, reporter.unwritten, metrics, provenance, outcome.verdict
                 )
         log.info("training succeeded", training=lease.training)
 
@@ -275,8 +275,8 @@ class Worker:
             log.warning("training waits until its lease ends", training=lease.training)
 
 
-def _beat(settings: Settings) -> None:
-    """Let whoever looks at the file see that the worker is well; a full disk ends no training."""
+def _touch_heartbeat(settings: Settings) -> None:
+    """Touch the file that the health check reads; a full disk ends no training."""
     if settings.heartbeat_file is not None:
         with suppress(OSError):
             settings.heartbeat_file.touch()

@@ -289,7 +289,9 @@ COMMANDS = [
         _import_movielens,
     ),
     Command("leases end", "app.training.supervisor.Supervisor._expire_leases", _claimed, _expire_leases),
-    Command("relearning fails", "app.training.worker.Worker._stop_looking", _left_stale, _give_up_relearning),
+    Command(
+        "relearning fails", "app.training.worker.Worker._stop_folding_in", _left_stale, _give_up_relearning
+    ),
     Command("an API key is made", "app.cli.keys.create", _nothing, _create_key, anew=True),
     Command("an API key is revoked", "app.cli.keys.revoke", _with_key, _revoke_key),
     Command("a terminal trains", "app.cli.training_runs.run_training", _without_trainings, _train, anew=True),

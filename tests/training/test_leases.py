@@ -77,9 +77,9 @@ def test_a_stale_worker_writes_nothing(database: Database, queued: int) -> None:
     with pytest.raises(LeaseLostError), database.writing() as connection:
         leases.end(connection, stale, "succeeded")
     with pytest.raises(LeaseLostError), database.writing() as connection:
-        leases.give_back(connection, stale)
+        leases.release(connection, stale)
     with pytest.raises(LeaseLostError), database.writing() as connection:
-        leases.put_off(connection, stale)
+        leases.requeue(connection, stale)
     assert row(database, queued) == before
 
 
@@ -141,7 +141,7 @@ def test_a_training_given_back_does_not_count_as_a_death(database: Database, que
         lease = claim(database, attempts=2)
         assert lease is not None
         with database.writing() as connection:
-            leases.give_back(connection, lease)
+            leases.release(connection, lease)
     assert row(database, queued).status == "queued"
 
 
@@ -154,7 +154,7 @@ def test_a_training_put_off_waits_longer_each_time_and_fails_in_the_end(
         lease = claim(database, attempts=31)
         assert lease is not None
         with database.writing() as connection:
-            leases.put_off(connection, lease)
+            leases.requeue(connection, lease)
         put_off = row(database, queued)
         assert put_off.status == "queued"
         assert attempt - 0.1 < put_off.lease_until - put_off.started_at < attempt + 10

@@ -39,7 +39,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Running]:
         return workers[-1]
 
     monkeypatch.setattr("app.training.supervisor.subprocess.Popen", start)
-    monkeypatch.setattr(supervisor, "_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(supervisor, "_POLL_SECONDS", 0.001)
     return workers
 
 

@@ -212,7 +212,7 @@ def test_a_change_of_everybody_while_a_training_publishes_is_reflected(
 ) -> None:
     """With rounds left the training relearns everybody; without, it publishes and readers relearn them."""
     monkeypatch.setattr(publishing, "_ROUNDS", rounds)
-    monkeypatch.setattr(publishing, "_RELEARNED_WHILE_WRITING", 1)
+    monkeypatch.setattr(publishing, "_FOLDED_IN_WHILE_WRITING", 1)
     training = enqueue(database, epochs=50)
 
     def flip_everybody(step: Step) -> None:

@@ -26,7 +26,7 @@ from torch import Tensor
 from app.database.urls import open_database
 from app.errors import Unavailable
 from app.training.dataset import Seen
-from app.training.outlines import Found, Keys, Outline, read_range, seen
+from app.training.outlines import Keys, Outline, RangeSummary, read_range, seen
 from models.recommender.data import BadResponsesError
 from models.recommender.mixed_effects import coordinate_updates
 from models.recommender.mixed_effects.blocks import Block, BlockedResponses, Layout
@@ -43,7 +43,7 @@ from models.recommender.model import UserPosteriors
 from models.recommender.trainer import Learned, Step
 
 _RETRIES = 5  # of a task whose process dies
-_LOOKS_SECONDS = 0.2  # between looks whether the training is to stop
+_POLL_SECONDS = 0.2  # between looks whether the training is to stop
 
 Check = Callable[[], None]
 
@@ -60,7 +60,7 @@ class Place(NamedTuple):
 
 
 class Range(NamedTuple):
-    """A range of users: blocks, each one's answers float32 [responses], and its `Found.mark`."""
+    """A range of users: blocks, each one's answers float32 [responses], and its `RangeSummary.mark`."""
 
     blocks: Sequence[Block]
     answers: Sequence[Tensor]
@@ -114,7 +114,7 @@ class OnCluster:
             [parts[number] for number in there] for parts in (self._ranges, self._known)
         )
         self._marks = [versions[number].mark for number in there]
-        together = Found.joined(
+        together = RangeSummary.joined(
             [
                 replace(versions[number], places=movie_orders[number][versions[number].places])
                 for number in there
@@ -176,9 +176,7 @@ class OnCluster:
         waiting = list(references)
         while waiting:
             self._check()
-            _, waiting = ray.wait(
-                waiting, num_returns=len(waiting), timeout=_LOOKS_SECONDS, fetch_local=False
-            )
+            _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=_POLL_SECONDS, fetch_local=False)
         try:
             got: list[Any] = ray.get(list(references))
         except RayTaskError as error:
@@ -228,7 +226,9 @@ def _start(
 
 
 @ray.remote(max_retries=_RETRIES)
-def _read(place: Place, users: Keys, movies: Keys, size: int) -> tuple[Range, list[Sites], Found | None]:
+def _read(
+    place: Place, users: Keys, movies: Keys, size: int
+) -> tuple[Range, list[Sites], RangeSummary | None]:
     """Read a range's responses, and cut it into blocks."""
     _begin()
     with closing(open_database(place.url, place.busy_seconds)) as database, database.reading() as connection:
