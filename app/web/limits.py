@@ -201,7 +201,9 @@ class BodyLimits(HttpMiddleware):
             await self._app(scope, receive, send)  # no body
             return
         is_import = scope["method"] == "POST" and scope["path"].endswith(_IMPORTS)
-        limit = self._settings.max_import_bytes if is_import else self._limit(scope)
+        limit = self._settings.max_import_bytes if is_import else self._settings.max_body_bytes
+        if scope["path"].startswith(_COMPUTATIONS):
+            limit = min(limit, self._settings.compute_body_bytes)
         is_json = not is_import and "json" in headers.get("content-type", "").lower()
         parts: list[bytes] = []
         size, wait_seconds, complete = 0, 0.0, False
@@ -233,7 +235,7 @@ class BodyLimits(HttpMiddleware):
                 give_back_soon()  # reading it took many times its size
 
     async def _wait_for(self, receive: Receive, extra_seconds: float) -> Message:
-        """Return the next part of a body; ``extra_seconds`` is what the parts before it earned."""
+        """Return the next part of a body; ``extra_seconds`` are those that the parts before it left over."""
         seconds = self._settings.receive_seconds
         try:
             async with asyncio.timeout(seconds + extra_seconds):
@@ -241,12 +243,6 @@ class BodyLimits(HttpMiddleware):
         except TimeoutError as error:
             detail = f"the body did not come in {seconds:g} seconds, and a second for each 16 KiB of it"
             raise BodyRefused(TooSlow(detail)) from error
-
-    def _limit(self, scope: Scope) -> int:
-        settings = self._settings
-        if scope["path"].startswith(_COMPUTATIONS):
-            return min(settings.compute_body_bytes, settings.max_body_bytes)
-        return settings.max_body_bytes
 
 
 def _too_large(limit: int) -> BodyRefused:

@@ -41,10 +41,7 @@ def read_readiness(database: FromDatabase) -> Ready:
 async def read_metrics(settings: FromSettings, database: FromDatabase, metrics: FromMetrics) -> Response:
     """Show counts and durations of requests, pools and the queue, as Prometheus text."""
     metrics.sample()
-    return Response(
-        await run_in_threadpool(_show, settings, database, metrics), media_type=CONTENT_TYPE_LATEST
+    text = await run_in_threadpool(
+        lambda: metrics.render(read_database_metrics(database, settings.lease_seconds))
     )
-
-
-def _show(settings: FromSettings, database: FromDatabase, metrics: FromMetrics) -> bytes:
-    return metrics.render(read_database_metrics(database, settings.lease_seconds))
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -31,7 +31,7 @@ from app.web.scope import request_id
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
-_SENTENCES = 3  # more than these are read in errors[]
+_SENTENCES = 3  # of mistakes in the detail; errors[] has the others
 _TYPES = "urn:likely:problem:"
 
 
@@ -71,7 +71,7 @@ def handle_problems(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(BodyRefused, _answer_body)
     app.add_exception_handler(HTTPException, _answer_http)
-    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app.add_exception_handler(ClientDisconnect, _answer_disconnected)
     _describe_problems(app)
 
 
@@ -216,7 +216,10 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
     # A dependency that takes the same parameters reports the same mistakes again.
     places = list(dict.fromkeys(_place(error_fields, error.body) for error_fields in errors[:100]))
     more = "; …" if len(places) > _SENTENCES else ""
-    detail = "; ".join(_sentence(place) for place in places[:_SENTENCES]) + more
+    sentences = (
+        f"{place.parameter or place.pointer or 'the body'}: {place.detail}" for place in places[:_SENTENCES]
+    )
+    detail = "; ".join(sentences) + more
     return answer(request, BadInput(detail, places))
 
 
@@ -263,11 +266,6 @@ _EXPLANATIONS = {
 }
 
 
-def _sentence(place: Place) -> str:
-    where = place.parameter or place.pointer or "the body"
-    return f"{where}: {place.detail}"
-
-
-async def _answer_nobody(request: Request, _error: Exception) -> Response:
+async def _answer_disconnected(request: Request, _error: Exception) -> Response:
     """End a request whose client disconnected in the middle of the body; nothing of it was stored."""
     return answer(request, BadInput("the body ended before its end"))
