@@ -22,7 +22,7 @@ import numpy.typing as npt
 import polars as pl
 import pysqlite3.dbapi2
 
-from app.catalogs.imports.import_formats import CONTENT_TYPES, Format
+from app.catalogs.imports.file_format import CONTENT_TYPES, Format
 from app.database.urls import open_database
 from benchmarks.speed.client import Client
 from benchmarks.speed.lines import Goal, Line

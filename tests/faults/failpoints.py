@@ -17,7 +17,7 @@ from typing import Literal
 from sqlalchemy import select
 
 from app.catalogs.catalogs import delete_catalog, put_catalog
-from app.catalogs.imports.import_formats import Format
+from app.catalogs.imports.file_format import Format
 from app.cli import keys as key_commands
 from app.cli import main, scores, training_runs
 from app.cli.demo import load_class

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from app.catalogs.catalogs import CatalogRow
+from app.catalogs.imports.file_format import Format
 from app.catalogs.imports.formats import read_movies, read_responses
-from app.catalogs.imports.import_formats import Format
 from app.database import vectors
 from app.database.database import Database
 from app.database.tables import Movie, Response, User

@@ -1,7 +1,4 @@
-"""Import files: their formats, the columns they must have, and their rows in checked batches.
-
-Knows files and rows. Does not know SQL, nor whether a movie that a response names exists.
-"""
+"""Import files: their formats, the columns they must have, and their rows in checked batches."""
 
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -11,10 +8,10 @@ import polars as pl
 
 from app.catalogs.catalogs import CatalogRow
 from app.catalogs.imports.csv_text import read_blocks, read_table
-from app.catalogs.imports.import_formats import Format
+from app.catalogs.imports.file_format import Format
 from app.catalogs.imports.ndjson import read_movie_lines, read_response_lines
 from app.catalogs.imports.parquet import open_parquet
-from app.catalogs.imports.validation import RESPONSE_WORDS, Batch, Checking, shown, untitled
+from app.catalogs.imports.validation import RESPONSE, Batch, Checking, shown, untitled
 from app.catalogs.movies import check_dimensions
 from app.errors import BadRows, Place
 
@@ -73,7 +70,7 @@ def _responses(lines: pl.Series, frame: pl.DataFrame, bad: Iterable[Place] = ())
     columns = {
         "user": checking.ids("user"),
         "movie": checking.ids("movie"),
-        "response": checking.numbers("response", 0, 1, RESPONSE_WORDS),
+        "response": checking.numbers("response", RESPONSE),
     }
     nulls = pl.repeat(None, len(lines), dtype=pl.Float64, eager=True)
     columns["timestamp"] = checking.timestamps("timestamp") if "timestamp" in frame.columns else nulls
@@ -114,9 +111,9 @@ def _check_movie_columns(names: Sequence[str], catalog: CatalogRow) -> None:
 
 def _check_types(columns: Mapping[str, str], texts: Sequence[str]) -> None:
     problems = [
-        f"the column {name!r} holds {kind}; expected {required}"
+        f"the column {name!r} holds {kind}; expected {kind_needed}"
         for name, kind in columns.items()
-        if kind not in {"nothing", required := "text" if name in texts else "number"}
+        if kind not in {"nothing", kind_needed := "text" if name in texts else "number"}
     ]
     _refuse(problems, "text for ids and titles, numbers for everything else")
 

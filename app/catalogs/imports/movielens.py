@@ -2,7 +2,6 @@
 
 Two layouts are understood, by their files: ml-latest (movies.csv, ratings.csv; also ml-25m and ml-32m) and
 ml-100k (u.item, u.data, u.genre). Genres become dimensions of 0 or 1, ratings become likes and dislikes.
-Does not know how rows are stored; `imports` does that.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -18,13 +17,14 @@ from pydantic import TypeAdapter, ValidationError
 from app.catalogs.catalogs import find_catalog, put_catalog
 from app.catalogs.ids import ID_RULE, Dimension, Id
 from app.catalogs.imports.csv_text import TextRows, read_blocks, read_rows, read_table
-from app.catalogs.imports.import_formats import Imported
+from app.catalogs.imports.file_format import Imported
 from app.catalogs.imports.store import Intake, Progress, store_movies, store_responses
-from app.catalogs.imports.validation import Batch, Checking, shown, untitled, vector_bytes
+from app.catalogs.imports.validation import Batch, Checking, Range, shown, untitled, vector_bytes
 from app.database.database import Database
 from app.errors import BadInput, BadRows, Place
 
 HIGHEST_RATING = 5.0
+_RATING = Range(0, HIGHEST_RATING, f"expected a rating from 0 to {HIGHEST_RATING:g}")
 
 # What stands in place of a genre where none is known; no dimension.
 _NO_GENRES = {"(no genres listed)", "unknown", ""}
@@ -66,7 +66,7 @@ def import_movielens(
 ) -> ImportedFolder:
     """Store the folder in a catalog, which is made if there is none, in one transaction.
 
-    ``progress`` is told the number of ratings read. Raises `BadInput` for the folder, `Conflict` when the
+    ``progress`` is called with the ratings read. Raises `BadInput` for the folder, `Conflict` when the
     catalog has movies with other dimensions, `TooLarge` and `Busy`.
     """
     try:
@@ -78,7 +78,7 @@ def import_movielens(
         put_catalog(connection, catalog, title, read.dimensions)
         catalog_row = find_catalog(connection, catalog)
         movies = store_movies(connection, catalog_row, Intake([read.movies], max_rows))
-        with _told(read.ratings_file):
+        with _rows_as_one_problem(read.ratings_file):
             responses = store_responses(connection, catalog_row, Intake(read.responses, max_rows, progress))
     return ImportedFolder(movies, responses)
 
@@ -119,8 +119,7 @@ def _movies(file: str, read: TextRows, vectors: npt.NDArray[np.float64]) -> Batc
 
 def _responses(read: TextRows, like_from: float) -> Batch:
     checking = Checking(read.lines, read.columns)
-    words = f"expected a rating from 0 to {HIGHEST_RATING:g}"
-    likes = checking.numbers("rating", 0, HIGHEST_RATING, words) >= like_from
+    likes = checking.numbers("rating", _RATING) >= like_from
     return checking.batch(
         {
             "user": checking.ids("userId"),
@@ -162,7 +161,7 @@ def _latest_ratings(file: Path) -> Iterator[TextRows]:
 
 
 def _table(file: Path, expected: Sequence[str]) -> Iterator[TextRows]:
-    with file.open("rb") as stream, _told(file.name):
+    with file.open("rb") as stream, _rows_as_one_problem(file.name):
         names, rows = read_table(stream)
         if names != list(expected):
             raise BadInput(
@@ -173,7 +172,7 @@ def _table(file: Path, expected: Sequence[str]) -> Iterator[TextRows]:
 
 
 def _100k_ratings(file: Path) -> Iterator[TextRows]:
-    with file.open("rb") as stream, _told(file.name):
+    with file.open("rb") as stream, _rows_as_one_problem(file.name):
         yield from read_rows(read_blocks(stream), ["userId", "movieId", "rating", "timestamp"], "\t")
 
 
@@ -205,7 +204,7 @@ def _require(file: Path) -> Path:
 
 
 @contextmanager
-def _told(file: str) -> Generator[None]:
+def _rows_as_one_problem(file: str) -> Generator[None]:
     """Turn bad rows into one sentence that names the file and the first of them."""
     try:
         yield

@@ -1,7 +1,4 @@
-"""NDJSON imports: a JSON object a line, held to the same strict rules as the JSON bodies.
-
-Does not know files, only blocks of their lines, and no SQL.
-"""
+"""NDJSON imports: a JSON object a line, checked by the same strict rules as the JSON bodies."""
 
 from collections.abc import Iterator
 from typing import Annotated, NotRequired, TypeVar
@@ -15,13 +12,11 @@ from app.catalogs.catalogs import CatalogRow
 from app.catalogs.ids import Id, Title
 from app.catalogs.imports.csv_text import Block
 from app.catalogs.imports.validation import (
-    ID_WORDS,
-    LATEST,
+    EXPECTED,
     MOST_BAD_ROWS,
-    NUMBER_WORDS,
-    RESPONSE_WORDS,
-    TIMESTAMP_WORDS,
-    TITLE_WORDS,
+    NUMBER,
+    RESPONSE,
+    TIMESTAMP,
     Batch,
     joined,
     shown,
@@ -31,7 +26,7 @@ from app.catalogs.movies import in_order
 from app.database import vectors
 from app.errors import BadInput, Conflict, Place
 
-Number = Annotated[float, Field(ge=-vectors.LARGEST, le=vectors.LARGEST, allow_inf_nan=False)]
+Number = Annotated[float, Field(ge=NUMBER.low, le=NUMBER.high, allow_inf_nan=False)]
 
 _STRICT = ConfigDict(strict=True, extra="forbid")
 _SHAPES: dict[type, str] = {list: "list", dict: "object"}
@@ -48,8 +43,10 @@ class ResponseLine(TypedDict):
 
     user: Id
     movie: Id
-    response: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-    timestamp: NotRequired[Annotated[float, Field(ge=0, le=LATEST, allow_inf_nan=False)] | None]
+    response: Annotated[float, Field(ge=RESPONSE.low, le=RESPONSE.high, allow_inf_nan=False)]
+    timestamp: NotRequired[
+        Annotated[float, Field(ge=TIMESTAMP.low, le=TIMESTAMP.high, allow_inf_nan=False)] | None
+    ]
 
 
 class MovieLine(TypedDict):
@@ -67,17 +64,6 @@ class MovieLine(TypedDict):
 
 _RESPONSE: TypeAdapter[ResponseLine] = TypeAdapter(ResponseLine)
 _MOVIE: TypeAdapter[MovieLine] = TypeAdapter(MovieLine)
-
-_VECTOR_WORDS = "expected a list of numbers, or an object with a number for each dimension"
-_WORDS = {
-    "user": ID_WORDS,
-    "movie": ID_WORDS,
-    "title": TITLE_WORDS,
-    "response": RESPONSE_WORDS,
-    "timestamp": TIMESTAMP_WORDS,
-    "vector": _VECTOR_WORDS,
-}
-
 
 _MOST_MISTAKES = 100  # in one line, above which they are only counted
 _INSIDE_VECTOR = 2  # a mistake's place is then ("vector", the shape, the position or dimension)
@@ -110,7 +96,7 @@ def read_movie_lines(blocks: Iterator[Block], catalog: CatalogRow) -> Iterator[B
             try:
                 vector = in_order(catalog, row["vector"])
             except (BadInput, Conflict) as problem:
-                bad.append(Place(_vector_said(problem), line=line))
+                bad.append(Place(_vector_message(problem), line=line))
                 continue
             good_rows.append((line, row["movie"], row.get("title") or row["movie"], vectors.to_bytes(vector)))
         schema = {"line": pl.Int64, "movie": pl.String, "title": pl.String, "vector": pl.Binary}
@@ -118,7 +104,7 @@ def read_movie_lines(blocks: Iterator[Block], catalog: CatalogRow) -> Iterator[B
         yield Batch(pl.DataFrame(good_rows, schema=schema, orient="row"), bad[: MOST_BAD_ROWS + 1])
 
 
-def _vector_said(problem: BadInput | Conflict) -> str:
+def _vector_message(problem: BadInput | Conflict) -> str:
     messages = [place.detail for place in problem.places]
     return f"vector: {joined(messages)}"
 
@@ -134,32 +120,32 @@ def _read(block: Block, adapter: TypeAdapter[Row]) -> tuple[list[int], list[Row]
             rows.append(adapter.validate_json(text))
             lines.append(line)
         except ValidationError as error:
-            bad.append(Place(_said(error), line=line))
+            bad.append(Place(_message(error), line=line))
             if len(bad) > MOST_BAD_ROWS:
                 break
     return lines, rows, bad
 
 
-def _said(error: ValidationError) -> str:
+def _message(error: ValidationError) -> str:
     if error.error_count() > _MOST_MISTAKES:
         return f"the line has {error.error_count()} mistakes"
     return joined([_mistake(mistake) for mistake in error.errors(include_url=False)])
 
 
 def _mistake(mistake: ErrorDetails) -> str:
-    """Reword pydantic's message as for the other formats: the field, what was given, what would be right."""
+    """Reword pydantic's message as for the other formats: the field, its value, what would be right."""
     place, value = mistake["loc"], mistake["input"]
     match mistake["type"]:
         case "json_invalid":
             reason = str(mistake["ctx"]["error"]).replace("at line 1 column", "at character")
             return f"the line is no JSON: {reason}"
         case "missing":
-            return f"{place[0]} is missing; {_WORDS[str(place[0])]}"
+            return f"{place[0]} is missing; {EXPECTED[str(place[0])]}"
         case "extra_forbidden":
             return f"{shown(place[0])} is no field of these rows"
     if not place:
         return f"the line is {shown(value)}; expected an object"
     field = str(place[0])
     if len(place) > _INSIDE_VECTOR:
-        return wrong(f"vector[{shown(place[_INSIDE_VECTOR])}]", value, NUMBER_WORDS)
-    return wrong(field, value, _WORDS[field])
+        return wrong(f"vector[{shown(place[_INSIDE_VECTOR])}]", value, NUMBER.expected)
+    return wrong(field, value, EXPECTED[field])

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, TypeAdapter
 
 from app.catalogs.catalogs import find_catalog
-from app.catalogs.imports.import_formats import Format, Imported
+from app.catalogs.imports.file_format import Format, Imported
 from app.database.database import Database
 from app.database.idempotency import Answer, Asked, answer_once
 from app.database.urls import open_migrated

@@ -11,7 +11,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from app.catalogs.imports.import_formats import CONTENT_TYPES, Format, Imported
+from app.catalogs.imports.file_format import CONTENT_TYPES, Format, Imported
 from app.catalogs.imports.process import ANSWER, ImportLimits, ImportPool, ImportTask, run_import
 from app.catalogs.path_parameters import CatalogId
 from app.database.idempotency import Asked

@@ -22,8 +22,8 @@ from app.catalogs.imports.bulk_insert import (
     present_movies,
     response_rows,
 )
+from app.catalogs.imports.file_format import Format, Imported
 from app.catalogs.imports.formats import read_movies, read_responses
-from app.catalogs.imports.import_formats import Format, Imported
 from app.catalogs.imports.validation import MOST_BAD_ROWS, Batch, shown
 from app.catalogs.movies import move_answerers, move_movies
 from app.database.database import now

@@ -1,6 +1,6 @@
-"""What a row of an import must be: the rules, the words for breaking them, and frames checked by them.
+"""What a row of an import must be: a table of rules, messages for breaking them, and frames checked by them.
 
-The rules are those of the JSON bodies. Does not know files or formats, and no SQL.
+The rules are those of the JSON bodies; every format reads them here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,16 +16,35 @@ from app.database.tables import ID_LENGTH, TITLE_LENGTH
 from app.errors import Place
 
 MOST_BAD_ROWS = 100
-LATEST = 1e11  # seconds since 1970: the year 5138
-
-ID_WORDS = f"expected {ID_RULE}"
-TITLE_WORDS = f"expected {TITLE_RULE}"
-RESPONSE_WORDS = "expected a number from 0 to 1"
-TIMESTAMP_WORDS = f"expected seconds since 1970, from 0 to {LATEST:g}, or nothing"
-NUMBER_WORDS = f"expected a number from {-vectors.LARGEST:g} to {vectors.LARGEST:g}"
 
 _LONGEST_SHOWN = 60  # characters of a wrong value that a message repeats
 _MOST_SHOWN = 3  # wrong fields of one row that a message describes
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that a field may hold, both ends included, and the message for any other value."""
+
+    low: float
+    high: float
+    expected: str
+
+
+RESPONSE = Range(0, 1, "expected a number from 0 to 1")
+TIMESTAMP = Range(0, 1e11, "expected seconds since 1970, from 0 to 1e+11, or nothing")  # to the year 5138
+NUMBER = Range(
+    -vectors.LARGEST, vectors.LARGEST, f"expected a number from {-vectors.LARGEST:g} to {vectors.LARGEST:g}"
+)
+
+EXPECTED: Mapping[str, str] = {
+    "user": f"expected {ID_RULE}",
+    "movie": f"expected {ID_RULE}",
+    "title": f"expected {TITLE_RULE}",
+    "response": RESPONSE.expected,
+    "timestamp": TIMESTAMP.expected,
+    "vector": "expected a list of numbers, or an object with a number for each dimension",
+}
+"""What each field of a row should be, as messages say it."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +60,11 @@ class Batch:
     bad: Sequence[Place] = ()
 
 
-def wrong(field: str, value: object, words: str) -> str:
+def wrong(field: str, value: object, expected: str) -> str:
     """Return what is wrong with a field, what was given and what would be right."""
     if value is None:
-        return f"{field} is empty; {words}"
-    return f"{field} is {shown(value)}; {words}"
+        return f"{field} is empty; {expected}"
+    return f"{field} is {shown(value)}; {expected}"
 
 
 def shown(value: object) -> str:
@@ -62,7 +81,7 @@ def joined(messages: Sequence[str]) -> str:
 
 
 def vector_bytes(matrix: npt.NDArray[np.floating]) -> pl.Series:
-    """Return the rows of a (movies, dimensions) matrix as the bytes that the database keeps."""
+    """Return the rows of a (movies, dimensions) matrix as the bytes that the database stores."""
     return pl.Series("vector", [vectors.to_bytes(row) for row in matrix], dtype=pl.Binary)
 
 
@@ -72,60 +91,61 @@ def untitled(movies: pl.Series, titles: pl.Series) -> pl.Series:
 
 
 class Checking:
-    """Checks the columns of some rows, one by one, and remembers which rows are wrong.
+    """Checks the columns of some rows, one by one, and collects the rows that are wrong.
 
-    ``given`` holds text or numbers, null where there was nothing; ``lines`` says where each row stands.
+    ``frame`` holds text or numbers, null for nothing; ``lines`` has the line number of each row.
     A method returns the column's values; where a row is wrong they mean nothing, and `batch` drops the row.
     """
 
     def __init__(self, lines: pl.Series, frame: pl.DataFrame) -> None:
         self._lines = lines
-        self._given = frame
+        self._values = frame
         self._wrong: list[tuple[str, pl.Series, str]] = []
 
     def ids(self, column: str) -> pl.Series:
         """Check a column of ids."""
-        values = self._given[column]
+        values = self._values[column]
         # Ids repeat: the pattern is matched once an id, and once a row only to find the wrong ones.
         right = pl.repeat(value=True, n=len(values), eager=True)
         if not _are_ids(values.unique()).all():
             right = _are_ids(values)
-        self._note(column, right, ID_WORDS)
+        self._note(column, right, EXPECTED["movie"])
         return values
 
     def titles(self, column: str) -> pl.Series:
         """Check a column of titles, which may be empty."""
-        values = self._given[column]
+        values = self._values[column]
         right = (values.str.len_chars() <= TITLE_LENGTH) & values.str.contains(TITLE_PATTERN)
-        self._note(column, right.fill_null(value=True), TITLE_WORDS)
+        self._note(column, right.fill_null(value=True), EXPECTED["title"])
         return values
 
-    def numbers(self, column: str, low: float, high: float, words: str) -> pl.Series:
+    def numbers(self, column: str, bounds: Range) -> pl.Series:
         """Check a column of numbers within bounds; what is no number is wrong, and NaN is none."""
-        values = self._given[column].cast(pl.Float64, strict=False)
-        right = values.is_between(low, high) & values.is_finite()
-        self._note(column, right.fill_null(value=False), words)
+        values = self._values[column].cast(pl.Float64, strict=False)
+        right = values.is_between(bounds.low, bounds.high) & values.is_finite()
+        self._note(column, right.fill_null(value=False), bounds.expected)
         return values
 
     def timestamps(self, column: str) -> pl.Series:
         """Check a column of times, which may be empty."""
-        column_values = self._given[column]
+        column_values = self._values[column]
         values = column_values.cast(pl.Float64, strict=False)
-        right = values.is_between(0, LATEST) & values.is_finite()
+        right = values.is_between(TIMESTAMP.low, TIMESTAMP.high) & values.is_finite()
         empty = column_values.is_null()
         if column_values.dtype == pl.String:
             empty |= column_values == ""
-        self._note(column, right.fill_null(value=False) | empty.fill_null(value=True), TIMESTAMP_WORDS)
+        right = right.fill_null(value=False) | empty.fill_null(value=True)
+        self._note(column, right, TIMESTAMP.expected)
         return values
 
     def vectors(self, columns: Sequence[str]) -> pl.Series:
         """Check a column a dimension; return the vectors as bytes."""
         if not columns:
             return vector_bytes(np.empty((len(self._lines), 0)))
-        matrix = self._given.select(pl.col(columns).cast(pl.Float64, strict=False)).to_numpy()
-        right = np.abs(matrix) <= vectors.LARGEST  # False for NaN, which stands for null too
+        matrix = self._values.select(pl.col(columns).cast(pl.Float64, strict=False)).to_numpy()
+        right = np.abs(matrix) <= NUMBER.high  # False for NaN, which stands for null too
         for index in np.flatnonzero(~right.all(axis=0)).tolist():
-            self._note(columns[index], pl.Series(right[:, index]), NUMBER_WORDS)
+            self._note(columns[index], pl.Series(right[:, index]), NUMBER.expected)
         return vector_bytes(np.where(right, matrix, 0.0))
 
     def batch(self, columns: Mapping[str, pl.Series], bad: Iterable[Place] = ()) -> Batch:
@@ -137,16 +157,16 @@ class Checking:
         places = sorted([*bad, *self._places()], key=lambda place: place.line or 0)
         return Batch(rows, places[: MOST_BAD_ROWS + 1])
 
-    def _note(self, column: str, right: pl.Series, words: str) -> None:
+    def _note(self, column: str, right: pl.Series, expected: str) -> None:
         if not right.all():
-            self._wrong.append((column, right.alias(f"{len(self._wrong)}"), words))
+            self._wrong.append((column, right.alias(f"{len(self._wrong)}"), expected))
 
     def _places(self) -> list[Place]:
         messages: dict[int, list[str]] = {}
-        for column, right, words in self._wrong:
+        for column, right, expected in self._wrong:
             for row in (~right).arg_true()[: MOST_BAD_ROWS + 1].to_list():
-                messages.setdefault(row, []).append(wrong(column, self._given[column][row], words))
-        return [Place(joined(words), line=self._lines[row]) for row, words in messages.items()]
+                messages.setdefault(row, []).append(wrong(column, self._values[column][row], expected))
+        return [Place(joined(mistakes), line=self._lines[row]) for row, mistakes in messages.items()]
 
 
 def _are_ids(values: pl.Series) -> pl.Series:

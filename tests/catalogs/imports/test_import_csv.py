@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.catalogs.imports import csv_text
-from app.catalogs.imports.import_formats import Format
+from app.catalogs.imports.file_format import Format
 from app.errors import BadRows, Place
 from tests.support.import_data import RESPONSES, read_all_movies, read_all_responses, write_text
 

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from app.catalogs.catalogs import CatalogRow
+from app.catalogs.imports.file_format import CONTENT_TYPES, Format
 from app.catalogs.imports.formats import read_movies, read_responses
-from app.catalogs.imports.import_formats import CONTENT_TYPES, Format
 from app.catalogs.imports.validation import MOST_BAD_ROWS
 from app.errors import BadRows, Conflict, Place
 from tests.support.import_data import (

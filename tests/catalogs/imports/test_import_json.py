@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.catalogs.imports.import_formats import Format
+from app.catalogs.imports.file_format import Format
 from tests.support.import_data import IDS, read_all_movies, read_all_responses, write_text
 
 GOOD = {"user": "u", "movie": "m", "response": 1.0, "timestamp": 5.0}

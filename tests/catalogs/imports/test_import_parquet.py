@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from app.catalogs.imports import parquet_reader
-from app.catalogs.imports.import_formats import Format
+from app.catalogs.imports.file_format import Format
 from app.errors import BadInput, BadRows, Place
 from tests.support.import_data import RESPONSES, read_all_movies, read_all_responses, write_rows, write_text
 

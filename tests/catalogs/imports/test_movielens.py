@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from app.catalogs.catalogs import put_catalog, read_catalog
-from app.catalogs.imports.import_formats import Imported
+from app.catalogs.imports.file_format import Imported
 from app.catalogs.imports.movielens import ImportedFolder, import_movielens, read_movielens
 from app.catalogs.movies import list_movies, put_movie
 from app.database.database import Database

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from app.catalogs.catalogs import find_catalog, put_catalog, read_catalog
-from app.catalogs.imports.import_formats import Format, Imported
+from app.catalogs.imports.file_format import Format, Imported
 from app.catalogs.imports.store import Importer, import_movies, import_responses
 from app.catalogs.movies import list_movies, put_movie
 from app.database.database import Database

@@ -1,4 +1,7 @@
-"""How import files may be written, and what an import answers. Does not know how they are read."""
+"""Formats of import files by their media types, and what an import answers.
+
+Apart from `formats`, which imports polars: the web process does not when it starts.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +9,7 @@ from enum import StrEnum
 
 
 class Format(StrEnum):
-    """How a file is written."""
+    """A file's format."""
 
     NDJSON = "ndjson"
     CSV = "csv"
