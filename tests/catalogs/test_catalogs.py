@@ -16,14 +16,14 @@ from tests.support.refusals import Refusing, check_problem
 
 
 def test_a_catalog_is_made_once_and_then_replaced(client: TestClient) -> None:
-    made = client.put("/v1/catalogs/films", json={"dimensions": ["a", "b"]})
+    answer = client.put("/v1/catalogs/films", json={"dimensions": ["a", "b"]})
     shown = {"catalog": "films", "title": "films", "dimensions": ["a", "b"]}
     counts = {"movies": 0, "users": 0, "responses": 0, "serving": None}
-    assert (made.status_code, made.json()) == (201, shown | counts)
-    replaced = client.put("/v1/catalogs/films", json={"title": "Films", "dimensions": ["b", "c"]})
-    assert replaced.status_code == 200
-    assert replaced.json() == shown | counts | {"title": "Films", "dimensions": ["b", "c"]}
-    assert client.get("/v1/catalogs/films").json() == replaced.json()
+    assert (answer.status_code, answer.json()) == (201, shown | counts)
+    answer = client.put("/v1/catalogs/films", json={"title": "Films", "dimensions": ["b", "c"]})
+    assert answer.status_code == 200
+    assert answer.json() == shown | counts | {"title": "Films", "dimensions": ["b", "c"]}
+    assert client.get("/v1/catalogs/films").json() == answer.json()
 
 
 def test_putting_the_same_again_changes_nothing(client: TestClient, trained: str) -> None:
@@ -65,15 +65,15 @@ def deleted_by_others(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("deleted_by_others")
 def test_a_stored_catalog_is_answered_whoever_deletes_it_then(client: TestClient) -> None:
-    stored = client.put(CLASS, json={"title": "Class", "dimensions": ["a"]})
-    assert (stored.status_code, stored.json()["title"]) == (201, "Class")
+    answer = client.put(CLASS, json={"title": "Class", "dimensions": ["a"]})
+    assert (answer.status_code, answer.json()["title"]) == (201, "Class")
     assert client.get(CLASS).status_code == 404
 
 
 @pytest.mark.usefixtures("trained", "deleted_by_others")
 def test_a_promotion_is_answered_whoever_deletes_the_catalog_then(client: TestClient) -> None:
-    promoted = client.put(f"{CLASS}/serving", json={"training": 1})
-    assert (promoted.status_code, promoted.json()["serving"]) == (200, 1)
+    answer = client.put(f"{CLASS}/serving", json={"training": 1})
+    assert (answer.status_code, answer.json()["serving"]) == (200, 1)
     assert client.get(CLASS).status_code == 404
 
 
@@ -118,8 +118,8 @@ def test_an_empty_service_lists_nothing(client: TestClient) -> None:
 
 
 def test_a_deleted_catalog_is_gone(client: TestClient, class_catalog: str) -> None:
-    deleted = client.delete(f"/v1/catalogs/{class_catalog}")
-    assert (deleted.status_code, deleted.content) == (204, b"")
+    answer = client.delete(f"/v1/catalogs/{class_catalog}")
+    assert (answer.status_code, answer.content) == (204, b"")
     for method in ("GET", "DELETE"):
         assert check_problem(client.request(method, CLASS))["status"] == 404
     assert client.get("/v1/catalogs").json()["items"] == []
@@ -139,9 +139,9 @@ def test_any_name_works_as_a_path(client: TestClient) -> None:
         path = f"/v1/catalogs/{quote(name, safe='')}"
         assert client.put(path, json={"dimensions": ["a"]}).status_code == 201
         assert client.get(path).json()["catalog"] == name
-        started = client.post(f"{path}/trainings", json={"trainer": "gradient_descent"})
-        assert started.status_code == 202
-        assert client.get(started.headers["location"]).json() == started.json()
+        answer = client.post(f"{path}/trainings", json={"trainer": "gradient_descent"})
+        assert answer.status_code == 202
+        assert client.get(answer.headers["location"]).json() == answer.json()
         assert client.delete(path).status_code == 204
 
 

@@ -15,15 +15,15 @@ pytestmark = pytest.mark.usefixtures("class_catalog")
 
 def test_a_movie_is_stored_once_and_then_replaced(client: TestClient) -> None:
     path = f"{CLASS}/movies/m3"
-    stored = client.put(path, json={"title": "Three", "vector": [0.1, 0.2, 0.3]})
-    assert stored.status_code == 201
-    assert stored.json() == {"movie": "m3", "title": "Three", "vector": [0.1, 0.2, 0.3]}
-    replaced = client.put(path, json={"vector": [1, 2, 3]})
-    assert (replaced.status_code, replaced.json()) == (
+    answer = client.put(path, json={"title": "Three", "vector": [0.1, 0.2, 0.3]})
+    assert answer.status_code == 201
+    assert answer.json() == {"movie": "m3", "title": "Three", "vector": [0.1, 0.2, 0.3]}
+    answer = client.put(path, json={"vector": [1, 2, 3]})
+    assert (answer.status_code, answer.json()) == (
         200,
         {"movie": "m3", "title": "m3", "vector": [1, 2, 3]},
     )
-    assert client.get(path).json() == replaced.json()
+    assert client.get(path).json() == answer.json()
     assert client.get(CLASS).json()["movies"] == 4
 
 
@@ -84,8 +84,8 @@ def test_a_page_mark_stays_good_when_its_movie_is_deleted(client: TestClient) ->
 
 
 def test_a_deleted_movie_is_gone(client: TestClient) -> None:
-    deleted = client.delete(f"{CLASS}/movies/m0")
-    assert (deleted.status_code, deleted.content) == (204, b"")
+    answer = client.delete(f"{CLASS}/movies/m0")
+    assert (answer.status_code, answer.content) == (204, b"")
     for method in ("GET", "DELETE"):
         problem = check_problem(client.request(method, f"{CLASS}/movies/m0"))
         assert problem["status"] == 404
@@ -96,6 +96,6 @@ def test_a_catalog_without_dimensions_takes_empty_vectors(client: TestClient) ->
     client.put("/v1/catalogs/flat", json={"dimensions": []})
     empties: tuple[object, ...] = ([], {})
     for empty in empties:
-        stored = client.put("/v1/catalogs/flat/movies/m", json={"vector": empty})
-        assert stored.json() == {"movie": "m", "title": "m", "vector": []}
+        answer = client.put("/v1/catalogs/flat/movies/m", json={"vector": empty})
+        assert answer.json() == {"movie": "m", "title": "m", "vector": []}
     assert check_problem(client.put("/v1/catalogs/flat/movies/m", json={"vector": [1]}))["status"] == 422

@@ -19,9 +19,9 @@ def films(client: TestClient) -> str:
 
 
 def found(client: TestClient, path: str, search: str, **more: str) -> list[str]:
-    shown = client.get(path, params={"search": search, **more})
-    assert shown.status_code == 200, shown.text
-    return [next(iter(item.values())) for item in shown.json()["items"]]
+    reply = client.get(path, params={"search": search, **more})
+    assert reply.status_code == 200, reply.text
+    return [next(iter(item.values())) for item in reply.json()["items"]]
 
 
 def test_movies_are_found_by_id_or_title(client: TestClient, films: str) -> None:

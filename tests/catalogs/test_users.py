@@ -23,9 +23,9 @@ def test_users_are_listed_in_pages_with_the_number_of_their_responses(
 
 
 def test_an_embedding_is_shown_by_the_names_of_the_dimensions(client: TestClient, trained: str) -> None:
-    shown = client.get(f"{trained}/users/1/embedding").json()
-    assert list(shown["embedding"]) == list(DIMENSIONS)
-    assert (shown["user"], shown["training"], shown["responses"]) == ("1", 1, 3)
+    content = client.get(f"{trained}/users/1/embedding").json()
+    assert list(content["embedding"]) == list(DIMENSIONS)
+    assert (content["user"], content["training"], content["responses"]) == ("1", 1, 3)
     version = answer(client, trained, "1", "m0", 0.5)["embedding_version"]
     assert client.get(f"{trained}/users/1/embedding").json()["embedding_version"] == version
 
@@ -46,8 +46,8 @@ def test_a_deleted_user_is_forgotten_in_every_training(
         key = connection.scalar(select(User.id).where(User.user == "0"))
         embeddings = select(UserEmbedding.training_id).where(UserEmbedding.user_id == key)
         assert len(connection.execute(embeddings).all()) == 2
-    deleted = client.delete(f"{trained}/users/0")
-    assert (deleted.status_code, deleted.content) == (204, b"")
+    reply = client.delete(f"{trained}/users/0")
+    assert (reply.status_code, reply.content) == (204, b"")
     with database.reading() as connection:
         assert connection.execute(embeddings).all() == []
     for what in ("embedding", "scores", "recommendations", "responses"):
@@ -67,6 +67,6 @@ def test_who_comes_back_starts_from_nothing(client: TestClient, trained: str) ->
     old = embedding(client, trained, "0")
     client.delete(f"{trained}/users/0")
     stored = answer(client, trained, "0", "m2", 1)
-    shown = client.get(f"{trained}/users/0/embedding").json()
-    assert (shown["responses"], shown["embedding_version"]) == (1, stored["embedding_version"])
+    content = client.get(f"{trained}/users/0/embedding").json()
+    assert (content["responses"], content["embedding_version"]) == (1, stored["embedding_version"])
     assert embedding(client, trained, "0") != old

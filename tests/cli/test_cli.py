@@ -140,7 +140,7 @@ def test_a_port_in_use_is_said_so(tmp_path: Path) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "app.cli.main", "serve", "--port", str(listener.getsockname()[1])],
             env={**os.environ, "LIKELY_DATABASE_URL": url_for(tmp_path)},
             capture_output=True,
@@ -148,9 +148,9 @@ def test_a_port_in_use_is_said_so(tmp_path: Path) -> None:
             check=False,
             timeout=60,
         )
-    assert done.returncode != 0
-    assert "address already in use" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert process.returncode != 0
+    assert "address already in use" in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_a_training_says_what_it_scored_on_what_it_held_out(likely: Run) -> None:

@@ -108,16 +108,16 @@ def test_a_killed_service_loses_no_answer_and_goes_on_training(folder: Path) -> 
     assert not any("worker" in command_of(pid) for pid in workers), "the worker outlived its service"
     with serving(folder) as service:
         assert service.wait_for(training, "succeeded", "failed")["status"] == "succeeded"
-        scored = service.http.get("/v1/catalogs/class/users/9/scores?movie=m0").json()
-        assert (scored["training"], scored["responses"]) == (1, 1)
-        assert scored["scores"][0]["score"] > 0.5
+        content = service.http.get("/v1/catalogs/class/users/9/scores?movie=m0").json()
+        assert (content["training"], content["responses"]) == (1, 1)
+        assert content["scores"][0]["score"] > 0.5
 
 
 def test_a_cancelled_training_stops_and_frees_its_worker(service: Service) -> None:
     long = start(service, options=LONG)
     service.wait_for(long, "running")
-    cancelled = service.http.post(f"{long}:cancel")
-    assert (cancelled.status_code, cancelled.json()["status"]) == (202, "cancelled")
+    answer = service.http.post(f"{long}:cancel")
+    assert (answer.status_code, answer.json()["status"]) == (202, "cancelled")
     # The next training starts only when the worker has let go of this one.
     following = start(service, options={"epochs": 10})
     service.wait_for(following, "succeeded", seconds=5)
@@ -171,8 +171,8 @@ def test_an_answer_given_while_training_runs_is_in_what_it_publishes(folder: Pat
         assert service.http.put(path, json={"response": response}).status_code in {200, 201}
     assert service.training(training)["status"] == "running", "the answers came too late to be a test"
     service.wait_for(training, "succeeded")
-    published = service.http.get("/v1/catalogs/class/users/0/embedding").json()
-    assert published["embedding_version"] == 5  # three answers, two of them changed
+    content = service.http.get("/v1/catalogs/class/users/0/embedding").json()
+    assert content["embedding_version"] == 5  # three answers, two of them changed
     stored = {row[0]: row[1] for row in embeddings(folder, 1)}
     assert stored[1] == 5, "the stored embedding is older than the answers"
     scored = service.http.get("/v1/catalogs/class/users/0/scores?movie=m0&movie=m1").json()["scores"]

@@ -52,8 +52,8 @@ def test_no_line_at_any_level_tells_what_was_asked_or_stored(tmp_path: Path) -> 
         assert http.put(movie, json={"title": MARK, "vector": [1]}).status_code == 201
         assert http.put(response, json={"response": 1}).status_code == 201
         for trainer in ("gradient_descent", "mixed_effects"):
-            begun = http.post(f"{CATALOG}/trainings", json={"trainer": trainer, "serve": True})
-            service.wait_for(begun.headers["location"], "succeeded", "failed")
+            answer = http.post(f"{CATALOG}/trainings", json={"trainer": trainer, "serve": True})
+            service.wait_for(answer.headers["location"], "succeeded", "failed")
         for path in ("movies:import", "responses:import"):
             for body in (f'{{"movie": "{MARK}"', f'{{"user": "{MARK}", "movie": "{MARK}", "response": 9}}\n'):
                 headers = {"Content-Type": "application/x-ndjson"}
@@ -63,8 +63,8 @@ def test_no_line_at_any_level_tells_what_was_asked_or_stored(tmp_path: Path) -> 
             headers = {"Content-Type": "application/json", "Authorization": f"Bearer {MARK}", "Cookie": MARK}
             for query in ("", f"?movie={MARK}&search={MARK}&after={MARK}"):
                 for content in (right, f'{{"{MARK}": "{MARK}"}}'.encode(), f'"{MARK}'.encode()):
-                    asked = http.request(operation.method, path + query, content=content, headers=headers)
-                    assert asked.status_code < 500 or asked.json()["type"].endswith("switched-off")
+                    answer = http.request(operation.method, path + query, content=content, headers=headers)
+                    assert answer.status_code < 500 or answer.json()["type"].endswith("switched-off")
         http.get(f"/{MARK}", headers={"X-Request-ID": "given-by-the-caller"})
         http.get("/livez", headers={"Host": f"{MARK}.example.org", "User-Agent": MARK})
     log = service.log.read_text()
@@ -72,9 +72,11 @@ def test_no_line_at_any_level_tells_what_was_asked_or_stored(tmp_path: Path) -> 
     _, *lines = log.splitlines()  # the first one is for the person who started it
     requests = [line for line in map(json.loads, lines) if line["event"] == "request"]
     assert len(requests) > 3 * len(OPERATIONS)
-    assert {one.path for one in OPERATIONS} <= {one["route"].replace(":segment", "") for one in requests}
+    assert {operation.path for operation in OPERATIONS} <= {
+        request["route"].replace(":segment", "") for request in requests
+    }
     assert requests[-2]["request_id"] == "given-by-the-caller"
-    assert len({one["request_id"] for one in requests}) == len(requests)
+    assert len({request["request_id"] for request in requests}) == len(requests)
     assert {"method", "route", "status", "seconds", "timestamp", "level"} <= set(requests[0])
 
 

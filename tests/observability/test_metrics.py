@@ -31,16 +31,16 @@ def families(text: str) -> dict[str, Metric]:
 
 
 def labels_of(family: Metric) -> set[str]:
-    return {name for one in family.samples for name in one.labels} - {"le"}
+    return {name for sample in family.samples for name in sample.labels} - {"le"}
 
 
 def value(text: str, name: str, **labels: str) -> float | None:
     """Return a sample's value, of several that match their sum; None if there is none."""
     found = [
-        one.value
+        sample.value
         for family in text_string_to_metric_families(text)
-        for one in family.samples
-        if one.name == name and labels.items() <= one.labels.items()
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
     ]
     return sum(found) if found else None
 
@@ -78,8 +78,8 @@ def test_every_value_of_a_label_is_documented(client: TestClient, database: Data
     queue_running(database, 1)
     page = OPERATIONS.read_text()
     for family in families(exercise(client, trained)).values():
-        for one in family.samples:
-            for name, given in one.labels.items():
+        for sample in family.samples:
+            for name, given in sample.labels.items():
                 if name in {"pool", "kind"} or (name == "status" and family.name == "likely_trainings"):
                     assert f"`{given}`" in page, (family.name, name)
     assert all(f"`{kind}`" in page for kind in REFUSALS.values())
@@ -164,12 +164,12 @@ def test_a_database_that_does_not_answer_takes_only_its_own_numbers_along(
     assert value(client.get("/metrics").text, "likely_database_up") == 1
     (tmp_path / "likely.db").rename(tmp_path / "gone.db")
     client.get("/readyz")
-    shown = client.get("/metrics")
-    assert shown.status_code == 200
-    assert value(shown.text, "likely_database_up") == 0
-    assert value(shown.text, "likely_refusals_total", kind="database") == 1
-    assert value(shown.text, "likely_trainings") is None
-    assert value(shown.text, "likely_requests_total", route="/readyz", status="503") == 1
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert value(answer.text, "likely_database_up") == 0
+    assert value(answer.text, "likely_refusals_total", kind="database") == 1
+    assert value(answer.text, "likely_trainings") is None
+    assert value(answer.text, "likely_requests_total", route="/readyz", status="503") == 1
 
 
 def scraped(service: Service, times: int) -> Iterable[str]:

@@ -203,8 +203,8 @@ def test_what_sends_traces_is_not_imported_where_nobody_asks_for_it() -> None:
         "sends = 'opentelemetry.sdk', 'opentelemetry.exporter', 'opentelemetry.proto', 'google', 'requests'\n"
         "print([name for name in sys.modules if name.startswith(sends)])"  # its API is FastAPI's own
     )
-    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
-    assert printed.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    assert process.stdout.strip() == "[]"
 
 
 @contextmanager
@@ -240,15 +240,15 @@ def test_a_service_and_its_worker_send_to_a_collector_traces_and_nothing_else(tm
             service.http.put("/v1/catalogs/a/movies/m", json={"vector": [1]})
             service.http.put("/v1/catalogs/a/users/u/responses/m", json={"response": 1})
             body = {"trainer": "gradient_descent", "options": {"epochs": 2}}
-            started = service.http.post("/v1/catalogs/a/trainings", json=body)
-            service.wait_for(started.headers["location"], "succeeded", seconds=120)
+            answer = service.http.post("/v1/catalogs/a/trainings", json=body)
+            service.wait_for(answer.headers["location"], "succeeded", seconds=120)
         resources = [one for request in taken for one in request.resource_spans]
-        spans = [span for one in resources for scope in one.scope_spans for span in scope.spans]
+        spans = [span for resource in resources for scope in resource.scope_spans for span in scope.spans]
         names = {span.name for span in spans}
         services = {
             attribute.value.string_value
-            for one in resources
-            for attribute in one.resource.attributes
+            for resource in resources
+            for attribute in resource.resource.attributes
             if attribute.key == "service.name"
         }
     assert names >= {RESPONSE, "database write", "training", "fit"}

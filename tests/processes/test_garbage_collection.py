@@ -104,7 +104,7 @@ ctypes.CDLL(None).malloc_stats()
 )
 @pytest.mark.parametrize(("how", "one"), [("one", True), ("many", False)])
 def test_threads_share_one_heap_where_they_are_told_to(how: str, *, one: bool) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", _THREADS, how], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert (done.stderr.count("Arena ") == 1) is one
+    assert (process.stderr.count("Arena ") == 1) is one

@@ -64,9 +64,9 @@ def test_a_bad_last_event_id_is_refused_before_the_stream_starts(refusing: Refus
 
 
 def test_a_misspelt_parameter_is_refused_with_those_that_there_are(client: TestClient) -> None:
-    refused = client.get("/v1/catalogs?limt=1")
-    assert refused.status_code == 422
-    [place] = refused.json()["errors"]
+    answer = client.get("/v1/catalogs?limt=1")
+    assert answer.status_code == 422
+    [place] = answer.json()["errors"]
     assert place["parameter"] == "limt"
     assert "after, limit" in place["detail"]
     client.put("/v1/catalogs/x", json={"dimensions": []})

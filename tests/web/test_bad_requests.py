@@ -19,7 +19,7 @@ from tests.support.refusals import JSON, Refusing
 
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=named)
 each_with_body = pytest.mark.parametrize(
-    "operation", [one for one in OPERATIONS if one.takes_json], ids=named
+    "operation", [operation for operation in OPERATIONS if operation.takes_json], ids=named
 )
 
 
@@ -151,7 +151,7 @@ def test_a_request_id_comes_back_as_given(refusing: Refusing) -> None:
 def test_requests_without_a_usable_id_get_one_of_their_own(refusing: Refusing) -> None:
     given: tuple[str | None, ...] = (None, "", "x" * 65, "two words", "a\tb", "<script>")
     headers = [{} if name is None else {"X-Request-ID": name} for name in given]
-    made = [refusing.client.get("/livez", headers=one).headers["x-request-id"] for one in headers]
+    made = [refusing.client.get("/livez", headers=header).headers["x-request-id"] for header in headers]
     assert all(re.fullmatch("[0-9a-f]{16}", name) for name in made)
     assert len(set(made)) == len(made)
 

@@ -123,11 +123,11 @@ def test_a_large_body_has_more_time(service: Service) -> None:
     ids=["a header", "a path", "headers", "a chunk's extension", "a trailer"],
 )
 def test_a_head_without_end_is_refused_before_memory_is(service: Service, request_: bytes) -> None:
-    answered = ask(service.url, request_)
-    assert answered.status in {0, 431}
-    assert answered.seconds < 5
-    if answered.status:
-        assert answered.problem()["type"] == "urn:likely:problem:request-header-fields-too-large"
+    answer = ask(service.url, request_)
+    assert answer.status in {0, 431}
+    assert answer.seconds < 5
+    if answer.status:
+        assert answer.problem()["type"] == "urn:likely:problem:request-header-fields-too-large"
 
 
 @pytest.mark.parametrize(
@@ -142,10 +142,10 @@ def test_a_head_without_end_is_refused_before_memory_is(service: Service, reques
     ],
 )
 def test_what_is_no_http_is_refused_as_everything_is(service: Service, request_: bytes) -> None:
-    answered = ask(service.url, request_)
-    assert answered.problem()["type"] == "urn:likely:problem:bad-request"
-    assert answered.headers["connection"] == "close"
-    assert re.fullmatch("[0-9a-f]{16}", answered.headers["x-request-id"])
+    answer = ask(service.url, request_)
+    assert answer.problem()["type"] == "urn:likely:problem:bad-request"
+    assert answer.headers["connection"] == "close"
+    assert re.fullmatch("[0-9a-f]{16}", answer.headers["x-request-id"])
 
 
 def test_a_request_behind_a_body_with_trailers_has_its_own_headers(service: Service) -> None:
@@ -166,9 +166,9 @@ def test_streams_are_counted_while_they_run(service: Service) -> None:
         assert open_stream(first) == 200
         with connect(service.url) as second:
             assert open_stream(second) == 200
-            refused = service.http.get("/v1/catalogs/watched/trainings/1/events")
-            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-            assert refused.json()["type"] == "urn:likely:problem:overloaded"
+            answer = service.http.get("/v1/catalogs/watched/trainings/1/events")
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+            assert answer.json()["type"] == "urn:likely:problem:overloaded"
             assert service.http.get("/v1/catalogs").status_code == 200
         deadline = time.monotonic() + 10  # until the service notices who hung up
         while (status := open_stream(third)) == 503 and time.monotonic() < deadline:

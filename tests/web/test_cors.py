@@ -30,26 +30,26 @@ def preflight(client: TestClient, origin: str, method: str = "PUT", headers: str
 
 
 def test_other_origins_get_no_leave_by_default(client: TestClient) -> None:
-    answered = client.get("/v1/catalogs", headers={"Origin": FRONTEND})
-    assert [name for name in answered.headers if name.startswith("access-control")] == []
+    answer = client.get("/v1/catalogs", headers={"Origin": FRONTEND})
+    assert [name for name in answer.headers if name.startswith("access-control")] == []
     assert preflight(client, FRONTEND) == 405
 
 
 def test_a_named_origin_may_use_the_whole_api(opened: TestClient) -> None:
     for method in ("GET", "PUT", "POST", "DELETE"):
         assert preflight(opened, FRONTEND, method, "content-type, if-none-match, x-request-id") == 200
-    answered = opened.get("/v1/catalogs", headers={"Origin": FRONTEND})
-    assert answered.headers["access-control-allow-origin"] == FRONTEND
-    assert "Origin" in answered.headers["vary"]
-    exposed = answered.headers["access-control-expose-headers"]
+    answer = opened.get("/v1/catalogs", headers={"Origin": FRONTEND})
+    assert answer.headers["access-control-allow-origin"] == FRONTEND
+    assert "Origin" in answer.headers["vary"]
+    exposed = answer.headers["access-control-expose-headers"]
     assert {"Location", "ETag", "X-Request-ID"} <= set(exposed.split(", "))
-    assert "access-control-allow-credentials" not in answered.headers
+    assert "access-control-allow-credentials" not in answer.headers
 
 
 def test_a_named_origin_reads_problems_too(opened: TestClient) -> None:
-    refused = opened.get("/v1/catalogs/nowhere", headers={"Origin": FRONTEND})
-    assert refused.status_code == 404
-    assert refused.headers["access-control-allow-origin"] == FRONTEND
+    answer = opened.get("/v1/catalogs/nowhere", headers={"Origin": FRONTEND})
+    assert answer.status_code == 404
+    assert answer.headers["access-control-allow-origin"] == FRONTEND
 
 
 def test_a_named_origin_reads_also_that_something_went_wrong(
@@ -59,16 +59,16 @@ def test_a_named_origin_reads_also_that_something_went_wrong(
         raise ZeroDivisionError
 
     monkeypatch.setattr(catalogs, "list_catalogs", fail)
-    answered = opened.get("/v1/catalogs", headers={"Origin": FRONTEND})
-    assert (answered.status_code, answered.json()["type"]) == (500, "urn:likely:problem:internal-error")
-    assert answered.headers["access-control-allow-origin"] == FRONTEND
-    assert answered.headers["x-request-id"] == answered.json()["request_id"]
+    answer = opened.get("/v1/catalogs", headers={"Origin": FRONTEND})
+    assert (answer.status_code, answer.json()["type"]) == (500, "urn:likely:problem:internal-error")
+    assert answer.headers["access-control-allow-origin"] == FRONTEND
+    assert answer.headers["x-request-id"] == answer.json()["request_id"]
 
 
 def test_an_origin_that_is_not_named_stays_outside(opened: TestClient) -> None:
     for origin in ("https://evil.example.org", "null", FRONTEND + ".evil.org", "http://app.example.org"):
-        answered = opened.get("/v1/catalogs", headers={"Origin": origin})
-        assert "access-control-allow-origin" not in answered.headers
+        answer = opened.get("/v1/catalogs", headers={"Origin": origin})
+        assert "access-control-allow-origin" not in answer.headers
         assert preflight(opened, origin) == 400
 
 

@@ -34,18 +34,18 @@ def test_a_client_may_name_several_tags(published: TestClient, given: str) -> No
 
 @pytest.mark.parametrize("given", ['"x"', "", "nonsense", "W/", ","])
 def test_another_tag_gets_the_whole_answer(published: TestClient, given: str) -> None:
-    answered = published.get(TRAINING, headers={"If-None-Match": given})
-    assert (answered.status_code, answered.json()["id"]) == (200, 1)
+    reply = published.get(TRAINING, headers={"If-None-Match": given})
+    assert (reply.status_code, reply.json()["id"]) == (200, 1)
 
 
 def test_formats_have_tags_of_their_own(published: TestClient) -> None:
     as_json = published.get(f"{TRAINING}/losses", headers={"Accept": "application/json"})
     as_csv = published.get(f"{TRAINING}/losses", headers={"Accept": "text/csv"})
     assert as_json.headers["etag"] != as_csv.headers["etag"]
-    asked = published.get(
+    reply = published.get(
         f"{TRAINING}/losses", headers={"Accept": "text/csv", "If-None-Match": as_json.headers["etag"]}
     )
-    assert (asked.status_code, asked.text) == (200, as_csv.text)
+    assert (reply.status_code, reply.text) == (200, as_csv.text)
     same = published.get(
         f"{TRAINING}/losses", headers={"Accept": "text/csv", "If-None-Match": as_csv.headers["etag"]}
     )
@@ -76,9 +76,9 @@ def test_trainings_have_different_tags(client: TestClient, worker: Worker, class
 def test_a_plot_is_another_after_a_response(client: TestClient, trained: str, plot: str) -> None:
     before = client.get(plot)
     answer(client, trained, "0", "m0", 0)
-    other = client.get(plot, headers={"If-None-Match": before.headers["etag"]})
-    assert (other.status_code, other.text != before.text) == (200, True)
-    assert other.headers["etag"] != before.headers["etag"]
+    reply = client.get(plot, headers={"If-None-Match": before.headers["etag"]})
+    assert (reply.status_code, reply.text != before.text) == (200, True)
+    assert reply.headers["etag"] != before.headers["etag"]
 
 
 def test_forms_of_a_plot_have_tags_of_their_own(published: TestClient) -> None:

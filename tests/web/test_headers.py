@@ -30,24 +30,24 @@ def hosted(settings: Settings, *hosts: str, host: str = "127.0.0.1") -> TestClie
 
 @pytest.mark.parametrize("path", ANSWERS)
 def test_every_answer_tells_browsers_to_take_it_for_what_it_is(client: TestClient, path: str) -> None:
-    answered = client.get(path)
-    assert answered.status_code == ANSWERS[path]
-    assert answered.headers.get_list("x-content-type-options") == ["nosniff"]
-    assert answered.headers.get_list("referrer-policy") == ["no-referrer"]
-    assert answered.headers["cross-origin-resource-policy"] == "same-origin"
+    answer = client.get(path)
+    assert answer.status_code == ANSWERS[path]
+    assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+    assert answer.headers.get_list("referrer-policy") == ["no-referrer"]
+    assert answer.headers["cross-origin-resource-policy"] == "same-origin"
 
 
 @pytest.mark.usefixtures("class_catalog")
 def test_only_an_answer_with_an_etag_may_be_kept(client: TestClient) -> None:
     for path in ANSWERS:
-        answered = client.get(path)
-        assert answered.headers["cache-control"] == ("no-cache" if "etag" in answered.headers else "no-store")
+        answer = client.get(path)
+        assert answer.headers["cache-control"] == ("no-cache" if "etag" in answer.headers else "no-store")
 
 
 def test_pages_that_may_use_the_api_may_include_its_answers(settings: Settings) -> None:
     opened = settings.model_copy(update={"cors_origins": ("https://app.example.org",)})
-    answered = TestClient(create_app(opened)).get("/livez")
-    assert answered.headers["cross-origin-resource-policy"] == "cross-origin"
+    answer = TestClient(create_app(opened)).get("/livez")
+    assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "GZIP", "gzip, identity", "nonsense"])
@@ -55,10 +55,10 @@ def test_a_packed_body_is_refused_unread(client: TestClient, encoding: str) -> N
     body = json.dumps({"program": "1"}).encode()
     headers = {"Content-Encoding": encoding, "Content-Type": "application/json"}
     for path in ("/v1/compute/tensor", "/v1/catalogs/c/movies:import", "/v1/nothing"):
-        answered = client.post(path, content=body, headers=headers)
-        assert answered.status_code == 415
-        assert "without Content-Encoding" in check_problem(answered)["detail"]
-        assert answered.headers["accept-encoding"] == "identity"
+        answer = client.post(path, content=body, headers=headers)
+        assert answer.status_code == 415
+        assert "without Content-Encoding" in check_problem(answer)["detail"]
+        assert answer.headers["accept-encoding"] == "identity"
 
 
 def test_a_body_said_to_be_packed_in_nothing_is_read(client: TestClient) -> None:
@@ -82,10 +82,10 @@ def test_on_a_loopback_address_other_names_lead_nowhere(settings: Settings) -> N
         "a localhost",
     )
     for host in wrong:
-        answered = client.get("/livez", headers={"Host": host})
-        assert answered.status_code == 421, host
-        assert "LIKELY_TRUSTED_HOSTS" in check_problem(answered)["detail"]
-        assert "evil" not in answered.text
+        answer = client.get("/livez", headers={"Host": host})
+        assert answer.status_code == 421, host
+        assert "LIKELY_TRUSTED_HOSTS" in check_problem(answer)["detail"]
+        assert "evil" not in answer.text
 
 
 @pytest.mark.parametrize("host", ["LOCALHOST", "::1", "[::1]", "127.0.0.9"])
@@ -103,9 +103,9 @@ def test_elsewhere_every_name_is_answered_unless_some_are_set(settings: Settings
 
 def test_two_hosts_are_none(settings: Settings) -> None:
     for client in (hosted(settings), hosted(settings, "*")):
-        answered = client.get("/livez", headers=[("Host", "localhost"), ("Host", "localhost")])
-        assert answered.status_code == 422
-        assert check_problem(answered)["errors"][0]["parameter"] == "host"
+        answer = client.get("/livez", headers=[("Host", "localhost"), ("Host", "localhost")])
+        assert answer.status_code == 422
+        assert check_problem(answer)["errors"][0]["parameter"] == "host"
 
 
 @pytest.mark.parametrize("bad", ["https://a.org", "a.org:80", "A.org", "a.org/", "::1"])
@@ -123,7 +123,7 @@ def test_brackets_nest_as_deeply_as_is_allowed(settings: Settings, tmp_path: Pat
             body = f'{{"program": "1", "variables": {{"x": {nested}}}}}'
             for media in ("application/json", "application/JSON", "Application/Problem+Json"):
                 headers = {"Content-Type": media}
-                answered = client.post("/v1/compute/tensor", content=body, headers=headers)
-                assert answered.status_code == status, media
-        assert "nest too deeply" in check_problem(answered)["detail"]
-        assert check_problem(answered)["type"] == "urn:likely:problem:malformed-json"
+                answer = client.post("/v1/compute/tensor", content=body, headers=headers)
+                assert answer.status_code == status, media
+        assert "nest too deeply" in check_problem(answer)["detail"]
+        assert check_problem(answer)["type"] == "urn:likely:problem:malformed-json"

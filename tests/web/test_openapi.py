@@ -15,8 +15,8 @@ PROBLEM = "#/components/schemas/ProblemAnswer"
 
 @pytest.fixture(scope="module")
 def document(published: TestClient) -> dict[str, Any]:
-    found: dict[str, Any] = published.get("/openapi.json").json()
-    return found
+    content: dict[str, Any] = published.get("/openapi.json").json()
+    return content
 
 
 def test_the_surface_is_that_of_the_last_revision_byte_for_byte(document: dict[str, Any]) -> None:

@@ -14,9 +14,9 @@ from tests.support.classroom import CLASS, train
 
 def sample(client: TestClient, name: str, **labels: str) -> float | None:
     """Return the value of one sample of /metrics, None if there is none."""
-    shown = client.get("/metrics")
-    assert shown.headers["content-type"].startswith("text/plain; version=")
-    for family in text_string_to_metric_families(shown.text):
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    for family in text_string_to_metric_families(answer.text):
         for one in family.samples:
             if one.name == name and labels.items() <= one.labels.items():
                 return float(one.value)

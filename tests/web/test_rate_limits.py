@@ -54,10 +54,10 @@ def test_every_request_is_of_one_kind(method: str, path: str, kind: str | None) 
 
 def test_a_client_that_asks_for_too_much_is_told_when_to_come_back(limited: TestClient) -> None:
     assert limited.get("/v1/catalogs").status_code == 200
-    refused = limited.get("/v1/catalogs")
-    assert refused.status_code == 429
-    assert check_problem(refused)["type"] == "urn:likely:problem:too-many-requests"
-    assert 990 < int(refused.headers["retry-after"]) <= 1000
+    answer = limited.get("/v1/catalogs")
+    assert answer.status_code == 429
+    assert check_problem(answer)["type"] == "urn:likely:problem:too-many-requests"
+    assert 990 < int(answer.headers["retry-after"]) <= 1000
 
 
 def test_kinds_are_counted_apart_and_refusals_too(limited: TestClient) -> None:

@@ -64,8 +64,8 @@ def test_an_import_that_is_sent_again_is_answered_as_before(clients: list[TestCl
     content = GOOD.replace(b"m1", movies(clients[0])[0].encode()).replace(b"new,m2,0\n", b"")
     headers = {**CSV, "Idempotency-Key": "once"}
     answers = [clients[number].post(IMPORT, content=content, headers=headers) for number in (0, 1, 0)]
-    assert [each.json() for each in answers] == [{"rows": 1, "created": 1, "replaced": 0}] * 3
-    assert ["idempotent-replayed" in each.headers for each in answers] == [False, True, True]
+    assert [answer.json() for answer in answers] == [{"rows": 1, "created": 1, "replaced": 0}] * 3
+    assert ["idempotent-replayed" in answer.headers for answer in answers] == [False, True, True]
 
 
 def check_unknown(response: Response) -> dict[str, Any]:
@@ -112,12 +112,12 @@ def test_of_a_killed_import_nothing_is_left_and_the_next_one_is_stored(
 
     killer = threading.Thread(target=kill)
     killer.start()
-    lost = client.post(IMPORT, content=f"user,movie,response\n{rows}".encode(), headers=CSV)
+    answer = client.post(IMPORT, content=f"user,movie,response\n{rows}".encode(), headers=CSV)
     killer.join()
-    assert "memory" in check_unknown(lost)["detail"]  # a system short of it kills so
+    assert "memory" in check_unknown(answer)["detail"]  # a system short of it kills so
     assert len(client.get("/v1/catalogs/class/users").json()["items"]) == 3
-    stored = client.post(IMPORT, content=f"user,movie,response\nnew,{movie},1\n".encode(), headers=CSV)
-    assert stored.json() == {"rows": 1, "created": 1, "replaced": 0}
+    answer = client.post(IMPORT, content=f"user,movie,response\nnew,{movie},1\n".encode(), headers=CSV)
+    assert answer.json() == {"rows": 1, "created": 1, "replaced": 0}
 
 
 def test_an_import_whose_time_ends_may_have_been_stored(database: Database, settings: Settings) -> None:
@@ -126,8 +126,8 @@ def test_an_import_whose_time_ends_may_have_been_stored(database: Database, sett
     hasty = settings.model_copy(update={"import_processes": 1, "import_seconds": 0.001})
     with TestClient(create_app(hasty)) as client:
         rows = "".join(f"user{number},heat,1\n" for number in range(20_000))
-        lost = client.post(IMPORT, content=f"user,movie,response\n{rows}".encode(), headers=CSV)
-    assert "longer than the 0.001 seconds that an import has" in check_unknown(lost)["detail"]
+        answer = client.post(IMPORT, content=f"user,movie,response\n{rows}".encode(), headers=CSV)
+    assert "longer than the 0.001 seconds that an import has" in check_unknown(answer)["detail"]
 
 
 def test_an_import_that_finds_no_free_process_in_time_is_told_to_try_again(
@@ -145,13 +145,13 @@ def test_an_import_that_finds_no_free_process_in_time_is_told_to_try_again(
         held.start()
         while not app.state.importing._free.empty():  # noqa: SLF001 - whether it is in its hands
             time.sleep(0.01)
-        refused = client.post(IMPORT, content=content, headers=CSV)
+        answer = client.post(IMPORT, content=content, headers=CSV)
         os.kill(next(iter(set(importers()) - others)), signal.SIGKILL)
         held.join()
-    problem = refused.json()
-    assert (refused.status_code, problem["type"]) == (503, "urn:likely:problem:overloaded")
+    problem = answer.json()
+    assert (answer.status_code, problem["type"]) == (503, "urn:likely:problem:overloaded")
     assert problem["detail"] == "no process came free in 0.5 seconds for an import; try again"
-    assert int(refused.headers["retry-after"]) > 0
+    assert int(answer.headers["retry-after"]) > 0
 
 
 @pytest.mark.sqlite  # the failpoint is in its driver
@@ -166,9 +166,9 @@ def test_an_import_whose_process_is_killed_after_its_commit_is_no_mistake_of_the
     with TestClient(app) as client:
         content = f"user,movie,response\nnew,{movies(client)[0]},1\n".encode()
         with dying_importers(app, Armed("app.catalogs.imports.process.run_import", "after", told)):
-            lost = client.post(IMPORT, content=content, headers=headers)
+            answer = client.post(IMPORT, content=content, headers=headers)
             assert told.exists()
-            check_unknown(lost)
+            check_unknown(answer)
             assert "new" in {each["user"] for each in client.get("/v1/catalogs/class/users").json()["items"]}
     with TestClient(create_app(beside)) as client:
         again = client.post(IMPORT, content=content, headers=headers)

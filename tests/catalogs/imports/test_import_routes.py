@@ -94,8 +94,8 @@ def test_a_dry_run_checks_everything_and_stores_nothing(
     films: TestClient, database: Database, content_type: str, write: Write
 ) -> None:
     before = contents(database)
-    told = post(films, "movies", write(MOVIES), content_type, dry_run="true")
-    assert told == (200, {"rows": 3, "created": 3, "replaced": 0})
+    answer = post(films, "movies", write(MOVIES), content_type, dry_run="true")
+    assert answer == (200, {"rows": 3, "created": 3, "replaced": 0})
     assert contents(database) == before
     bad = [{**MOVIES[0], "movie": "a/b"}]
     assert post(films, "movies", write(bad), content_type, dry_run="true")[0] == 422
@@ -185,9 +185,9 @@ def test_an_import_may_be_larger_than_a_body_but_not_endless(settings: Settings)
                 yield row
 
         headers = {"content-type": CSV}
-        chunked = client.post(f"{FILMS}/responses:import", content=chunks(), headers=headers)
-        assert chunked.status_code == 413
-        assert chunked.headers["content-type"] == "application/problem+json"
+        answer = client.post(f"{FILMS}/responses:import", content=chunks(), headers=headers)
+        assert answer.status_code == 413
+        assert answer.headers["content-type"] == "application/problem+json"
         assert client.get(FILMS).json()["responses"] == 1
 
 
@@ -231,10 +231,10 @@ def test_a_service_starts_without_what_only_some_of_it_needs() -> None:
         "ray",
         "websockets",
     }
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", f"import sys, app.main; print(sorted({late} & set(sys.modules)))"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert said.stdout == "[]\n"
+    assert process.stdout == "[]\n"

@@ -21,12 +21,12 @@ def number(text: str) -> int:
 
 def test_a_key_says_what_it_is_and_carries_its_checksum() -> None:
     text = make_token()
-    found = re.fullmatch(r"likely_([0-9A-Za-z]{8})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})", text)
-    assert found
-    assert number(found[3]) == zlib.crc32(text[:-6].encode())
+    match = re.fullmatch(r"likely_([0-9A-Za-z]{8})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})", text)
+    assert match
+    assert number(match[3]) == zlib.crc32(text[:-6].encode())
     token = read_token(text)
     assert token is not None
-    assert (token.key, token.digest) == (found[1], hashlib.sha256(text.encode()).digest())
+    assert (token.key, token.digest) == (match[1], hashlib.sha256(text.encode()).digest())
 
 
 def test_a_key_has_256_random_bits() -> None:

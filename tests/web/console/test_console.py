@@ -26,12 +26,12 @@ def test_the_front_door_is_the_page(published: TestClient) -> None:
 
 @each_file
 def test_every_file_is_served_as_what_it_is(published: TestClient, file: Path) -> None:
-    served = published.get(f"/console/{file.name}")
-    assert served.status_code == 200
-    assert served.content == file.read_bytes()
-    assert served.headers["content-type"].partition(";")[0] == MEDIA[file.suffix]
+    answer = published.get(f"/console/{file.name}")
+    assert answer.status_code == 200
+    assert answer.content == file.read_bytes()
+    assert answer.headers["content-type"].partition(";")[0] == MEDIA[file.suffix]
     head = published.head(f"/console/{file.name}")
-    assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", served.headers["etag"])
+    assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", answer.headers["etag"])
 
 
 @pytest.mark.parametrize("path", ["/", "/console/console.js", "/console/console.css"])
@@ -77,7 +77,7 @@ def test_the_page_loads_every_script_and_only_files_that_there_are(published: Te
 @each_file
 def test_no_file_names_another_host(file: Path) -> None:
     addresses = re.findall(r"(?:https?:)?//[\w.-]+\.\w+[^\s\"']*", file.read_text())
-    assert [one for one in addresses if one != "http://www.w3.org/2000/svg"] == []
+    assert [address for address in addresses if address != "http://www.w3.org/2000/svg"] == []
 
 
 def test_the_page_has_no_script_or_style_in_its_text() -> None:
