@@ -25,7 +25,7 @@ from app.scoring.movie_index import MovieIndex, MovieIndexes
 from models.recommender.model import Model, UserPosterior
 from models.recommender.scoring import Best
 from models.recommender.shortlist import each_alone
-from models.recommender.trainer import Learned, Trainer
+from models.recommender.trainer import Trainer, TrainingResult
 from models.recommender.trainers import make_trainer
 
 _KEPT = 16
@@ -204,7 +204,7 @@ def restore(
 
 
 def store_model(
-    connection: Connection, training: int, catalog_id: int, movies: Sequence[int], learned: Learned
+    connection: Connection, training: int, catalog_id: int, movies: Sequence[int], learned: TrainingResult
 ) -> None:
     """Store the shared and item states of a training, of the movies with these keys that still exist."""
     state = safetensors.torch.save(dict(learned.shared))

@@ -20,7 +20,7 @@ from models.recommender import shortlist
 from models.recommender.model import Model, UserPosterior
 from models.recommender.scoring import Best
 from models.recommender.shortlist import Recall, Shortlist
-from models.recommender.trainer import Learned, Trainer
+from models.recommender.trainer import Trainer, TrainingResult
 
 log = structlog.get_logger()
 
@@ -99,7 +99,7 @@ class MovieIndexes:
 
 
 def measure_index(
-    trainer: Trainer, vectors: Tensor, learned: Learned, more_than: int, check: Callable[[], None]
+    trainer: Trainer, vectors: Tensor, learned: TrainingResult, more_than: int, check: Callable[[], None]
 ) -> dict[str, Any]:
     """Return what a training's metrics say of an index of its movies; nothing where there is to be none.
 

@@ -19,7 +19,7 @@ from app.training.outlines import read_outline
 from app.training.ray.cluster import connected
 from app.training.trials import Verdict, find_champion, judge
 from models.recommender.mixed_effects.trainer import MixedEffects
-from models.recommender.trainer import Learned, Step, Trainer
+from models.recommender.trainer import Step, Trainer, TrainingResult
 
 Report = Callable[[Step], None]
 Check = Callable[[], None]
@@ -37,7 +37,7 @@ class Fitted:
     """
 
     seen: Seen
-    learned: Learned
+    learned: TrainingResult
     vectors: torch.Tensor
     threads: int
     timestamps_digest: str | None

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from app.database import vectors
 from app.training.dataset import Seen
-from models.recommender.trainer import Learned
+from models.recommender.trainer import TrainingResult
 
 _LIBRARIES = ("likely", "torch", "numpy")
 
@@ -45,7 +45,9 @@ class LearnedDigest:
         return self._digest.hexdigest()
 
 
-def describe(dataset: Seen, result: Learned, threads: int, timestamps_digest: str | None) -> dict[str, Any]:
+def describe(
+    dataset: Seen, result: TrainingResult, threads: int, timestamps_digest: str | None
+) -> dict[str, Any]:
     """Return the provenance of a training; digests are SHA-256 in hexadecimal.
 
     ``timestamps_digest`` is that of the timestamps, if it looked at them too.
@@ -74,7 +76,7 @@ def digest_state(state: bytes) -> str:
     return hashlib.sha256(state).hexdigest()
 
 
-def _digest(result: Learned) -> str:
+def _digest(result: TrainingResult) -> str:
     digest = LearnedDigest()
     factors = result.posteriors.factors
     for name, numbers in (("embeddings", result.embeddings), ("factors", factors), ("items", result.items)):

@@ -19,7 +19,7 @@ from app.training.leases import Lease, LeaseLostError
 from app.training.trainings import serve
 from app.training.trials import Verdict
 from models.recommender.model import UserPosterior
-from models.recommender.trainer import Learned, Step, Trainer
+from models.recommender.trainer import Step, Trainer, TrainingResult
 
 # Users who responded meanwhile are folded in outside of the write lock, in rounds, until so few are left that
 # folding them in under it blocks no writer for long; after the last round they stay stale, as others do.
@@ -35,7 +35,7 @@ class Publication:
         self,
         models: TrainedModels,
         dataset: Seen,
-        result: Learned,
+        result: TrainingResult,
         trainer: Trainer,
         check: Callable[[], None],
     ) -> None:

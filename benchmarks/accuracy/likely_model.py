@@ -16,7 +16,7 @@ from models.recommender.class_model.gradient_descent import GradientDescent, Gra
 from models.recommender.data import Responses
 from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
 from models.recommender.model import Model, UserPosterior
-from models.recommender.trainer import Learned, Step
+from models.recommender.trainer import Step, TrainingResult
 
 _DESCENT = GradientDescentOptions(loss="logistic", optimizer="adam", epochs=100)
 _SEED = 1
@@ -110,7 +110,7 @@ def _relearning(model: Model, responses: Responses, user: int) -> float:
     return time.perf_counter() - start
 
 
-def _restored(result: Learned, responses: Responses) -> Model:
+def _restored(result: TrainingResult, responses: Responses) -> Model:
     """Return the model as the service has it: from what it keeps of a training."""
     known = torch.ones(responses.items, dtype=torch.bool)
     trainer = MixedEffects(MixedEffectsOptions())

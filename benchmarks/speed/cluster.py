@@ -44,7 +44,7 @@ from benchmarks.speed import catalogs
 from benchmarks.speed.lines import Goal, Line
 from models.recommender.mixed_effects.coordinate_updates import GlobalParameters, Totals
 from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions, result_of
-from models.recommender.trainer import Learned, Step
+from models.recommender.trainer import Step, TrainingResult
 from testbed.running import check
 
 _COUNT, _STEPS = 8_000_000, 4
@@ -179,7 +179,7 @@ def learn(file: str, how: str, steps: int) -> Run:
     )
 
 
-_Found = tuple[Learned, tuple[int, int, int], dict[str, int], float]
+_Found = tuple[TrainingResult, tuple[int, int, int], dict[str, int], float]
 
 
 def _here(
@@ -274,7 +274,7 @@ def _processor() -> float:
     return sum(times[process] for process in ours)
 
 
-def _digest(result: Learned) -> str:
+def _digest(result: TrainingResult) -> str:
     digest = hashlib.sha256()
     for numbers in (result.embeddings, result.posteriors.factors, result.items):
         if numbers is not None:

@@ -20,7 +20,7 @@ from benchmarks.speed.class_training import class_responses
 from benchmarks.speed.lines import Goal, Line, missing
 from benchmarks.speed.stopwatch import InTurn, said, seconds_of
 from models.recommender.data import Responses
-from models.recommender.trainer import Learned, Trainer
+from models.recommender.trainer import Trainer, TrainingResult
 from models.recommender.trainers import make_trainer
 from testbed.running import check
 
@@ -85,7 +85,7 @@ def _compared(training: Training) -> Line:
     return Line(work, _PROCESSOR, _APART, [float((here - there).abs().max())], stale)
 
 
-def _learned(training: Training, device: str) -> tuple[Trainer, Learned]:
+def _learned(training: Training, device: str) -> tuple[Trainer, TrainingResult]:
     trainer = make_trainer(training.trainer, {**training.options, "device": device})
     losses: list[float] = []
     result = trainer.fit(training.responses, SEED, lambda step: losses.append(step.loss))

@@ -29,7 +29,7 @@ from benchmarks.speed import catalogs
 from benchmarks.speed.lines import Goal, Line
 from models.recommender.data import Responses
 from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
-from models.recommender.trainer import Learned, Step
+from models.recommender.trainer import Step, TrainingResult
 from testbed.running import check
 
 _TIMES = {500_000: 3, 2_000_000: 3, 8_000_000: 1, 20_000_000: 1}  # how often each is learned
@@ -157,7 +157,7 @@ def train(file: str, steps: int) -> Growth:
 
 
 def _correlation(
-    trainer: MixedEffects, result: Learned, responses: Responses, triples: dict[str, Tensor]
+    trainer: MixedEffects, result: TrainingResult, responses: Responses, triples: dict[str, Tensor]
 ) -> float:
     """Return how learned and true logits correlate, over some responses of all users."""
     choice = slice(None, None, max(1, len(responses.values) // _ASKED))

@@ -22,7 +22,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Learned:
+class TrainingResult:
     """The result of a training, as it is stored.
 
     posteriors  of the users, by row
@@ -71,7 +71,7 @@ class Trainer(Protocol):
         """Return the sizes of its parameters, for items with vectors of so many ``dimensions``."""
         ...
 
-    def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Learned:
+    def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> TrainingResult:
         """Learn from all responses, calling ``report`` after each step; it may raise to stop the training.
 
         Raises `BadResponsesError` when nothing can be learned, `DivergedError` when numbers overflow,
@@ -82,7 +82,7 @@ class Trainer(Protocol):
     def restore(
         self, parameters: Mapping[str, Tensor], vectors: Tensor, items: Tensor, trained_items: Tensor
     ) -> Model:
-        """Return the model of a training's `Learned`, over the items of ``vectors`` [items, D].
+        """Return the model of a training's `TrainingResult`, over the items of ``vectors`` [items, D].
 
         ``parameters`` are its shared ones; ``items`` float32 [items, I] its items' where ``trained_items``,
         bool [items]; without any its rows may be empty. All other items are predicted from their vectors.

@@ -44,7 +44,7 @@ from tests.models.recommender.problems import generator, masked_responses, unhea
 from tests.support.command_line import Run
 
 if TYPE_CHECKING:
-    from models.recommender.trainer import Learned, Step
+    from models.recommender.trainer import Step, TrainingResult
 
 TRAINER = MixedEffects(MixedEffectsOptions(learned_dimensions=2, max_steps=6))
 SOURCE = generator(1)
@@ -88,21 +88,21 @@ def read(database: Database) -> Outline:
         return read_outline(connection, 1, Memory(), TRAINER.sizes)
 
 
-def fit(database: Database, heard: Callable[["Step"], None]) -> "Learned":
+def fit(database: Database, heard: Callable[["Step"], None]) -> "TrainingResult":
     from app.training.ray import tasks
 
     place = tasks.Place(database.address, 30.0)
     return tasks.fit(TRAINER, read(database), place, 1, heard, lambda: None)[0]
 
 
-def here(database: Database) -> "Learned":
+def here(database: Database) -> "TrainingResult":
     with database.reading() as connection:
         snapshot = read_snapshot(connection, 1, Memory(), TRAINER.sizes)
     torch.set_num_threads(1)
     return TRAINER.fit(snapshot.responses, 1, unheard)
 
 
-def same(one: "Learned", other: "Learned") -> bool:
+def same(one: "TrainingResult", other: "TrainingResult") -> bool:
     assert one.posteriors.factors is not None
     assert other.posteriors.factors is not None
     return (

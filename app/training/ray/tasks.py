@@ -40,7 +40,7 @@ from models.recommender.mixed_effects.items import Items, ItemSums
 from models.recommender.mixed_effects.priors import Prior
 from models.recommender.mixed_effects.trainer import MixedEffects, result_of
 from models.recommender.model import UserPosteriors
-from models.recommender.trainer import Learned, Step
+from models.recommender.trainer import Step, TrainingResult
 
 _RETRIES = 5  # of a task whose process dies
 _POLL_SECONDS = 0.2  # between looks whether the training is to stop
@@ -74,7 +74,7 @@ def fit(
     seed: int,
     report: Callable[[Step], None],
     check: Check,
-) -> tuple[Learned, Seen]:
+) -> tuple[TrainingResult, Seen]:
     """Learn from all responses of a catalog, on the cluster that this process is connected to.
 
     ``check`` is called again and again and may raise to stop. Raises as

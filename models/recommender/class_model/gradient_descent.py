@@ -22,7 +22,7 @@ from models.recommender.class_model.objective import LossName, Objective, Penalt
 from models.recommender.data import BadResponsesError, Responses
 from models.recommender.devices import DEVICE, DeviceName, find_device
 from models.recommender.model import UserPosteriors
-from models.recommender.trainer import Learned, Sizes, Step
+from models.recommender.trainer import Sizes, Step, TrainingResult
 
 _LARGEST = torch.finfo(torch.float32).max  # the result is float32
 
@@ -57,7 +57,7 @@ class GradientDescent:
     def sizes(self, dimensions: int) -> Sizes:
         return Sizes(embedding=dimensions, factor=0, item=0)
 
-    def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Learned:
+    def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> TrainingResult:
         if responses.dimensions == 0:
             raise BadResponsesError("gradient_descent learns a weight a dimension, and the movies have none")
         start = _initial_embeddings(responses.users, responses.dimensions, seed)
@@ -77,7 +77,7 @@ class GradientDescent:
                 f"the embeddings left the finite numbers at epoch {self.options.epochs}; lower learning_rate"
             )
         items = embeddings.new_empty(responses.items, 0)
-        return Learned(UserPosteriors(embeddings), f"ran all {self.options.epochs} epochs", items)
+        return TrainingResult(UserPosteriors(embeddings), f"ran all {self.options.epochs} epochs", items)
 
     def restore(
         self,

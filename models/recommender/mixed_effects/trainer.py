@@ -26,7 +26,7 @@ from models.recommender.mixed_effects.predictor import Predictor
 from models.recommender.mixed_effects.priors import PosteriorSums, Prior, update_covariance
 from models.recommender.mixed_effects.standardisation import Standardisation
 from models.recommender.model import UserPosteriors
-from models.recommender.trainer import Learned, Sizes, Step
+from models.recommender.trainer import Sizes, Step, TrainingResult
 
 _INITIAL_VARIANCE = 0.1  # of all but the learned dimensions, which start as N(0, 1)
 _STEPS_BEFORE_STOPPING = 5
@@ -85,7 +85,7 @@ class MixedEffects:
         size, sides = 1 + dimensions + self.options.learned_dimensions, 1 + self.options.learned_dimensions
         return Sizes(size, size * (size + 1) // 2, sides + sides * (sides + 1) // 2 + 1)
 
-    def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> Learned:
+    def fit(self, responses: Responses, seed: int, report: Callable[[Step], None]) -> TrainingResult:
         counts = torch.bincount(responses.item_rows, minlength=responses.items)
         return result_of(self.learn(responses, seed, report), counts)
 
@@ -156,9 +156,9 @@ class MixedEffects:
         )
 
 
-def result_of(fit: Fit, counts: Tensor) -> Learned:
+def result_of(fit: Fit, counts: Tensor) -> TrainingResult:
     """Return what is stored of a fit; ``counts`` [items] of responses."""
-    return Learned(
+    return TrainingResult(
         posteriors=fit.posteriors,
         status=fit.status,
         items=model_.item_states(fit.predictor.items, counts),

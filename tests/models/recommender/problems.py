@@ -9,7 +9,7 @@ from torch.autograd import functional
 from models.recommender.class_model.objective import LossName, PenaltyName
 from models.recommender.data import Responses
 from models.recommender.model import Model
-from models.recommender.trainer import Learned, Step, Trainer
+from models.recommender.trainer import Step, Trainer, TrainingResult
 
 CLASS_VECTORS = ((0.6, 0.4, -0.2), (-0.7, 0.8, -0.7), (0.8, -0.75, 0.9))
 
@@ -53,7 +53,7 @@ def random_responses(
     return masked_responses(vectors, torch.where(is_rounded, table.round(), table), mask)
 
 
-def model_of(trainer: Trainer, result: Learned, responses: Responses) -> Model:
+def model_of(trainer: Trainer, result: TrainingResult, responses: Responses) -> Model:
     """Return the model that a training left over the items that it saw."""
     all_items = torch.ones(responses.items, dtype=torch.bool)
     return trainer.restore(result.shared, responses.item_vectors, result.items, all_items)

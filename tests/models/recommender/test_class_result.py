@@ -8,7 +8,7 @@ from models.recommender.class_model.gradient_descent import GradientDescent, Gra
 from models.recommender.class_model.objective import LossName, PenaltyName
 from models.recommender.data import Responses
 from models.recommender.scoring import logits, scores
-from models.recommender.trainer import Learned, Step
+from models.recommender.trainer import Step, TrainingResult
 from tests.models.recommender.problems import (
     CLASS_VECTORS,
     class_responses,
@@ -60,7 +60,7 @@ def run_notebook(seed: int, n_epochs: int) -> tuple[Tensor, list[float]]:
     return embedding_nn.embedding.weight.detach(), losses
 
 
-def fit(responses: Responses, seed: int, **options: object) -> tuple[Learned, list[Step]]:
+def fit(responses: Responses, seed: int, **options: object) -> tuple[TrainingResult, list[Step]]:
     steps: list[Step] = []
     trainer = GradientDescent(GradientDescentOptions.model_validate(options))
     return trainer.fit(responses, seed, steps.append), steps

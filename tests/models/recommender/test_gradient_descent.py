@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from models.errors import DivergedError
 from models.recommender.class_model.gradient_descent import GradientDescent, GradientDescentOptions
 from models.recommender.data import Responses
-from models.recommender.trainer import Learned, Step
+from models.recommender.trainer import Step, TrainingResult
 from tests.models.recommender.problems import class_responses, dense_responses, unheard
 
 
-def fit(responses: Responses, seed: int, **options: object) -> tuple[Learned, list[Step]]:
+def fit(responses: Responses, seed: int, **options: object) -> tuple[TrainingResult, list[Step]]:
     steps: list[Step] = []
     trainer = GradientDescent(GradientDescentOptions.model_validate(options))
     return trainer.fit(responses, seed, steps.append), steps

@@ -13,7 +13,7 @@ from models.recommender.data import Responses
 from models.recommender.influence import most_influential
 from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsOptions
 from models.recommender.model import Model, Prediction, UserPosterior, UserPosteriors, packed, unpacked
-from models.recommender.trainer import Learned
+from models.recommender.trainer import TrainingResult
 from models.recommender.trainers import make_trainer
 from tests.models.recommender.problems import generator, model_of, random_responses, rows_of, unheard
 from tests.models.recommender.test_logistic import integrated
@@ -34,7 +34,7 @@ class Trained:
     """A training's model, and what it was learned from."""
 
     responses: Responses
-    learned: Learned
+    learned: TrainingResult
     model: Model
 
     def others(self, user: int) -> float:
