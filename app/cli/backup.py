@@ -1,4 +1,4 @@
-"""`likely backup`, `likely restore`, `likely verify`: the database as a file. Does not know how.
+"""`likely backup`, `likely restore`, `likely verify`: the database as a file.
 
 PostgreSQL has programs of its own for what is a file with SQLite; to verify is to read, and works on both.
 """

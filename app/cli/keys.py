@@ -1,4 +1,4 @@
-"""`likely keys`: API keys at a terminal. Does not know how a key is made, or what each scope is for."""
+"""`likely keys`: API keys at a terminal."""
 
 from datetime import UTC, datetime
 from typing import Annotated

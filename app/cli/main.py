@@ -1,6 +1,6 @@
 """The command line: `likely serve`, and what a person does at a terminal.
 
-Says each error in one line. Does not know HTTP; works on the database that the settings name.
+Each error is one line. Commands work on the database that the settings name.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""`likely train` and `likely evaluate`: trainers at a terminal. Does not know how any of them learns."""
+"""`likely train` and `likely evaluate`: trainers at a terminal."""
 
 import secrets
 from collections.abc import Mapping

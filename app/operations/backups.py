@@ -1,8 +1,8 @@
-"""Backups: one state of the database as a file of its own, and back. Nobody ever sees half of either.
+"""Backups: one snapshot of the database as a file of its own, and back; both are atomic.
 
 A backup is written by SQLite (VACUUM INTO) from one read transaction, so the service goes on reading and
 writing, and what was deleted is not in it, not even in pages that nobody uses any more. A file is written
-beside its place, verified, made durable, and then gets its name. Does not know what a database holds.
+beside its place, verified, made durable, and then gets its name.
 """
 
 import errno
@@ -83,7 +83,7 @@ def _named(name: str, path: Path) -> Iterator[None]:
 
 @contextmanager
 def _copy(source: Path, target: Path) -> Iterator[Path]:
-    """Write one state of a database to a durable file beside the target; removed if it is still there."""
+    """Write a snapshot of a database to a durable file beside the target; it is removed at the end."""
     copy = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE))
     try:
@@ -122,7 +122,7 @@ def _publish(copy: Path, target: Path) -> None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Keep everybody else from a database; raises `Conflict` when somebody has it open.
+    """Lock a database exclusively; raises `Conflict` when another connection has it open.
 
     SQLite leaves WAL only for who is alone, and then one file holds everything: to replace it is one step.
     One that SQLite cannot read is put aside instead.
@@ -132,7 +132,9 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("BEGIN EXCLUSIVE")
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "delete":  # somebody came in between
+        if (
+            connection.execute("PRAGMA journal_mode").fetchone()[0] != "delete"
+        ):  # another connection came in between
             raise _in_use(path)
         yield
     except driver.OperationalError as error:
@@ -166,7 +168,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _put_aside(files: list[Path]) -> None:
-    """Rename what nobody can read, and what belonged to it."""
+    """Rename unreadable files, and those that belonged to them."""
     for file in files:
         with suppress(FileNotFoundError):
             file.rename(file.with_name(f"{file.name}.unreadable"))

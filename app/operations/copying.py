@@ -1,7 +1,7 @@
 """Copying everything from one database to another: SQLite to PostgreSQL, back, or the same to the same.
 
-One transaction reads, one writes, so an interrupted copy leaves nothing and can be begun again. Before it
-ends every table is read again and its digest compared. Does not know the tables, but that there are keys.
+One transaction reads, one writes, so an interrupted copy leaves nothing and can be repeated. Before it
+ends every table is read again and its digest compared.
 """
 
 import hashlib

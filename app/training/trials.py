@@ -39,7 +39,7 @@ class Champion:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a trial says: its measures, and whether they are no worse than those of the training ``over``.
+    """The result of a trial: its metrics, and whether they are no worse than those of the training ``over``.
 
     ``over`` is None when nothing served; then anything is better.
     """
@@ -99,7 +99,7 @@ def compare(
     settings: Settings,
     check: Callable[[], None],
 ) -> dict[str, Trial]:
-    """Try trainers on the same held-out responses of a catalog, beside the movies' means; stores nothing.
+    """Try trainers on the same held-out responses of a catalog, and the movies' means; stores nothing.
 
     The settings say how many threads torch may use, and how much memory. Raises `NotFound`, `TooLarge`, and
     `Conflict` when nothing can be learned or measured.
@@ -122,7 +122,7 @@ def compare(
 
 
 def _largest(trainers: Sequence[str], dimensions: int) -> Sizes:
-    """Return what the trainer that keeps most keeps."""
+    """Return the sizes of the trainer with the largest posteriors."""
     return max(
         (make_trainer(str(name), {}).sizes(dimensions) for name in trainers),
         key=lambda sizes: sizes.embedding + sizes.factor,

@@ -2,8 +2,7 @@
 
 Ray runs whatever whoever reaches it sends, as pickles, and listens on the machine's address even where it is
 alone. So its token authentication is always on; one of our own has a token that nobody else has, and its
-files are for their owner only. It shows no dashboard and sends no usage statistics. Does not know what runs
-there (`app.training.ray.tasks`).
+files are for their owner only. It shows no dashboard and sends no usage statistics.
 """
 
 import os
@@ -142,7 +141,7 @@ def connected(settings: Settings) -> Iterator[None]:
 
 
 def _prepare() -> None:
-    """Say in the environment how Ray is to behave: it looks there when it is imported."""
+    """Configure Ray by the environment, which it reads when it is imported."""
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as it will be, and no warning of it
@@ -158,7 +157,7 @@ def _imported() -> ModuleType:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Keep what this process does at a signal; Ray would end it on the spot."""
+    """Restore this process's signal handlers; with Ray's it would end at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

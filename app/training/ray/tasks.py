@@ -1,10 +1,9 @@
 """Coordinate updates of `mixed_effects` as Ray's tasks, over ranges of users and of movies.
 
 A range of users is read by a task and stays in the cluster, with the sites of its last update; what
-goes to and fro is the movies, and sums over users. A task that is lost is run again from the same objects.
+is sent to and fro is the movies, and sums over users. A task that is lost is run again from the same objects.
 Which tasks there are, and in which order their sums are added, follows from the responses alone, not from how
-many processes or machines there are: so neither changes a bit of the result. Does not know how a cluster is
-reached, nor what an update computes.
+many processes or machines there are: so neither changes a bit of the result.
 """
 
 import warnings
@@ -43,13 +42,13 @@ from models.recommender.model import UserPosteriors
 from models.recommender.trainer import Step, TrainingResult
 
 _RETRIES = 5  # of a task whose process dies
-_POLL_SECONDS = 0.2  # between looks whether the training is to stop
+_POLL_SECONDS = 0.2  # between checks whether the training is to stop
 
 Check = Callable[[], None]
 
 
 class _ChangedError(RuntimeError):
-    """A range was read again, and is not what it was."""
+    """A range was read again and has changed."""
 
 
 class Place(NamedTuple):
@@ -127,7 +126,7 @@ class OnCluster:
         self._constants: Any = None
 
     def update_users(self, common: GlobalParameters) -> Totals:
-        """Update all users once, and keep what the movies need of them."""
+        """Update all users once, and store the sums that the movies' update needs."""
         common_ref, parts = self._put(common), len(coordinate_updates.item_ranges(len(common.items.means)))
         results = [
             _start(_move_users, 2 + parts, user_range, mark, sites, self._constants, common_ref)
@@ -188,7 +187,7 @@ class OnCluster:
 
 @contextmanager
 def _worded() -> Iterator[None]:
-    """Raise what a task raised, and a failure of the cluster as `Unavailable`."""
+    """Raise the exception that a task raised, and a failure of the cluster as `Unavailable`."""
     try:
         yield
     except RayError as error:
@@ -199,14 +198,14 @@ def _worded() -> Iterator[None]:
 
 
 def _machines() -> Iterator[Any]:
-    """Yield where each next range is to be read: sixteen on a machine, where their sums are added first."""
+    """Yield the machine of each range: sixteen in a row on one, where their sums are added first."""
     nodes = [machine["NodeID"] for machine in ray.nodes() if machine["Alive"]]  # type: ignore[no-untyped-call]  # the library's
     for node in cycle(nodes):
         yield from repeat(NodeAffinitySchedulingStrategy(node, soft=True), coordinate_updates.FAN_IN)
 
 
 def _added(sums: Sequence[Any]) -> list[Any]:
-    """Return references to the ranges' sums, added by sixteens until there are no more than that."""
+    """Return references to the ranges' sums, reduced as a tree until at most sixteen are left."""
     pending = list(sums)
     while len(pending) > coordinate_updates.FAN_IN:
         starts = range(0, len(pending), coordinate_updates.FAN_IN)
