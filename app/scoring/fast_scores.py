@@ -154,19 +154,17 @@ class FastScores:
 
     def _find(self, catalog: str, user: str) -> tuple[TrainedModel, _CachedUser] | None:
         """Return the model and the user, if it is in memory and their posterior current."""
-        columns = self._reads.row(POSTERIOR_OF_USER, {"catalog": catalog, "training": None, "user": user})
-        if columns is None:
+        row = self._reads.row(POSTERIOR_OF_USER, {"catalog": catalog, "training": None, "user": user})
+        if row is None:
             return None
-        row = PosteriorRow._make(columns)
-        if row.training is None:
-            return None
-        serving = self._models.find(row.training, row.movies_version)
+        movies_version, training, user_id, *_ = row
+        serving = None if training is None else self._models.find(training, movies_version)
         if serving is None:
             return None
-        key = row.training, row.user_id
+        key = training, user_id
         entry = self._users.get(key)
         if entry is None or entry.row != row:
-            entry = self._read(serving, row)
+            entry = self._read(serving, PosteriorRow._make(row))
             if entry is None:
                 return None
             self._cache(key, entry)
