@@ -143,7 +143,7 @@ def free_port() -> int:
 
 def compute_processes_of(pid: int) -> set[int]:
     """Return the compute processes that a process has started and that still run."""
-    return {child for child in children_of(pid) if "app.compute.worker" in command_of(child)}
+    return {child for child in children_of(pid) if "app.compute.process" in command_of(child)}
 
 
 def threads_of(pid: int) -> int:

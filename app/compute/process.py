@@ -1,12 +1,18 @@
-"""The compute processes: their pool, their tasks, and how each is answered.
+"""The compute processes: their pool, their tasks, and the program that each of them runs.
 
-Does not know how anything is computed.
+A process computes in one thread, and in so much memory besides what torch itself takes.
 """
 
+import contextlib
 import json
+import os
+import resource
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Literal
 
+import torch
 from pydantic import BaseModel, Field, TypeAdapter
 
 from app.compute import gradients, networks, programs
@@ -14,8 +20,9 @@ from app.compute.gradients import GradientProblem
 from app.compute.inputs import ComputeLimits, as_json, is_out_of_memory, stated
 from app.compute.programs import TensorProblem
 from app.errors import OverBudget, Problem
+from app.processes.garbage_collection import importing
 from app.processes.pool import ProcessPool, Program
-from app.processes.worker import Frame, Kind, refused
+from app.processes.worker import Frame, Kind, answer_tasks, only_frames, refused
 from app.settings import Settings
 from models.notebook.mlp.problem import MlpProblem
 from models.notebook.neuron import NeuronProblem
@@ -73,10 +80,44 @@ ComputePool = ProcessPool[Task]
 _TASK: TypeAdapter[Task] = TypeAdapter(Annotated[Task, Field(discriminator="computation")])
 
 
+def make_compute_pool(processes: int, waiting: int, limits: ComputeLimits) -> ComputePool:
+    """Return a pool of so many processes, for whose attention at most ``waiting`` tasks wait."""
+    program = Program(
+        module="app.compute.process",
+        argument=limits.model_dump_json(),
+        name="compute",
+        task="a computation",
+        lost=lambda cause: OverBudget(f"{cause}; ask for less: fewer epochs, smaller tensors"),
+        off="computing is switched off here: LIKELY_COMPUTE_PROCESSES is 0",
+    )
+    return ProcessPool(program, processes, waiting, limits.seconds)
+
+
+def main(limits: ComputeLimits) -> None:
+    """Compute until the input ends."""
+    torch.set_num_threads(1)
+    sink = only_frames()
+    with importing():
+        warm_up()  # torch imports its compiler there
+    os.nice(10)  # where cores are short, other requests come first; but not while everybody waits for it
+    _bound_memory(limits.memory_bytes)
+    answer_tasks(sink, lambda body, progress: answer(body, limits, progress))
+
+
+def _bound_memory(memory_bytes: int) -> None:
+    with contextlib.suppress(OSError, ValueError):  # not every system counts address space
+        baseline = (
+            int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+        )
+        resource.setrlimit(resource.RLIMIT_AS, (baseline + memory_bytes, resource.RLIM_INFINITY))
+
+
 def answer(body: bytes, limits: ComputeLimits, progress: Callable[[bytes], None]) -> Frame:
     """Return the answer to a task, or its refusal; ``progress`` takes the JSON that it sends on its way."""
     try:
-        return Frame(Kind.ANSWER, _computed(_read(body), limits, progress))
+        # Not validate_json, which allows fewer nested brackets than the reader of request bodies does.
+        task = _TASK.validate_python(json.loads(body))
+        return Frame(Kind.ANSWER, _computed(task, limits, progress))
     except Problem as problem:
         return refused(problem)
     except MemoryError:
@@ -85,11 +126,6 @@ def answer(body: bytes, limits: ComputeLimits, progress: Callable[[bytes], None]
         if not is_out_of_memory(error):
             raise
         return refused(_too_much_memory())
-
-
-def _read(body: bytes) -> Task:
-    # Not validate_json, which takes fewer brackets in each other than the reader of request bodies does.
-    return _TASK.validate_python(json.loads(body))
 
 
 def _computed(task: Task, limits: ComputeLimits, progress: Callable[[bytes], None]) -> bytes:
@@ -128,14 +164,5 @@ def warm_up() -> None:
     networks.run_mlp(MlpProblem(layers=[1, 2, 1], inputs=[[1.0]], targets=[[1.0]], epochs=3), limits, None)
 
 
-def make_compute_pool(processes: int, waiting: int, limits: ComputeLimits) -> ComputePool:
-    """Return a pool of so many processes, for whose attention at most ``waiting`` tasks wait."""
-    program = Program(
-        module="app.compute.worker",
-        argument=limits.model_dump_json(),
-        name="compute",
-        task="a computation",
-        lost=lambda cause: OverBudget(f"{cause}; ask for less: fewer epochs, smaller tensors"),
-        off="computing is switched off here: LIKELY_COMPUTE_PROCESSES is 0",
-    )
-    return ProcessPool(program, processes, waiting, limits.seconds)
+if __name__ == "__main__":
+    main(ComputeLimits.model_validate_json(sys.argv[1]))
