@@ -25,7 +25,7 @@ from app.database.urls import open_database, open_migrated
 from app.errors import DatabaseUnusableError, Problem
 from app.observability.logs import configure_logs, redact
 from app.observability.tracing import Tracing, TracingUnusableError, is_wanted, span
-from app.processes.garbage_collection import importing, keep_one_heap
+from app.processes.garbage_collection import gc_paused_then_frozen, use_single_malloc_arena
 from app.settings import Settings
 from app.training.ray.cluster import ClusterUnusableError, check_usable
 from app.web.auth.api_keys import OpenToAllError, check_not_open
@@ -95,13 +95,13 @@ def serve(
     """Serve the API, and run trainings in a worker process beside it."""
     flags = {"HOST": host, "PORT": port, "WEB_PROCESSES": web_processes}
     os.environ.update({f"LIKELY_{name}": str(value) for name, value in flags.items() if value is not None})
-    keep_one_heap()  # before the first thread
+    use_single_malloc_arena()  # before the first thread
     settings = Settings()
     is_wanted(os.environ)  # web processes trace; what stands in the way is said here, once
     if worker:
         check_usable(settings)
     alone = settings.web_processes == 1  # else uvicorn starts the processes, and does not say when they serve
-    with importing():
+    with gc_paused_then_frozen():
         import uvicorn
 
         from app.training.supervisor import Supervisor, measuring_together
@@ -166,7 +166,7 @@ def worker(
     os.nice(5)  # where cores are short, requests come first
     settings = Settings()
     check_usable(settings)
-    with importing():
+    with gc_paused_then_frozen():
         from app.training.worker import Worker
 
     configure_logs(settings.log_level)

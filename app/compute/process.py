@@ -20,7 +20,7 @@ from app.compute.gradients import GradientProblem
 from app.compute.inputs import ComputeLimits, as_json, is_out_of_memory, stated
 from app.compute.programs import TensorProblem
 from app.errors import OverBudget, Problem
-from app.processes.garbage_collection import importing
+from app.processes.garbage_collection import gc_paused_then_frozen
 from app.processes.pool import ProcessPool, Program
 from app.processes.worker import Frame, Kind, answer_tasks, only_frames, refused
 from app.settings import Settings
@@ -97,7 +97,7 @@ def main(limits: ComputeLimits) -> None:
     """Compute until the input ends."""
     torch.set_num_threads(1)
     sink = only_frames()
-    with importing():
+    with gc_paused_then_frozen():
         warm_up()  # torch imports its compiler there
     os.nice(10)  # where cores are short, other requests come first; but not while everybody waits for it
     _bound_memory(limits.memory_bytes)

@@ -1,10 +1,8 @@
-"""Warm processes beside the web process, which do what may take too long and may be killed at it.
+"""Warm processes next to the web process, for work that may take too long and can be killed.
 
-frames.py      how the web process and its processes talk
-refusals.py    how a process says what is wrong with its task
-program.py     what the processes of a pool run
-pool.py        the processes, as the web process sees them
-worker.py      what each of them does, whatever its tasks are
+pool.py                  the pool of processes, as the web process sees it
+worker.py                frames, refusals and the main loop of each process
+garbage_collection.py    when GC runs, and when freed memory goes back to the system
 
-Does not know what is done in them.
+Does not know what the processes compute.
 """

@@ -1,7 +1,4 @@
-"""Memory that is not needed any more: when to look for it, and that it goes back to the system.
-
-Does not know what the memory was for.
-"""
+"""When Python's garbage collection (GC) runs, and when freed memory goes back to the system."""
 
 import ctypes
 import gc
@@ -11,30 +8,30 @@ from contextlib import contextmanager, suppress
 
 _MOMENT = 1.0  # seconds
 _ARENA_MAX = -8  # M_ARENA_MAX of mallopt(3)
-_soon = threading.Lock()  # taken while it is going to happen
+_scheduled = threading.Lock()  # held from the first request to release memory until that happens
 
 
 @contextmanager
-def importing() -> Iterator[None]:
-    """Look for no garbage in the block, nor ever again among what it made.
+def gc_paused_then_frozen() -> Iterator[None]:
+    """Pause GC in the block, then freeze all objects that exist: later collections skip them.
 
     Importing torch and the application makes a million objects that live as long as the process does. The
-    collector would go through them again and again while they come, and at each full collection afterwards.
+    collector would traverse them again and again while they are made, and in each full collection afterwards.
     """
     gc.disable()
     try:
         yield
     finally:
-        keep_for_ever()
+        gc.freeze()
         gc.enable()
 
 
 @contextmanager
-def making_much() -> Iterator[None]:
-    """Look for no garbage in the block, which makes thousands of objects and lets them go again.
+def gc_paused() -> Iterator[None]:
+    """Pause GC in the block, which makes thousands of objects and drops them again.
 
-    The collector would go through them a dozen times and find them all in use. Another thread's block that
-    ends lets it look again: to look is never wrong.
+    The collector would traverse them a dozen times and find them all in use. When another thread's block
+    ends, GC runs again in this one too, which is slower, never wrong.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -45,36 +42,31 @@ def making_much() -> Iterator[None]:
             gc.enable()
 
 
-def keep_for_ever() -> None:
-    """Leave all that there is now out of later looks for garbage, of which a full one takes 0.1 s."""
-    gc.freeze()
+def use_single_malloc_arena() -> None:
+    """Let all threads allocate from a single malloc arena; call this before any thread starts.
 
-
-def keep_one_heap() -> None:
-    """Let all threads take memory from one heap; to be called before there are any.
-
-    The GNU C library gives threads heaps of their own, and what requests of every size leave behind in each
-    stays taken. Threads that wait for Python's lock hardly ever allocate at once. Other libraries cannot be
-    asked.
+    The GNU C library gives each thread an arena, and each stays as large as its largest requests made it.
+    Threads that wait for Python's global lock hardly ever allocate at the same time, so one arena is enough.
+    Other C libraries have no such setting.
     """
     with suppress(AttributeError):
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
 
 
-def give_back_soon() -> None:
-    """Give freed memory back to the system in a moment, when what is under way has freed its own too.
+def release_memory_soon() -> None:
+    """Return freed memory to the system in a second, when what is under way has freed its memory too.
 
-    The GNU C library keeps it for this process otherwise; others cannot be asked. Whoever asks in that moment
-    too is served by the same look, which takes milliseconds.
+    The GNU C library keeps it for this process otherwise; other C libraries have no `malloc_trim`. Calls
+    within that second share one release, which takes milliseconds.
     """
-    if not _soon.acquire(blocking=False):
+    if not _scheduled.acquire(blocking=False):
         return
-    timer = threading.Timer(_MOMENT, _give_back)
+    timer = threading.Timer(_MOMENT, _release_memory)
     timer.daemon = True
     timer.start()
 
 
-def _give_back() -> None:
-    _soon.release()
+def _release_memory() -> None:
+    _scheduled.release()
     with suppress(AttributeError):  # of another C library
         ctypes.CDLL(None).malloc_trim(0)

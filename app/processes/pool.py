@@ -1,8 +1,7 @@
-"""A small pool of warm processes that do what requests ask for, each killed when its time is up.
+"""A small pool of warm processes that run the tasks of requests, each killed when its time is up.
 
-A process that is over its budget, or still at it a moment after its caller hung up, is killed, and another
-is started in its place.
-Does not know what is done.
+A process is killed and replaced when its task exceeds its budget, or still runs after the grace period that
+follows the client's disconnect.
 """
 
 import asyncio
@@ -23,15 +22,15 @@ from app.processes.worker import HEAD_BYTES, Frame, Kind, read_head, refusal_of
 
 @dataclass(frozen=True)
 class Program:
-    """A program that `worker.py` is the main loop of.
+    """A program whose main loop is `worker.answer_tasks`.
 
     module     what `python -m` runs
     argument   its one argument
     name       of its processes, as the log calls them: "compute"
-    task       what it does, in one word: "computation"
-    lost       the problem that a caller is told whose task died or ran out of its time, given which: the
-               owner knows whether anything of it may be done all the same
-    off        what a caller is told where there are no processes
+    task       one task, as messages call it: "a computation"
+    lost       the problem of a task whose process died or whose time ran out, made from the cause: only the
+               owner knows whether any of it may have been done all the same
+    off        the message where there are no processes
     """
 
     module: str
@@ -47,22 +46,18 @@ log = structlog.get_logger()
 Task = TypeVar("Task", bound=BaseModel)
 
 _RESTART_SECONDS = 1.0
-_MOMENT = 0.5  # another process takes a core a second and more
-_START_SECONDS = 120.0  # it takes two; a machine that is very busy does not refuse its first task
-# torch is told once it is there; NumPy's library starts its threads when it is imported.
+_GRACE_SECONDS = 0.5  # to start another process takes a core a second and more
+_START_SECONDS = 120.0  # a start takes two; a machine that is very busy does not refuse its first task
+# torch is set to one thread after its import; NumPy's library starts its threads when it is imported.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def _ignore(_progress: bytes) -> None:
-    return None
-
-
 class ProcessPool(Generic[Task]):
-    """Processes of one program beside one web process; belongs to the event loop that first uses it.
+    """Processes of one program that serve one web process; belongs to the event loop that first uses it.
 
-    At most ``waiting`` tasks wait for a process, each ``patience`` seconds, or for ever, and longer where one
-    has yet to start; a task has ``seconds``. One whose caller hung up has ``moment`` seconds to end, which
-    may cost less than another process does.
+    At most ``waiting`` tasks wait for a process, each ``patience`` seconds (None: no limit), longer while
+    a process starts. A task has ``seconds``; after its client disconnects it has ``grace_seconds``,
+    which may cost less than to start another process.
     """
 
     def __init__(
@@ -72,9 +67,10 @@ class ProcessPool(Generic[Task]):
         waiting: int,
         seconds: float,
         patience: float | None = None,
-        moment: float = _MOMENT,
+        grace_seconds: float = _GRACE_SECONDS,
     ) -> None:
-        self._program, self._seconds, self._patience, self._moment = program, seconds, patience, moment
+        self._program, self._seconds = program, seconds
+        self._patience, self._grace_seconds = patience, grace_seconds
         self.slots, self._most_waiting = processes, waiting
         self._free: asyncio.Queue[_Worker] = asyncio.Queue()
         self.busy = self.waiting = 0
@@ -83,27 +79,27 @@ class ProcessPool(Generic[Task]):
         self._open = self._started = False
 
     def open(self) -> None:
-        """Take tasks from now on; the first one starts the processes, unless `warm` did."""
+        """Accept tasks from now on; the first one starts the processes, unless `warm` did."""
         self._open = True
 
     def warm(self) -> None:
-        """Start the processes, if they are not yet; returns at once."""
+        """Start the processes unless they were; does not wait for them."""
         if not self._started:
             self._started = True
             for _ in range(self.slots):
                 self._add()
 
-    async def run(self, task: Task, progress: Callable[[bytes], None] = _ignore) -> bytes:
+    async def run(self, task: Task, progress: Callable[[bytes], None] = lambda _: None) -> bytes:
         """Return the bytes that answer a task.
 
-        Raises how it is refused, `Overloaded`, `SwitchedOff`, and what its program says of a task that is
-        lost: its process was killed or its time ended, when it may have been done already.
-        ``progress`` is called with what a task sends on its way. The time counts from when a process
-        is free for the task. Cancelling kills the process, in a moment.
+        Raises the problem that refuses it, `Overloaded`, `SwitchedOff`, and the program's ``lost`` problem if
+        the process was killed or the time ran out, when the task may have been done already.
+        ``progress`` is called with each message that a task sends before its answer. The time counts from
+        when a process is free for the task. Cancelling kills the process after the grace period.
         """
         program = self._program
         while True:
-            async with self._taken() as worker:
+            async with self._lend() as worker:
                 try:
                     with span("pool", pool=program.name):
                         async with asyncio.timeout(self._seconds):
@@ -117,9 +113,9 @@ class ProcessPool(Generic[Task]):
                     log.warning(event, program=program.name)
 
     async def close(self) -> None:
-        """Kill every process that waits, starts or is left alone; one that computes, when its task ends."""
+        """Kill every process that is idle, starting or in its grace period; a busy one when its task ends."""
         self._open = self._started = False
-        await asyncio.sleep(0)  # whose caller has just hung up comes back first
+        await asyncio.sleep(0)  # tasks whose client has just disconnected return first
         starting = list(self._starting)
         for task in starting:
             task.cancel()
@@ -129,28 +125,30 @@ class ProcessPool(Generic[Task]):
         await asyncio.gather(*self._ending)
 
     @asynccontextmanager
-    async def _taken(self) -> AsyncIterator["_Worker"]:
-        """Lend a process; one that comes back in the middle of a task is killed and replaced."""
+    async def _lend(self) -> AsyncIterator["_Worker"]:
+        """Lend a process; one that is returned in the middle of a task is killed and replaced."""
         worker = await self._next()
         self.busy += 1
-        hung_up = False
+        disconnected = False
         try:
             yield worker
         except asyncio.CancelledError:
-            hung_up = True
+            disconnected = True
             raise
         finally:
             self.busy -= 1
-            if hung_up and not worker.idle and self._open:
-                last_moment = self._begin(self._let_end(worker))
-                last_moment.add_done_callback(lambda _: self._take_back(worker))  # also if it is never begun
+            if disconnected and not worker.idle and self._open:
+                grace = self._begin(self._let_end(worker))
+                grace.add_done_callback(
+                    lambda _: self._take_back(worker)
+                )  # also if cancelled before it begins
             else:
                 self._take_back(worker)
 
     async def _let_end(self, worker: "_Worker") -> None:
-        """Give a task whose caller hung up its moment."""
+        """Wait for a task whose client disconnected, for the grace period at most."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._moment):
+            async with asyncio.timeout(self._grace_seconds):
                 await worker.end_task()
 
     def _take_back(self, worker: "_Worker") -> None:
@@ -171,7 +169,8 @@ class ProcessPool(Generic[Task]):
         self.waiting += 1
         try:
             with span("wait for a process", pool=self._program.name):
-                async with asyncio.timeout(self._limit()):
+                starting = _START_SECONDS if self._starting else 0.0
+                async with asyncio.timeout(None if self._patience is None else self._patience + starting):
                     return await self._free.get()
         except TimeoutError as error:
             raise Overloaded(
@@ -180,25 +179,19 @@ class ProcessPool(Generic[Task]):
         finally:
             self.waiting -= 1
 
-    def _limit(self) -> float | None:
-        """Return how long a task waits that comes now."""
-        if self._patience is None:
-            return None
-        return self._patience + (_START_SECONDS if self._starting else 0.0)
-
     def _add(self) -> None:
         if self._open:
             self._begin(self._start())
 
     def _begin(self, starting: Coroutine[None, None, None]) -> "asyncio.Task[None]":
-        """Do what leaves a process free, or begins another."""
+        """Run in the background what frees a process or starts another."""
         task = asyncio.get_running_loop().create_task(starting)
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
         return task
 
     def _end(self, worker: "_Worker") -> None:
-        """Kill a process; nobody waits until it is gone, which takes a while on a busy machine."""
+        """Kill a process in the background: on a busy machine it takes a while to be gone."""
         ending = asyncio.get_running_loop().create_task(worker.kill())
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
@@ -216,14 +209,14 @@ class ProcessPool(Generic[Task]):
 
 
 class _WorkerDiedError(Exception):
-    """A process has ended by itself."""
+    """A process has ended unexpectedly."""
 
 
 class _Worker:
-    """One process, and whether it waits for a task."""
+    """One process, and whether it is idle."""
 
     def __init__(self, program: Program, process: asyncio.subprocess.Process) -> None:
-        assert process.stdin is not None  # noqa: S101 - it was asked for
+        assert process.stdin is not None  # noqa: S101 - a pipe, see `start`
         assert process.stdout is not None  # noqa: S101 - likewise
         self._program, self._process = program, process
         self._stdin, self._stdout = process.stdin, process.stdout
@@ -251,7 +244,7 @@ class _Worker:
         return worker
 
     async def take(self, task: BaseModel) -> None:
-        """Hand a task over; raises `_WorkerDiedError` if it was not begun."""
+        """Send a task; raises `_WorkerDiedError` if it was not begun."""
         self.idle = False
         self._stdin.write(Frame(Kind.TASK, task.model_dump_json().encode()).to_bytes())
         with suppress(ConnectionError):  # it has died, which reading notices
@@ -259,7 +252,7 @@ class _Worker:
         await self._read()
 
     async def answer(self, progress: Callable[[bytes], None]) -> bytes:
-        """Return the answer to the task taken; raises how it is refused."""
+        """Return the answer to the task; raises the problem that refuses it."""
         try:
             frame = await self._read()
             while frame.kind is Kind.PROGRESS:
@@ -273,7 +266,7 @@ class _Worker:
         return frame.body
 
     async def end_task(self) -> None:
-        """Wait until the process is through with its task, or dead."""
+        """Wait until the process has finished its task, or is dead."""
         with suppress(_WorkerDiedError):
             while (await self._read()).kind not in (Kind.ANSWER, Kind.REFUSAL):
                 pass
@@ -286,7 +279,7 @@ class _Worker:
         await self._process.wait()
 
     async def _read(self) -> Frame:
-        """Return the next frame; whoever is cancelled between its head and its body leaves it to the next."""
+        """Return the next frame; a call cancelled between head and body leaves the body to the next call."""
         try:
             self._head = self._head or read_head(await self._stdout.readexactly(HEAD_BYTES))
             kind, length = self._head
@@ -297,7 +290,7 @@ class _Worker:
             raise _WorkerDiedError("it ended before its answer") from error
 
     async def _cause_of_death(self) -> Exception:
-        """Return what a death in the middle of a task means: who is short of memory is ended by a signal."""
+        """Return the error for a death in the middle of a task: lack of memory ends a process by a signal."""
         status = await self._process.wait()
         if status < 0:
             task = self._program.task

@@ -1,8 +1,7 @@
-"""The main loop of every such process: answers one task after the other, and may be killed at any moment.
+"""The main loop of each worker process, and the frames and refusals that it exchanges with its pool.
 
-Tasks come in on standard input, answers go out on standard output. Ends when its input does, even in the
-middle of a task. Whatever nobody foresaw ends it too, with the reason on standard error. Does not know HTTP,
-nor who asks.
+Tasks arrive on standard input, answers leave on standard output. The process ends when its input does, even
+in the middle of a task; an unexpected exception ends it too, with the traceback on standard error.
 """
 
 import os
@@ -24,7 +23,7 @@ HEAD_BYTES = 5
 
 
 class Kind(IntEnum):
-    """What a frame is."""
+    """The kinds of frames."""
 
     READY = 0
     TASK = 1
@@ -42,17 +41,17 @@ class Frame:
     body: bytes = b""
 
     def to_bytes(self) -> bytes:
-        """Return the frame as it travels: a byte for the kind, four for the length, the body."""
+        """Return the frame as bytes: one for the kind, four for the length (little-endian), the body."""
         return self.kind.to_bytes(1, "little") + len(self.body).to_bytes(4, "little") + self.body
 
 
 def read_head(head: bytes) -> tuple[Kind, int]:
-    """Return the kind and the length that the first bytes of a frame say."""
+    """Return the kind and the length in the first bytes of a frame."""
     return Kind(head[0]), int.from_bytes(head[1:HEAD_BYTES], "little")
 
 
 def write_frame(sink: BinaryIO, frame: Frame) -> None:
-    """Write one frame and let it go."""
+    """Write one frame and flush it."""
     sink.write(frame.to_bytes())
     sink.flush()
 
@@ -88,7 +87,7 @@ _REFUSALS = {kind.type: kind for kind in _kinds(Problem)}
 
 
 class Refusal(BaseModel):
-    """A problem as it travels."""
+    """A problem, serialized."""
 
     type: str
     detail: str
@@ -102,7 +101,7 @@ def refused(problem: Problem) -> Frame:
 
 
 def refusal_of(body: bytes) -> Problem:
-    """Return the problem that a refusal holds."""
+    """Return the problem in the body of a refusal."""
     refusal = Refusal.model_validate_json(body)
     return _REFUSALS[refusal.type](refusal.detail, refusal.places)
 
@@ -111,16 +110,16 @@ Answer = Callable[[bytes, Callable[[bytes], None]], Frame]
 
 
 def only_frames() -> BinaryIO:
-    """Return the standard output for frames alone; whatever else is printed goes to standard error."""
+    """Reserve standard output for frames and return it; everything printed goes to standard error."""
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return sink
 
 
 def answer_tasks(sink: BinaryIO, answer: Answer) -> None:
-    """Say that the process is warm, and answer tasks until the input ends.
+    """Announce that the process is warm, and answer tasks until the input ends.
 
-    ``answer`` takes a task and what sends progress on its way; it returns the answer or the refusal.
+    ``answer`` takes a task and a function that sends progress; it returns the answer or the refusal.
     """
     sys.excepthook = print_trace
     tasks: SimpleQueue[Frame] = SimpleQueue()

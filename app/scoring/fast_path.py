@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 
 from app.observability.tracing import span
-from app.processes.garbage_collection import making_much
+from app.processes.garbage_collection import gc_paused
 from app.scoring.fast_scores import FastScores
 from app.scoring.scores import PairScores, UserScores
 from app.web.auth.routes import AuthenticatedRoute, Handler
@@ -120,7 +120,7 @@ def is_plain_json(request: Request) -> bool:
 
 
 def _score_pairs(fast_scores: FastScores, catalog: str, body: bytes) -> bytes | None:
-    with making_much():
+    with gc_paused():
         pairs = _read_pairs(body)
         scores = None if pairs is None else fast_scores.score_pairs(catalog, *pairs)
         return None if scores is None else _PAIR_SCORES.dump_json(scores)

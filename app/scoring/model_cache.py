@@ -19,7 +19,7 @@ from app.catalogs.catalogs import CatalogRow
 from app.database import vectors
 from app.database.database import forget_pages
 from app.database.tables import Movie, MovieEmbedding, Training, TrainingState
-from app.processes.garbage_collection import give_back_soon
+from app.processes.garbage_collection import release_memory_soon
 from app.scoring.memory import Memory
 from app.scoring.movie_index import MovieIndex, MovieIndexes
 from models.recommender.model import Model, UserPosterior
@@ -177,7 +177,7 @@ class TrainedModels:
             self.memory.check_catalog(catalog.catalog, len(movies.movies), numbers)
             model = _read(connection, movies, training, self._indexes)
             forget_pages(connection)
-            give_back_soon()  # rows, and what is computed on the way: some times the size of the model
+            release_memory_soon()  # rows, and what is computed on the way: some times the size of the model
             return model
 
         return self._newest.of(training, movies.version, read)

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import Busy, Overloaded, TooLarge, TooManyRequests, TooSlow, Unauthorized
 from app.observability.tracing import span
-from app.processes.garbage_collection import give_back_soon
+from app.processes.garbage_collection import release_memory_soon
 from app.settings import Settings
 from app.web.auth.api_keys import ANYBODY
 from app.web.auth.routes import sent_key
@@ -232,7 +232,7 @@ class BodyLimits(HttpMiddleware):
             await self._app(scope, receive_limited, send)
         finally:
             if size > _LARGE:
-                give_back_soon()  # reading it took many times its size
+                release_memory_soon()  # reading it took many times its size
 
     async def _wait_for(self, receive: Receive, extra_seconds: float) -> Message:
         """Return the next part of a body; ``extra_seconds`` are those that the parts before it left over."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from app.processes import garbage_collection
-from app.processes.garbage_collection import give_back_soon, importing, making_much
+from app.processes.garbage_collection import gc_paused, gc_paused_then_frozen, release_memory_soon
 from tests.support.checkout import ROOT
 
 
@@ -23,7 +23,7 @@ def _thawed() -> Iterator[None]:
 
 
 def test_nothing_is_collected_while_something_is_imported_and_all_of_it_is_frozen() -> None:
-    with importing():
+    with gc_paused_then_frozen():
         assert not gc.isenabled()
         made = [[]]  # type: ignore[var-annotated]
     assert gc.isenabled()
@@ -31,7 +31,7 @@ def test_nothing_is_collected_while_something_is_imported_and_all_of_it_is_froze
 
 
 def test_garbage_is_collected_again_after_an_import_that_failed() -> None:
-    with pytest.raises(ImportError), importing():
+    with pytest.raises(ImportError), gc_paused_then_frozen():
         raise ImportError
     assert gc.isenabled()
 
@@ -45,7 +45,7 @@ def test_nothing_is_collected_while_much_is_made_nor_because_of_it_when_it_is_go
     gc.collect()
     gc.callbacks.append(look)
     try:
-        with making_much():
+        with gc_paused():
             made = [[each] for each in range(10_000)]
             assert len(made) == 10_000
             del made
@@ -58,7 +58,7 @@ def test_nothing_is_collected_while_much_is_made_nor_because_of_it_when_it_is_go
 
 
 def test_garbage_is_collected_again_after_a_body_that_could_not_be_read() -> None:
-    with pytest.raises(ValueError, match="not so plain"), making_much():
+    with pytest.raises(ValueError, match="not so plain"), gc_paused():
         raise ValueError("not so plain")
     assert gc.isenabled()
 
@@ -70,21 +70,21 @@ def test_what_is_freed_goes_back_once_for_all_who_ask_in_a_moment(monkeypatch: p
         def __init__(self, _seconds: float, look: Callable[[], None]) -> None:
             self.start = lambda: looks.append(look)
 
-    assert garbage_collection._soon.acquire(timeout=10)  # noqa: SLF001 - an earlier test's moment may not be over
-    garbage_collection._soon.release()  # noqa: SLF001 - likewise
+    assert garbage_collection._scheduled.acquire(timeout=10)  # noqa: SLF001 - an earlier test's moment may not be over
+    garbage_collection._scheduled.release()  # noqa: SLF001 - likewise
     monkeypatch.setattr(threading, "Timer", Timer)
     for rounds in (1, 2):
         for _ in range(5):
-            give_back_soon()
+            release_memory_soon()
         assert len(looks) == rounds
         looks[-1]()
 
 
 _THREADS = """
 import ctypes, sys, threading
-from app.processes.garbage_collection import keep_one_heap
+from app.processes.garbage_collection import use_single_malloc_arena
 if sys.argv[1] == "one":
-    keep_one_heap()
+    use_single_malloc_arena()
 together = threading.Barrier(8)
 def allocate():
     together.wait()

@@ -104,7 +104,7 @@ def make_import_pool(processes: int, seconds: float, limits: ImportLimits) -> Im
         lost=_may_be_stored,
         off="",  # without a process the web process imports by itself
     )
-    return ProcessPool(program, processes, _WAITING, seconds, limits.busy_seconds, moment=0.0)
+    return ProcessPool(program, processes, _WAITING, seconds, limits.busy_seconds, grace_seconds=0.0)
 
 
 def _may_be_stored(cause: str) -> Unavailable:
