@@ -136,15 +136,15 @@ async def _program(settings: FromSettings, request: Request) -> str:
 async def _answered(
     request: Request, computing: Coroutine[None, None, bytes], media_type: str = "application/json"
 ) -> Response:
-    return Response(await unless_hung_up(request, computing), media_type=media_type)
+    return Response(await unless_disconnected(request, computing), media_type=media_type)
 
 
-async def unless_hung_up(request: Request, awaiting: Coroutine[None, None, Result]) -> Result:
-    """Return what a coroutine gives; cancel it when the caller hangs up, or the service stops."""
+async def unless_disconnected(request: Request, awaiting: Coroutine[None, None, Result]) -> Result:
+    """Return a coroutine's result; cancel it when the client disconnects or the service stops."""
     task = asyncio.create_task(awaiting)
-    hang_up = asyncio.create_task(_wait_for_hang_up(request))
+    disconnect = asyncio.create_task(_wait_for_disconnect(request))
     try:
-        await asyncio.wait({task, hang_up}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             raise ClientDisconnect
         return task.result()
@@ -152,10 +152,10 @@ async def unless_hung_up(request: Request, awaiting: Coroutine[None, None, Resul
         raise Overloaded(_STOPPING) from error
     finally:
         task.cancel()
-        hang_up.cancel()
+        disconnect.cancel()
 
 
-async def _wait_for_hang_up(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         continue
 
@@ -168,7 +168,7 @@ async def _streamed(request: Request, streams: Streams, compute: Compute, task: 
     computation.add_done_callback(lambda _: streams.release())
     computation.add_done_callback(lambda _: news.put_nowait(None))
     try:
-        first = await unless_hung_up(request, news.get())
+        first = await unless_disconnected(request, news.get())
         if first is None:
             computation.result()
     except BaseException:
@@ -256,7 +256,7 @@ def mlp_fit(compute: Compute, request: Request, body: MlpBody) -> Train:
 async def _train(
     compute: ComputePool, request: Request, task: NeuronFigureTask | MlpFigureTask
 ) -> LossCurve | Fit:
-    return _FIGURE.validate_json(await unless_hung_up(request, compute.run(task)))
+    return _FIGURE.validate_json(await unless_disconnected(request, compute.run(task)))
 
 
 def _add_figure(path: str, name: str, prepare: Callable[..., Train], *, show: str, draw: str) -> None:

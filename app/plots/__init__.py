@@ -1,18 +1,13 @@
-"""What the plots show and how: every picture that the service draws, and its form for a terminal.
+"""Every figure that the service shows: as a picture, as its Vega-Lite specification and as text.
 
-figures.py        the numbers and names of each figure
-curves.py         loss curves, as charts
-tables.py         the heatmap of embeddings and the score matrix
-scatters.py       users and movies over two dimensions
-labels.py         where the names of a scatter stand
-reliability.py    the reliability diagram
-fits.py           what a network predicts, against its targets and over its inputs
-style.py          colours and sizes that all charts share
-charts.py         the chart of any figure, as a Vega-Lite specification
-terminal.py       any figure as text, from the three files below
-braille.py        points and lines in braille characters
-text_plots.py     curves and scatters as text
-text_tables.py    the others as text
+routes.py       HTTP: a training's losses and reliability, a catalog's plots
+readers.py      figures, read from the database
+selection.py    which users, movies and dimensions a figure shows
+figures.py      the numbers and names of each figure
+pictures.py     a figure as an HTTP answer, by Accept header or by suffix
+drawing.py      the drawing process: pool, task and program
+text.py         a figure as text
+charts/         a figure as a chart
 
-Does not know where a figure's numbers come from, nor who draws a specification.
+Does not know how embeddings and scores are computed.
 """

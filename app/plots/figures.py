@@ -1,4 +1,4 @@
-"""The numbers and names of each figure. They travel to the process that draws. Knows no colour, no axis."""
+"""The numbers and names of each figure, as they travel to the process that draws: no colour, no axis."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ class _Figure(BaseModel):
 
 
 class LossCurve(_Figure):
-    """Losses by step, of each series one; the first series is the loss itself."""
+    """Losses by step, one or more series; the first series is the loss itself."""
 
     figure: Literal["losses"] = "losses"
     step: str
@@ -37,8 +37,8 @@ class LossCurve(_Figure):
     def of(
         cls, title: str, subtitle: str, step: str, steps: Sequence[int], series: Mapping[str, Sequence[float]]
     ) -> "LossCurve":
-        """Return the curve; a long one has the smallest and the largest loss of every short stretch only."""
-        visible = _kept(next(iter(series.values()), ()))
+        """Return the curve, downsampled if long to the smallest and largest loss of each stretch of steps."""
+        visible = _visible_steps(next(iter(series.values()), ()))
         return cls(
             title=title,
             subtitle=subtitle,
@@ -49,14 +49,14 @@ class LossCurve(_Figure):
 
     @property
     def is_logarithmic(self) -> bool:
-        """Whether the losses are seen better on a logarithmic axis."""
+        """Whether the losses are positive and span enough for a logarithmic axis."""
         losses = next(iter(self.series.values()), [])
         positive = all(value > 0 for values in self.series.values() for value in values)
         return positive and bool(losses) and max(losses) >= _STEEP * min(losses)
 
 
-def _kept(losses: Sequence[float]) -> Sequence[int]:
-    """Return the places of the losses to show: the ends, and two of every stretch where there are many."""
+def _visible_steps(losses: Sequence[float]) -> Sequence[int]:
+    """Return the indexes of the losses to show: the ends, and of many the extremes of each stretch."""
     if len(losses) <= _MOST_POINTS:
         return range(len(losses))
     stretch = -(-2 * len(losses) // _MOST_POINTS)
@@ -68,7 +68,7 @@ def _kept(losses: Sequence[float]) -> Sequence[int]:
 
 
 class Entity(BaseModel):
-    """A user or a movie with a number a dimension."""
+    """A user or a movie with one number per dimension."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -95,7 +95,7 @@ class Scatter(_Figure):
 
 
 class ScoreMatrix(_Figure):
-    """A score for each user and movie, and the response where there is one; a row a user."""
+    """A score for each user and movie, and the response where there is one; one row per user."""
 
     figure: Literal["scores"] = "scores"
     users: list[str]
@@ -105,14 +105,14 @@ class ScoreMatrix(_Figure):
 
 
 class ReliabilityDiagram(_Figure):
-    """What came of scores, by bins of the score."""
+    """Mean responses and mean scores, by bins of the score."""
 
     figure: Literal["reliability"] = "reliability"
     bins: list[Bin]
 
 
 class Surface(BaseModel):
-    """Predictions over a grid: a row each of ``ys``, in it one each of ``xs``."""
+    """Predictions over a grid, len(ys) rows of len(xs)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -122,7 +122,7 @@ class Surface(BaseModel):
 
 
 class Fit(_Figure):
-    """A network's predictions beside the targets, a row a point; over its inputs where these are two."""
+    """A network's predictions and targets, one row per point, and perhaps the surface over two inputs."""
 
     figure: Literal["fit"] = "fit"
     tolerance: float
@@ -135,8 +135,8 @@ class Fit(_Figure):
 Figure = LossCurve | Heatmap | Scatter | ScoreMatrix | ReliabilityDiagram | Fit
 
 
-def told_apart(names: Sequence[str], ids: Sequence[str]) -> list[str]:
-    """Return names of which no two are alike: with the id behind those that would be."""
+def disambiguated(names: Sequence[str], ids: Sequence[str]) -> list[str]:
+    """Return unique names: duplicates are followed by their id in parentheses."""
     labels = list(names)
     while duplicates := {name for name, count in Counter(labels).items() if count > 1}:
         labels = [

@@ -49,34 +49,36 @@ RESPONSES = COMPUTED | UNCHANGED
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a caller's headers ask for: a form, and an answer only if it is another than the caller has."""
+class Conditions:
+    """Which forms a client accepts, and the ETag of the one that it has."""
 
     accept: str | None
     if_none_match: str | None
 
 
-def read_headers(accept: Accept = None, if_none_match: IfNoneMatch = None) -> Asked:
-    """Return what the headers ask for."""
-    return Asked(accept, if_none_match)
+def read_headers(accept: Accept = None, if_none_match: IfNoneMatch = None) -> Conditions:
+    """Return the conditions in a request's headers."""
+    return Conditions(accept, if_none_match)
 
 
-AskedFor = Annotated[Asked, Depends(read_headers)]
+RequestConditions = Annotated[Conditions, Depends(read_headers)]
 
 
-async def answer_by_accept(drawing: DrawingPool, figure: Figure, conditions: Asked) -> Response:
+async def answer_by_accept(drawing: DrawingPool, figure: Figure, conditions: Conditions) -> Response:
     """Return a figure in the form that the Accept header prefers; raises `NotAcceptable`."""
     response = await answer(drawing, figure, choose(conditions.accept, _OFFERED), conditions)
     response.headers["Vary"] = "Accept"
     return response
 
 
-async def answer_by_suffix(drawing: DrawingPool, figure: Figure, suffix: str, conditions: Asked) -> Response:
+async def answer_by_suffix(
+    drawing: DrawingPool, figure: Figure, suffix: str, conditions: Conditions
+) -> Response:
     """Return a figure in the form of a path's suffix."""
     return await answer(drawing, figure, _BY_SUFFIX[suffix], conditions)
 
 
-async def answer(drawing: DrawingPool, figure: Figure, media_type: str, conditions: Asked) -> Response:
+async def answer(drawing: DrawingPool, figure: Figure, media_type: str, conditions: Conditions) -> Response:
     """Return a figure in a form, or a 304 before anything is drawn; raises what `DrawingPool.run` raises."""
     headers = headers_of(etag(figure.model_dump_json(), media_type, _DRAWN_BY))
     response = unchanged(headers, conditions.if_none_match)
@@ -101,8 +103,8 @@ async def draw_by_suffix(drawing: DrawingPool, figure: Figure, suffix: str) -> R
 async def draw(drawing: DrawingPool, figure: Figure, media_type: str) -> Response:
     """Return a figure in a form; raises what `DrawingPool.run` raises.
 
-    A picture is finished though its caller hangs up: to kill the process that draws it would take others
-    longer.
+    A picture is finished though its client disconnects: to replace the process that draws it would delay
+    others longer.
     """
     if media_type == TEXT:
         return Response(as_text(figure), media_type=TEXT)

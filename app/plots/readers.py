@@ -1,7 +1,4 @@
-"""What plots show of a catalog: users' embeddings, movies' vectors and the scores between them.
-
-Does not know which users and movies are chosen where none is named, nor how a figure looks.
-"""
+"""What plots show of a catalog: users' embeddings, movies' vectors and the scores between them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,13 +12,13 @@ from app.database import vectors
 from app.database.tables import Movie, Response
 from app.errors import Conflict
 from app.plots.figures import Entity, Heatmap, LossCurve, ReliabilityDiagram, Scatter, ScoreMatrix
-from app.plots.selection import Chosen, Selection, check_dimensions, no_dimension, select_shown
+from app.plots.selection import Choice, Selection, check_dimensions, no_dimension, select_shown
 from app.scoring.model_cache import TrainedModels
 from app.training.trainings import UNFINISHED, Loss, TrainingRow
 from models.recommender import scoring
 
 
-def read_heatmap(connection: Connection, models: TrainedModels, catalog: str, choice: Chosen) -> Heatmap:
+def read_heatmap(connection: Connection, models: TrainedModels, catalog: str, choice: Choice) -> Heatmap:
     """Return users' embeddings and movies' vectors.
 
     Raises `NotFound` for the catalog, `Conflict` where it has too few dimensions, and as `select_shown`.
@@ -31,14 +28,14 @@ def read_heatmap(connection: Connection, models: TrainedModels, catalog: str, ch
     selection = select_shown(connection, models, catalog_row, choice)
     return Heatmap(
         title=f"Users' embeddings and movies' vectors in {catalog}",
-        subtitle=selection.said(dimensions=True),
+        subtitle=selection.subtitle(dimensions=True),
         dimensions=selection.dimensions,
         entities=_entities(selection),
     )
 
 
 def read_scatter(
-    connection: Connection, models: TrainedModels, catalog: str, choice: Chosen, x: str | None, y: str | None
+    connection: Connection, models: TrainedModels, catalog: str, choice: Choice, x: str | None, y: str | None
 ) -> Scatter:
     """Return users and movies over two dimensions, the first if none is named; raises as `read_heatmap`."""
     catalog_row = find_catalog(connection, catalog)
@@ -47,7 +44,7 @@ def read_scatter(
     selection = select_shown(connection, models, catalog_row, replace(choice, dimensions=[first, second]))
     return Scatter(
         title=f"Users and movies of {catalog} over {first} and {second}",
-        subtitle=selection.said(),
+        subtitle=selection.subtitle(),
         x=first,
         y=second,
         entities=_entities(selection),
@@ -55,13 +52,13 @@ def read_scatter(
 
 
 def read_score_matrix(
-    connection: Connection, models: TrainedModels, catalog: str, choice: Chosen
+    connection: Connection, models: TrainedModels, catalog: str, choice: Choice
 ) -> ScoreMatrix:
     """Return a score for each user and movie, and what was answered; raises as `read_heatmap`."""
     selection = select_shown(connection, models, find_catalog(connection, catalog), choice)
     return ScoreMatrix(
         title=f"Like-scores in {catalog}",
-        subtitle=selection.said(),
+        subtitle=selection.subtitle(),
         users=[state.user for state in selection.posteriors],
         movies=selection.movie_names,
         scores=_scores(selection),
@@ -119,7 +116,7 @@ def _responses(connection: Connection, selection: Selection) -> list[list[float 
 
 
 def loss_curve(training: TrainingRow, losses: Sequence[Loss]) -> LossCurve:
-    """Return the curve of the losses so far, and of the two parts of the loss where it has two."""
+    """Return the loss curve so far, with data loss and penalty where the loss has both."""
     series = {"loss": [loss.loss for loss in losses]}
     if any(loss.penalty for loss in losses):
         series |= {
@@ -137,15 +134,15 @@ def loss_curve(training: TrainingRow, losses: Sequence[Loss]) -> LossCurve:
 
 
 def reliability_diagram(training: TrainingRow) -> ReliabilityDiagram:
-    """Return the diagram of what was held out; raises `Conflict` where nothing was."""
-    measured = None if training.metrics is None else training.metrics.held_out
-    if measured is None:
+    """Return the reliability diagram of the holdout; raises `Conflict` where there is none."""
+    metrics = None if training.metrics is None else training.metrics.held_out
+    if metrics is None:
         raise Conflict(_without_holdout(training))
     return ReliabilityDiagram(
         title=f"Training {training.id} of {training.catalog}: reliability of its scores",
-        subtitle=f"{measured.responses:,} responses held out, counted by score; "
-        f"calibration error {measured.calibration_error:.4f}",
-        bins=measured.reliability,
+        subtitle=f"{metrics.responses:,} responses held out, counted by score; "
+        f"calibration error {metrics.calibration_error:.4f}",
+        bins=metrics.reliability,
     )
 
 

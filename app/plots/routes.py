@@ -15,9 +15,9 @@ from app.catalogs.ids import Dimension, Id
 from app.catalogs.path_parameters import CatalogId
 from app.plots import pictures, readers
 from app.plots.figures import Figure, Heatmap, ReliabilityDiagram, Scatter, ScoreMatrix
-from app.plots.pictures import JSON, AskedFor, Drawing, Suffix
+from app.plots.pictures import JSON, Drawing, RequestConditions, Suffix
 from app.plots.readers import loss_curve, reliability_diagram
-from app.plots.selection import MOST_NAMED, Chosen
+from app.plots.selection import MOST_NAMED, Choice
 from app.scoring.routes import Models
 from app.training import trainings
 from app.training.routes import TrainingId, tagged
@@ -38,7 +38,7 @@ _OFFERED = [JSON, CSV, pictures.SVG, pictures.PNG, pictures.VEGA_LITE, pictures.
 
 _CSV: dict[int | str, dict[str, Any]] = {200: {"content": {CSV: {}}}}
 _LOSS_FORMS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {CSV: {}} | {each: pictures.CONTENT[each] for each in _OFFERED[2:]}}
+    200: {"content": {CSV: {}} | {media_type: pictures.CONTENT[media_type] for media_type in _OFFERED[2:]}}
 }
 
 # Of this resource .json are the losses themselves.
@@ -79,8 +79,8 @@ def read_reliability(database: FromDatabase, catalog: CatalogId, training: Train
         return reliability_diagram(trainings.read_training(connection, catalog, training))
 
 
-Learned = Annotated[Learning, Depends(read_learning)]
-Reliability = Annotated[ReliabilityDiagram, Depends(read_reliability)]
+_Learning = Annotated[Learning, Depends(read_learning)]
+_Reliability = Annotated[ReliabilityDiagram, Depends(read_reliability)]
 
 
 @trainings_router.get(
@@ -88,46 +88,48 @@ Reliability = Annotated[ReliabilityDiagram, Depends(read_reliability)]
     response_model=Losses,
     responses=_LOSS_FORMS | UNCHANGED,
 )
-async def list_losses(drawing: Drawing, learning: Learned, wanted_form: AskedFor) -> Response:
+async def list_losses(drawing: Drawing, learning: _Learning, conditions: RequestConditions) -> Response:
     """Show the loss curve, as JSON, CSV, a picture or text by the Accept header.
 
     The data of a training that has ended have an ETag, and pictures always.
     """
-    media_type = choose(wanted_form.accept, _OFFERED)
+    media_type = choose(conditions.accept, _OFFERED)
     if media_type in _DATA:
-        answer = await run_in_threadpool(_as_data, learning, media_type, wanted_form.if_none_match)
+        answer = await run_in_threadpool(_as_data, learning, media_type, conditions.if_none_match)
     else:
         curve = await run_in_threadpool(loss_curve, learning.training, learning.losses)
-        answer = await pictures.answer(drawing, curve, media_type, wanted_form)
+        answer = await pictures.answer(drawing, curve, media_type, conditions)
     answer.headers["Vary"] = "Accept"
     return answer
 
 
 @trainings_router.get("/losses.json", response_model=Losses, responses=UNCHANGED)
-def list_losses_as_json(learning: Learned, if_none_match: IfNoneMatch = None) -> Response:
+def list_losses_as_json(learning: _Learning, if_none_match: IfNoneMatch = None) -> Response:
     """Show the loss curve as JSON."""
     return _as_data(learning, JSON, if_none_match)
 
 
 @trainings_router.get("/losses.csv", response_class=Response, responses=_CSV | UNCHANGED)
-def list_losses_as_csv(learning: Learned, if_none_match: IfNoneMatch = None) -> Response:
+def list_losses_as_csv(learning: _Learning, if_none_match: IfNoneMatch = None) -> Response:
     """Show the loss curve as CSV: step, loss, data_loss, penalty."""
     return _as_data(learning, CSV, if_none_match)
 
 
 @trainings_router.get("/losses.{suffix}", response_class=Response, responses=pictures.RESPONSES)
 async def draw_losses(
-    drawing: Drawing, learning: Learned, suffix: _Suffix, request_headers: AskedFor
+    drawing: Drawing, learning: _Learning, suffix: _Suffix, conditions: RequestConditions
 ) -> Response:
     """Draw the loss curve, on a logarithmic axis where that helps."""
     curve = await run_in_threadpool(loss_curve, learning.training, learning.losses)
-    return await pictures.answer_by_suffix(drawing, curve, suffix, request_headers)
+    return await pictures.answer_by_suffix(drawing, curve, suffix, conditions)
 
 
 @trainings_router.get("/reliability", response_class=Response, responses=pictures.RESPONSES)
-async def show_reliability(drawing: Drawing, diagram: Reliability, request_headers: AskedFor) -> Response:
+async def show_reliability(
+    drawing: Drawing, diagram: _Reliability, conditions: RequestConditions
+) -> Response:
     """Show how reliable scores were on responses held out, as text or a picture by the Accept header."""
-    return await pictures.answer_by_accept(drawing, diagram, request_headers)
+    return await pictures.answer_by_accept(drawing, diagram, conditions)
 
 
 @trainings_router.get("/reliability.{suffix}", response_class=Response, responses=pictures.RESPONSES)
@@ -137,12 +139,12 @@ async def draw_reliability(
     catalog: CatalogId,
     training: TrainingId,
     suffix: Suffix,
-    request_headers: AskedFor,
+    conditions: RequestConditions,
 ) -> Response:
     """Draw how reliable scores were on responses held out."""
-    # Read here: as a dependency it would come before the suffix is looked at, and most trainings have none.
+    # Read here: a dependency would run before the suffix is checked, and most trainings have no holdout.
     diagram = await run_in_threadpool(read_reliability, database, catalog, training)
-    return await pictures.answer_by_suffix(drawing, diagram, suffix, request_headers)
+    return await pictures.answer_by_suffix(drawing, diagram, suffix, conditions)
 
 
 def _as_data(learning: Learning, media_type: str, if_none_match: str | None) -> Response:
@@ -181,11 +183,11 @@ _Dimensions = Annotated[
 _Axis = Annotated[Dimension | None, Query(description="a dimension of the catalog")]
 
 
-def _choose(training: _Training = None, user: _Users = [], movie: _Movies = []) -> Chosen:  # noqa: B006 - FastAPI copies it
-    return Chosen(training, user, movie)
+def _choose(training: _Training = None, user: _Users = [], movie: _Movies = []) -> Choice:  # noqa: B006 - FastAPI copies it
+    return Choice(training, user, movie)
 
 
-_Chosen = Annotated[Chosen, Depends(_choose)]
+_Choice = Annotated[Choice, Depends(_choose)]
 
 
 def read_heatmap(
@@ -199,7 +201,7 @@ def read_heatmap(
 ) -> Heatmap:
     """Return what the heatmap shows; raises what `app.plots.readers.read_heatmap` does."""
     with database.reading() as connection:
-        choice = Chosen(training, user, movie, dimension)
+        choice = Choice(training, user, movie, dimension)
         return readers.read_heatmap(connection, models, catalog, choice)
 
 
@@ -207,7 +209,7 @@ def read_scatter(
     database: FromDatabase,
     models: Models,
     catalog: CatalogId,
-    choice: _Chosen,
+    choice: _Choice,
     x: _Axis = None,
     y: _Axis = None,
 ) -> Scatter:
@@ -217,7 +219,7 @@ def read_scatter(
 
 
 def read_score_matrix(
-    database: FromDatabase, models: Models, catalog: CatalogId, choice: _Chosen
+    database: FromDatabase, models: Models, catalog: CatalogId, choice: _Choice
 ) -> ScoreMatrix:
     """Return what the score matrix shows; raises what `app.plots.readers.read_score_matrix` does."""
     with database.reading() as connection:
@@ -231,14 +233,17 @@ def _add_figure(path: str, name: str, read: Callable[..., Figure], *, show: str,
     """
 
     async def answer_by_accept(
-        drawing: Drawing, figure: Annotated[Figure, Depends(read)], request_headers: AskedFor
+        drawing: Drawing, figure: Annotated[Figure, Depends(read)], conditions: RequestConditions
     ) -> Response:
-        return await pictures.answer_by_accept(drawing, figure, request_headers)
+        return await pictures.answer_by_accept(drawing, figure, conditions)
 
     async def answer_by_suffix(
-        drawing: Drawing, figure: Annotated[Figure, Depends(read)], suffix: Suffix, request_headers: AskedFor
+        drawing: Drawing,
+        figure: Annotated[Figure, Depends(read)],
+        suffix: Suffix,
+        conditions: RequestConditions,
     ) -> Response:
-        return await pictures.answer_by_suffix(drawing, figure, suffix, request_headers)
+        return await pictures.answer_by_suffix(drawing, figure, suffix, conditions)
 
     add = partial(router.add_api_route, response_class=Response, responses=pictures.RESPONSES)
     add(path, answer_by_accept, name=f"show_{name}", description=show)

@@ -1,6 +1,6 @@
-"""Which users, movies and dimensions a plot shows, and the training it shows them by.
+"""Which users, movies and dimensions a plot shows, and of which training.
 
-Those that are named, or the first of each: never all of a large catalog. Does not know what is shown of them.
+Those that are named, or the first of each: never all of a large catalog.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from app.catalogs.ids import in_path
 from app.catalogs.movies import unknown_movie
 from app.database.tables import Response, User
 from app.errors import BadInput, Conflict, NotFound, Place
-from app.plots.figures import told_apart
+from app.plots.figures import disambiguated
 from app.scoring.model_cache import TrainedModel, TrainedModels
 from app.scoring.posteriors import Person, find_serving, read_posteriors, unknown_user
 from app.training.trainings import read_training
@@ -24,10 +24,10 @@ _LISTED = 20
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """What to show: of this training (None: the serving one), these users, movies and dimensions.
+class Choice:
+    """The training (None: the serving one), users, movies and dimensions that a request names.
 
-    Where none is named, the first are shown.
+    Of what it does not name, the first are shown.
     """
 
     training: int | None = None
@@ -38,7 +38,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Selection:
-    """What is shown: users by their tastes, movies and dimensions by their places; and of how many users."""
+    """What is shown: users by their posteriors, movies and dimensions by their indexes."""
 
     catalog: CatalogRow
     trained: TrainedModel
@@ -56,11 +56,11 @@ class Selection:
     def movie_names(self) -> list[str]:
         """The titles of the movies shown, with the id where two have one title."""
         movies = self.trained.movies
-        return told_apart(
+        return disambiguated(
             [movies.titles[row] for row in self.rows], [movies.movies[row] for row in self.rows]
         )
 
-    def said(self, *, dimensions: bool = False) -> str:
+    def subtitle(self, *, dimensions: bool = False) -> str:
         """Return how much of the catalog is shown."""
         counts = [
             f"{len(self.posteriors)} of {self.all_users:,} users",
@@ -72,9 +72,9 @@ class Selection:
 
 
 def select_shown(
-    connection: Connection, models: TrainedModels, catalog: CatalogRow, choice: Chosen
+    connection: Connection, models: TrainedModels, catalog: CatalogRow, choice: Choice
 ) -> Selection:
-    """Return what is chosen.
+    """Return what a choice selects.
 
     Raises `NotFound` for the training, users and movies, `BadInput` for dimensions, and `Conflict` when the
     training has learned nothing, or nothing is trained yet.

@@ -21,7 +21,7 @@ from app.plots.figures import (
     Scatter,
     ScoreMatrix,
     Surface,
-    told_apart,
+    disambiguated,
 )
 from app.plots.text import Canvas, as_text
 from models.recommender.metrics import Bin
@@ -300,8 +300,8 @@ def test_a_number_can_be_read_on_every_cell_of_the_scale() -> None:
 
 
 def test_names_that_two_things_have_are_told_apart() -> None:
-    assert told_apart(["Heat", "Alien", "Heat"], ["1", "2", "3"]) == ["Heat (1)", "Alien", "Heat (3)"]
-    assert told_apart(["A", "A", "A (5)"], ["5", "6", "7"]) == ["A (5) (5)", "A (6)", "A (5) (7)"]
+    assert disambiguated(["Heat", "Alien", "Heat"], ["1", "2", "3"]) == ["Heat (1)", "Alien", "Heat (3)"]
+    assert disambiguated(["A", "A", "A (5)"], ["5", "6", "7"]) == ["A (5) (5)", "A (6)", "A (5) (7)"]
 
 
 def test_the_curve_of_a_terminal_falls_where_the_loss_falls() -> None:
