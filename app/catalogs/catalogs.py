@@ -1,7 +1,4 @@
-"""Catalogs: making, reading, deleting them, and finding the one that a request names.
-
-Does not know how movies or embeddings are kept, only how many there are.
-"""
+"""Catalogs: making, reading, deleting them, and finding the one that a request names."""
 
 import json
 from collections.abc import Sequence
@@ -75,7 +72,7 @@ def read_catalog(connection: Connection, catalog: str) -> CatalogSummary:
 def list_catalogs(
     connection: Connection, limit: int, after: str | None, search: str | None = None
 ) -> list[CatalogSummary]:
-    """Return up to ``limit`` catalogs in the order of their ids, those behind ``after``.
+    """Return up to ``limit`` catalogs in the order of their ids, those after ``after``.
 
     Only those whose id or title has ``search`` in it; A to Z are as good as a to z.
     """
@@ -121,7 +118,7 @@ def delete_catalog(connection: Connection, catalog: str) -> None:
 
 
 def mark_stale(connection: Connection, catalog_id: int) -> None:
-    """Say that embeddings of this catalog wait to be relearned; workers look for them when idle."""
+    """Mark that embeddings of this catalog are stale; idle workers fold them in."""
     connection.execute(update(Catalog).where(Catalog.id == catalog_id).values(embeddings_behind=True))
     notify(connection)
 

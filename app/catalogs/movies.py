@@ -1,7 +1,7 @@
 """Movies and their vectors: storing, reading, deleting, and what such a change means for users.
 
-A user's embedding is learned from the vectors of the movies that they answered. Whoever changes or deletes
-a movie therefore moves the version of those users, and their embeddings are relearned. Does not know how.
+A user's posterior depends on the vectors of the movies that they responded to. A change or deletion of a
+movie therefore bumps the version of those users, whose embeddings are stale until they are folded in again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,8 +59,8 @@ def put_movie(
             update(Movie).where(Movie.id == present.id).values(title=title or movie, vector=vector_bytes)
         )
         if present.vector != vector_bytes:
-            move_answerers(connection, catalog_row.id, [present.id])
-    move_movies(connection, catalog_row.id)
+            bump_responders(connection, catalog_row.id, [present.id])
+    bump_movies(connection, catalog_row.id)
     return present is None
 
 
@@ -80,7 +80,7 @@ def read_movie(connection: Connection, catalog: str, movie: str) -> MovieRow:
 def list_movies(
     connection: Connection, catalog: str, limit: int, after: str | None, search: str | None = None
 ) -> list[MovieRow]:
-    """Return up to ``limit`` movies in the order of their ids, those behind ``after``.
+    """Return up to ``limit`` movies in the order of their ids, those after ``after``.
 
     Only those whose id or title has ``search`` in it; A to Z are as good as a to z.
     """
@@ -101,15 +101,15 @@ def list_movies(
 
 
 def delete_movie(connection: Connection, catalog: str, movie: str) -> None:
-    """Delete the movie and the responses to it; the embeddings of who answered it are relearned.
+    """Delete the movie and the responses to it; the embeddings of its responders become stale.
 
     Raises `NotFound`.
     """
     catalog_row = find_catalog(connection, catalog)
     movie_id = find_movie(connection, catalog_row, movie)
-    move_answerers(connection, catalog_row.id, [movie_id])
+    bump_responders(connection, catalog_row.id, [movie_id])
     connection.execute(delete(Movie).where(Movie.id == movie_id))
-    move_movies(connection, catalog_row.id)
+    bump_movies(connection, catalog_row.id)
 
 
 def find_movie(connection: Connection, catalog: CatalogRow, movie: str) -> int:
@@ -166,14 +166,14 @@ def check_dimensions(
         )
 
 
-def move_movies(connection: Connection, catalog_id: int) -> None:
+def bump_movies(connection: Connection, catalog_id: int) -> None:
     """Move the version that tells every process to read the catalog's movies anew."""
     connection.execute(
         update(Catalog).where(Catalog.id == catalog_id).values(movies_version=Catalog.movies_version + 1)
     )
 
 
-def move_answerers(connection: Connection, catalog_id: int, movie_ids: Sequence[int]) -> None:
+def bump_responders(connection: Connection, catalog_id: int, movie_ids: Sequence[int]) -> None:
     """Move the version of all users who answered one of these movies."""
     answerers = select(Response.user_id).where(Response.movie_id.in_(movie_ids))
     connection.execute(update(User).where(User.id.in_(answerers)).values(version=User.version + 1))

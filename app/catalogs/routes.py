@@ -1,4 +1,4 @@
-"""/v1/catalogs/{catalog}/movies: movies and their vectors."""
+"""/v1/catalogs: catalogs, their movies with vectors, and their users."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -75,7 +75,7 @@ Vector = Annotated[
         Field(max_length=4096, json_schema_extra={"additionalProperties": False}),
         Tag("by name"),
     ],
-    # Only one of the two is tried, so that a mistake is said once.
+    # Only one of the two is tried, so that a mistake is reported once.
     Discriminator(lambda vector: "by name" if isinstance(vector, dict) else "numbers"),
 ]
 

@@ -1,4 +1,4 @@
-"""Users: who answered, and forgetting them. Does not know what they answered or what was learned of it."""
+"""Users: who responded, and forgetting them."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class UserRow:
 def list_users(
     connection: Connection, catalog: str, limit: int, after: str | None, search: str | None = None
 ) -> list[UserRow]:
-    """Return up to ``limit`` users in the order of their ids, those behind ``after``.
+    """Return up to ``limit`` users in the order of their ids, those after ``after``.
 
     Only those whose id has ``search`` in it; A to Z are as good as a to z.
     """

@@ -1,8 +1,8 @@
-"""Answers kept under the key that their caller chose, so that a request that is sent again is done once.
+"""Answers stored under the key that their caller chose, so that a request that is sent again is done once.
 
 The answer is stored in the transaction that does what was asked: both are there, or neither is. Requests with
-one key come one after the other, because each holds the write lock from before it looks to after it keeps.
-Only what was done is kept; what was refused stored nothing, and may be asked again. Does not know HTTP.
+one key come one after the other, because each holds the write lock from before it reads to after it stores.
+Only what was done is stored; a refused request stored nothing, and may be sent again.
 """
 
 from collections.abc import Callable

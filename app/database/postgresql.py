@@ -154,7 +154,7 @@ class PostgreSQL(Database):
             self._spares.append(self._connect_impatient())
             self._reached = True
         except psycopg.Error:
-            pass  # the next request tries again, and one that waits is told why
+            pass  # the next request tries again, and one that waits gets the reason
         finally:
             self._connecting.release()
 

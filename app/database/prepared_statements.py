@@ -28,7 +28,7 @@ class Prepared:
         if not isinstance(statement, ClauseElement):
             raise TypeError("there is nothing to compile")
         self._statement, self._columns = statement, list(columns) or None
-        self._worded: dict[str, tuple[str, dict[str, object]]] = {}
+        self._compiled: dict[str, tuple[str, dict[str, object]]] = {}
 
     def run(self, connection: Connection, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
         """Run it in the connection's transaction and return the rows that it finds or returns."""
@@ -53,12 +53,12 @@ class Prepared:
 
     def _words(self, dialect: Dialect) -> tuple[str, dict[str, object]]:
         """Return the text for a database, and the values in it that are always the same."""
-        if dialect.name not in self._worded:
+        if dialect.name not in self._compiled:
             target = sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect
             text = self._statement.compile(dialect=target, column_keys=self._columns)
             constants = {name: value for name, value in text.params.items() if value is not None}
-            self._worded[dialect.name] = str(text), constants
-        return self._worded[dialect.name]
+            self._compiled[dialect.name] = str(text), constants
+        return self._compiled[dialect.name]
 
 
 def _driver_of(connection: Connection) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
@@ -69,7 +69,7 @@ def _driver_of(connection: Connection) -> Any:  # noqa: ANN401 - a DBAPI connect
 
 
 class PreparedReads:
-    """Reads on a connection kept for them, for one thread at a time; who finds it taken does without it.
+    """Reads on a connection reserved for them, for one thread at a time; who finds it taken does without it.
 
     Each read is a transaction of its own, so it sees every commit before it.
     """

@@ -1,4 +1,4 @@
-"""The database's tables: what is kept, and nothing about how it is used.
+"""The database's tables.
 
 Rows are addressed by integer keys inside the database; the callers' string ids stand beside them.
 Keys are never used twice (AUTOINCREMENT), so a key held in memory cannot come to mean something else.
@@ -65,8 +65,8 @@ class Catalog(Base):
     catalog: Mapped[str] = mapped_column(text(ID_LENGTH), unique=True)
     title: Mapped[str] = mapped_column(text(TITLE_LENGTH))
     dimensions: Mapped[list[str]]
-    movies_version: Mapped[int] = mapped_column(default=0)  # moves with every change of a movie
-    embeddings_behind: Mapped[bool] = mapped_column(default=False)  # some may wait to be relearned
+    movies_version: Mapped[int] = mapped_column(default=0)  # bumped by every change of a movie
+    embeddings_behind: Mapped[bool] = mapped_column(default=False)  # some may be stale
     created_at: Mapped[float]
 
 
@@ -84,7 +84,7 @@ class Movie(Base):
 
 
 class User(Base):
-    """Somebody who answered. ``version`` moves with everything that changes what can be learned of them."""
+    """Somebody who answered. ``version`` is bumped by every change that makes their posterior stale."""
 
     __tablename__ = "users"
     __table_args__ = (UniqueConstraint("catalog_id", "user"), {"sqlite_autoincrement": True})
@@ -154,7 +154,7 @@ class Serving(Base):
 
 
 class ApiKey(Base):
-    """An API key; of its text only ``digest``, the SHA-256, is kept. Rows are never deleted."""
+    """An API key; of its text only ``digest``, the SHA-256, is stored. Rows are never deleted."""
 
     __tablename__ = "api_keys"
     __table_args__ = ({"sqlite_autoincrement": True},)

@@ -90,7 +90,7 @@ class ResponseRows(Protocol):
     """Takes frames with the columns user_id, movie_id, response and timestamp; counts what it stored."""
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Take the rows of a frame, behind those of the frames before."""
+        """Append the rows of a frame."""
 
     def created(self) -> int:
         """Return how many of the responses were not there before; all are stored then."""

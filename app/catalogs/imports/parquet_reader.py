@@ -1,4 +1,4 @@
-"""A program of its own: reads a Parquet file and writes its rows to standard output, for `import_parquet`.
+"""A program of its own: reads a Parquet file and writes its rows to standard output, for `parquet`.
 
 Polars reads Parquet fast, but a damaged file can abort the process (it asks for 2**61 bytes) or lose rows
 silently (a panic in one of its threads). So it reads here, where an abort ends nothing but the import, and

@@ -45,7 +45,7 @@ class ImportLimits(BaseModel):
 
 
 class ImportTask(BaseModel):
-    """Store a file that is there already; a dry run does all of it and keeps nothing."""
+    """Store a file that is there already; a dry run does all of it and stores nothing."""
 
     catalog: str
     what: Literal["movies", "responses"]
@@ -108,7 +108,7 @@ def make_import_pool(processes: int, seconds: float, limits: ImportLimits) -> Im
 
 
 def _may_be_stored(cause: str) -> Unavailable:
-    """Return what is said of an import whose end nobody saw: it may have committed just before."""
+    """Return the problem of an import whose end is unknown: it may have committed just before."""
     return Unavailable(
         f"{cause}; whether it was stored is unknown: send it again under the same Idempotency-Key, "
         "and in parts if this comes again"

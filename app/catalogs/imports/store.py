@@ -1,7 +1,7 @@
 """Imports: storing the rows of whole files, all of them or none.
 
-A later row replaces an earlier one of the same movie, or of the same user and movie. Does not know HTTP, nor
-how files are written; `import_files` reads them.
+A later row replaces an earlier one of the same movie, or of the same user and movie. The files are read by
+`formats`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +25,7 @@ from app.catalogs.imports.bulk_insert import (
 from app.catalogs.imports.file_format import Format, Imported
 from app.catalogs.imports.formats import read_movies, read_responses
 from app.catalogs.imports.validation import MOST_BAD_ROWS, Batch, shown
-from app.catalogs.movies import move_answerers, move_movies
+from app.catalogs.movies import bump_movies, bump_responders
 from app.database.database import now
 from app.database.tables import User
 from app.errors import BadRows, Place, TooLarge
@@ -135,9 +135,9 @@ def store_movies(connection: Connection, catalog: CatalogRow, intake: Intake) ->
                 changed_ids.append(key)
         store(rows)
     for start in range(0, len(changed_ids), IDS_AT_ONCE):
-        move_answerers(connection, catalog.id, changed_ids[start : start + IDS_AT_ONCE])
+        bump_responders(connection, catalog.id, changed_ids[start : start + IDS_AT_ONCE])
     if intake.rows:
-        move_movies(connection, catalog.id)
+        bump_movies(connection, catalog.id)
     return Imported(intake.rows, new_rows, intake.rows - new_rows)
 
 
@@ -159,7 +159,7 @@ def store_responses(connection: Connection, catalog: CatalogRow, intake: Intake)
             )
             user_keys.update(joined_frame["user_id"].unique().to_list())
         new_rows = rows.created()
-    _move_users(connection, catalog, user_keys)
+    _bump_users(connection, catalog, user_keys)
     return Imported(intake.rows, new_rows, intake.rows - new_rows)
 
 
@@ -171,7 +171,7 @@ def _unknown_movies(joined_frame: pl.DataFrame, catalog: CatalogRow) -> list[Pla
     ]
 
 
-def _move_users(connection: Connection, catalog: CatalogRow, user_keys: set[int]) -> None:
+def _bump_users(connection: Connection, catalog: CatalogRow, user_keys: set[int]) -> None:
     keys = sorted(user_keys)
     for start in range(0, len(keys), IDS_AT_ONCE):
         connection.execute(

@@ -49,7 +49,7 @@ EXPECTED: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Batch:
-    """Some rows of a file in its order: those that keep the rules, and what is wrong with the others.
+    """Some rows of a file in its order: those that satisfy the rules, and what is wrong with the others.
 
     ``rows`` has the columns line, user, movie, response, timestamp (null where none was given), or
     line, movie, title, vector (bytes, float32). ``bad`` has a place a row, not more than one above
