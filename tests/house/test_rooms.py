@@ -1,6 +1,7 @@
-"""Rooms that one can find one's way in: few files each, and no code at the door."""
+"""Rooms that one can find one's way in: few files each, and a list of them at the door."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,15 @@ rooms = pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.relativ
 @rooms
 def test_a_room_has_few_files(room: Path) -> None:
     assert len(list(room.glob("*.py"))) - 1 <= MOST
+
+
+@rooms
+def test_a_room_says_what_it_is_for_and_lists_its_files(room: Path) -> None:
+    tree = ast.parse((room / "__init__.py").read_text())
+    listed = re.findall(r"^ *([a-z_0-9]+(?:\.py|/)) +\S", ast.get_docstring(tree) or "", re.MULTILINE)
+    files = [path.name for path in room.glob("*.py") if path.name != "__init__.py"]
+    folders = [f"{path.name}/" for path in room.iterdir() if path.is_dir() and path.name != "__pycache__"]
+    assert sorted(listed) == sorted(files + folders)
 
 
 @pytest.mark.parametrize(
