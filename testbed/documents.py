@@ -1,10 +1,14 @@
 """Documents whose tables a run writes anew; the prose between them stays.
 
-A table stands between `<!-- table NAME -->` and `<!-- end -->`. Does not know what the tables hold.
+A table stands between `<!-- table NAME -->` and `<!-- end -->`, or a list where its lines would be too long.
+Does not know what the tables hold.
 """
 
 import re
+import textwrap
 from collections.abc import Iterable, Mapping
+
+WIDTH = 120  # of a line, in characters
 
 
 def replaced(text: str, tables: Mapping[str, str]) -> str:
@@ -17,6 +21,18 @@ def replaced(text: str, tables: Mapping[str, str]) -> str:
         begin, end = places[0].end(1), places[0].start(2)
         text = f"{text[:begin]}\n{table}\n{text[end:]}"
     return text
+
+
+def item(text: str, bullet: str = "- ") -> str:
+    """Return an item of a list in lines of at most `WIDTH` characters."""
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=bullet,
+        subsequent_indent=" " * len(bullet),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def table(heads: list[str], rows: Iterable[Iterable[str]]) -> str:

@@ -41,7 +41,7 @@ def claims(results: Results) -> Iterator[Claim]:
     for count in results.cold_start.aucs[LIKELY]:
         yield _ahead(results, count)
     yield Claim(
-        f"relearning with 200 responses: median ≤ {_RELEARNING:g} ms",
+        f"fold-in with 200 responses: median ≤ {_RELEARNING:g} ms",
         f"{results.fold_in.median:.2f} ms",
         results.fold_in.median <= _RELEARNING,
     )

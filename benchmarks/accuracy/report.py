@@ -7,9 +7,9 @@ from pathlib import Path
 
 from benchmarks.accuracy.claims import claims
 from benchmarks.accuracy.contestants import LIKELY
-from benchmarks.accuracy.results import ColdStart, Figure, FoldIn, Results, Split
+from benchmarks.accuracy.results import ColdStart, Figure, FoldIn, Results, Row, Split
 from models.recommender.metrics import Bin
-from testbed.documents import replaced, table
+from testbed.documents import item, replaced, table
 
 _WIDTH = 40  # characters from a score of 0 to one of 1
 
@@ -31,17 +31,21 @@ def tables(results: Results) -> dict[str, str]:
 
 
 def _claims(results: Results) -> str:
-    rows = [[item.said, item.measured, "yes" if item.holds else "**no**"] for item in claims(results)]
-    return table(["claim", "measured", "holds"], rows)
+    items = [
+        item(
+            f"{claim.said}. *Measured:* {claim.measured}. **{'Holds' if claim.holds else 'Does not hold'}.**"
+        )
+        for claim in claims(results)
+    ]
+    return "\n".join([*items, ""])
 
 
 def _split(split: Split) -> str:
-    heads = ["model", "AUC", "more than Likely's", "log loss", "more than Likely's"]
     rows = [
         [
-            row.name + (" †" if row.scaled else ""),
-            *_beside(row.auc, row.name),
-            *_beside(row.log_loss, row.name),
+            _name(row),
+            f"{row.auc.value:.4f} ± {row.auc.error:.4f}",
+            f"{row.log_loss.value:.4f} ± {row.log_loss.error:.4f}",
             f"{row.brier:.4f}",
             f"{row.calibration_error:.4f}",
             f"{row.accuracy:.4f}",
@@ -50,13 +54,28 @@ def _split(split: Split) -> str:
         for row in split.rows
     ]
     seen = f"{split.users:,} users, {split.learned_from:,} responses to learn from"
-    rows_table = table([*heads, "Brier", "calibration error", "accuracy", "seconds"], rows)
-    return f"{seen}, {split.asked:,} to score.\n\n{rows_table}"
+    heads = ["model", "AUC", "log loss", "Brier", "calibration error", "accuracy", "seconds"]
+    differences = [
+        [_name(row), _difference(row.auc), _difference(row.log_loss)]
+        for row in split.rows
+        if row.name != LIKELY
+    ]
+    return "\n".join(
+        [
+            f"{seen}, {split.asked:,} to score.\n",
+            table(heads, rows),
+            "More than Likely's, with the error of the difference:\n",
+            table(["model", "AUC", "log loss"], differences),
+        ]
+    )
 
 
-def _beside(figure: Figure, name: str) -> list[str]:
-    difference = "" if name == LIKELY else f"{figure.more:+.4f} ± {figure.more_error:.4f}"
-    return [f"{figure.value:.4f} ± {figure.error:.4f}", difference]
+def _name(row: Row) -> str:
+    return row.name + (" †" if row.scaled else "")
+
+
+def _difference(figure: Figure) -> str:
+    return f"{figure.more:+.4f} ± {figure.more_error:.4f}"
 
 
 def _cold_start(cold: ColdStart) -> str:

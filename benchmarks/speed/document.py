@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.speed.lines import Line
-from testbed.documents import replaced, table
+from testbed.documents import item, replaced, table
 
 
 @dataclass(frozen=True)
@@ -35,28 +35,28 @@ def write(
 
 
 def lines_table(lines: Sequence[tuple[str, Line]]) -> str:
-    """Return the table of the comparisons, each with its group."""
-    heads = ["work", "measured against", "goal", "measured", "met", "behind it", "group"]
-    return table(heads, [[*_cells(line), group] for group, line in lines])
+    """Return the table of the ratios, and below it the comparison of each row in words."""
+    heads = ["row", "group", "ratio", "goal", "met"]
+    rows = [[str(number), group, *_cells(line)] for number, (group, line) in enumerate(lines, 1)]
+    notes = [item(_note(line), f"{number}. ") for number, (_, line) in enumerate(lines, 1)]
+    return "\n".join([table(heads, rows), *notes]) + "\n"
 
 
 def runs_table(runs: Sequence[Run]) -> str:
-    """Return the table that tells the rows of several runs apart."""
-    heads = ["group", "began (UTC)", "other work", "took", "machine and programs, if not those below"]
-    rows = [[run.group, run.began, run.load, f"{run.seconds:.0f} s", run.elsewhere] for run in runs]
-    return table(heads, rows)
+    """Return when each group was measured, and below it those that ran on another machine."""
+    heads = ["group", "started (UTC)", "other work", "took"]
+    rows = [[run.group, run.began, run.load, f"{run.seconds:.0f} s"] for run in runs]
+    notes = [item(f"{run.group} ran elsewhere: {run.elsewhere}") for run in runs if run.elsewhere]
+    return "\n".join([table(heads, rows), *notes, ""]) if notes else table(heads, rows)
 
 
 def _cells(line: Line) -> list[str]:
     met = {None: "", True: "yes", False: "**no**"}[line.met]
-    return [
-        line.work,
-        line.against,
-        "" if line.goal is None else str(line.goal),
-        _ratio(line),
-        met,
-        line.said,
-    ]
+    return [_ratio(line), "" if line.goal is None else str(line.goal), met]
+
+
+def _note(line: Line) -> str:
+    return f"{line.work}, compared with {line.against}" + (f": {line.said}" if line.said else "")
 
 
 def _ratio(line: Line) -> str:

@@ -23,7 +23,7 @@ from benchmarks.speed.stopwatch import percentiles
 from testbed.live import Service
 from testbed.running import check, percentile
 
-WORK = "`GET …/scores` of 5 named movies, 99 % of them, while a training and an import run"
+WORK = "`GET …/scores` of 5 named movies, p99, while a training and an import run"
 AGAINST = "the same at rest"
 GOAL = Goal("at most", 3, "times its time")
 _A_SECOND, _SECONDS, _REPETITIONS, _CLIENTS = 100, 8, 5, 16

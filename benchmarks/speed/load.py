@@ -31,7 +31,7 @@ class Load:
     p99: float
 
     def __str__(self) -> str:
-        return f"{self.rate:,.0f}/s, {self.median:.1f} ms, 99 % {self.p99:.1f} ms"
+        return f"{self.rate:,.0f}/s, p50 {self.median:.1f} ms, p99 {self.p99:.1f} ms"
 
 
 def can_load() -> bool:

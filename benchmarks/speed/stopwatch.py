@@ -39,7 +39,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 def percentiles(times: Sequence[float]) -> str:
     """Return in words what half, 95 and 99 of hundred take at most."""
-    return ", ".join(f"{percent} % {1000 * percentile(times, percent):.1f} ms" for percent in (50, 95, 99))
+    return ", ".join(f"p{percent} {1000 * percentile(times, percent):.1f} ms" for percent in (50, 95, 99))
 
 
 def said(times: Iterable[float]) -> str:

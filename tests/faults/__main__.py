@@ -18,14 +18,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from testbed.documents import replaced, table
+from testbed.documents import item, replaced
 from tests.faults.figures import Figure
 from tests.faults.harnesses import HARNESSES, run
 
 ROOT = Path(__file__).parents[2]
 RESULTS, PARTS = ROOT / "docs" / "track-record", ROOT / ".bench" / "faults"
 DEFECTS = "defects"  # kept by `python -m tests.faults.defects`
-_HEADS = ["what was tried", "what has to come out", "what came out", "held", "when"]
 _CONSOLE = Console(highlight=False)
 
 
@@ -80,22 +79,23 @@ def keep(name: str, scale: float, seconds: float, figures: list[Figure]) -> None
 
 def write_table() -> None:
     """Write docs/track-record.md anew from what was kept, the planted defects last."""
-    rows = []
+    items: list[str] = []
     for name in (*HARNESSES, DEFECTS):
         path = RESULTS / f"{name}.json"
         if path.exists():
             kept = json.loads(path.read_text())
             part = kept["scale"] < 1.0  # whoever put it here: less than was asked is not what was asked
             figures = [Figure(**figure) for figure in kept["figures"]]
-            rows += [
-                _cells(replace(figure, held=figure.held and not part), kept["date"]) for figure in figures
+            items += [
+                _item(replace(figure, held=figure.held and not part), kept["date"]) for figure in figures
             ]
     document = ROOT / "docs" / "track-record.md"
-    document.write_text(replaced(document.read_text(), {"faults": table(_HEADS, rows)}))
+    document.write_text(replaced(document.read_text(), {"faults": "\n".join([*items, ""])}))
 
 
-def _cells(figure: Figure, date: str) -> list[str]:
-    return [figure.what, figure.asked, figure.found, "yes" if figure.held else "**no**", date]
+def _item(figure: Figure, date: str) -> str:
+    held = "Held" if figure.held else "Not held"
+    return item(f"{figure.what}. *Asked:* {figure.asked}. *Found:* {figure.found}. **{held}**, {date}.")
 
 
 if __name__ == "__main__":

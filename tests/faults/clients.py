@@ -273,7 +273,7 @@ def _figures(
     times = (
         f"p50 {1000 * percentile(writes, 50):.0f} ms, p99 {1000 * p99:.0f} ms, "
         f"at most {1000 * max(writes):.0f} ms; reads p99 {1000 * percentile(reads, 99):.0f} ms; "
-        f"beside a load of {os.getloadavg()[1]:.0f}"
+        f"with a load of {os.getloadavg()[1]:.0f}"
     )
     return [
         Figure(label, asked, f"{result} {message[:400]}".strip(), not locked and not violations and enough),

@@ -93,7 +93,7 @@ def run(scale: float) -> list[Figure]:
     label = ", ".join(f"{count:,} {kind}" for kind, count in outcome.items())
     return [
         Figure(
-            f"{times:,} clients that hung up: {label}",
+            f"{times:,} clients that disconnected: {label}",
             "0 leaked processes",
             *_more(before.children, after.children),
         ),

@@ -238,7 +238,7 @@ def _memory(service: Service) -> int:
 
 def _figures(kinds: int, operations: int, seen: Seen, growth: int, *, alive: bool) -> list[Figure]:
     count = seen.statuses.total()
-    label = f"{count:,} of {kinds} hostile bodies and heads × {operations} operations"
+    label = f"{count:,} of {kinds} hostile bodies and headers × {operations} operations"
     answers = ", ".join(
         f"{number:,} {status or 'closed'}" for status, number in sorted(seen.statuses.items())
     )

@@ -220,13 +220,13 @@ def _figures(
             "until a killed web process answers again, everything else going on",
             f"≤ {READY:g} s",
             f"{ready:.1f} s at most, {middle:.1f} in the middle; {breaking.again} were cut off before they "
-            f"served, and started again; beside a load of {os.getloadavg()[0]:.0f}",
+            f"served, and started again; with a load of {os.getloadavg()[0]:.0f}",
             ready <= READY,
         ),
         Figure(
             f"until a client whose answer was lost, or a 5xx, is answered again: {len(silent):,} times",
             f"≤ {READY:g} s",
-            f"{max(silent):.1f} s at most, 99 of 100 in {percentile(silent, 99):.2f}",
+            f"{max(silent):.1f} s at most, p99 {percentile(silent, 99):.2f}",
             max(silent) <= READY,
         ),
         Figure(

@@ -355,12 +355,12 @@ class Killing:
         )
         broken = [*book.lost, *book.halves, *book.duplicates, *book.refused]
         result = (
-            f"{len(book.lost)} lost, {len(book.halves)} halves, {len(book.duplicates)} duplicates, "
+            f"{len(book.lost)} lost, {len(book.halves)} partial writes, {len(book.duplicates)} duplicates, "
             f"{len(book.refused)} refused when sent again"
         )
         if broken:
             result += f" ({'; '.join(broken)[:400]})"
-        asked = "0 acknowledged writes lost, 0 halves, 0 duplicates"
+        asked = "0 acknowledged writes lost, 0 partial writes, 0 duplicates"
         held = not broken and self.kills >= enough and written > 0
         return [Figure(label, asked, result, held), self._ready_figure()]
 
@@ -378,7 +378,7 @@ class Killing:
         result = (
             f"`likely serve` {complete[-1]:.1f} s at most, {complete[len(complete) // 2]:.1f} in the middle, "
             f"{within} of {len(complete)} within {READY:g}; web process {forked[-1]:.1f} s at most; "
-            f"beside a load of {os.getloadavg()[1]:.0f}"
+            f"with a load of {os.getloadavg()[1]:.0f}"
         )
         return Figure(label, asked, result, complete[-1] <= READY)
 

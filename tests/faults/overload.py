@@ -307,20 +307,20 @@ def judge(load: str, peak: float, seen: Seen, seconds: float, recovered: float) 
         Figure(label, "goodput ≥ 80 % of the peak", f"{goodput / peak:.0%}", goodput >= _GOOD * peak),
         Figure(
             f"the {len(seen.refused):,} refusals",
-            "in ≤ 50 ms (99 of 100), each with Retry-After",
-            f"median {refusals[len(refusals) // 2] * 1000:.0f} ms, 99 of 100 in {p99 * 1000:.0f} ms, "
+            "p99 ≤ 50 ms, each with Retry-After",
+            f"median {refusals[len(refusals) // 2] * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms, "
             f"the longest {refusals[-1] * 1000:.0f} ms; {seen.without_time} without Retry-After",
             bool(seen.refused) and p99 <= _REFUSED and not seen.without_time,
         ),
         Figure(
             "what was accepted",
             "is served",
-            f"{seen.good:,}, 99 of 100 in {answers[int(len(answers) * 0.99)]:.2f} s; "
+            f"{seen.good:,}, p99 {answers[int(len(answers) * 0.99)]:.2f} s; "
             f"other answers: {others or 'none'}",
             not others,
         ),
         Figure(
-            "until answers take no longer than 99 of 100 did at the peak",
+            "until answers take no longer than p99 at the peak",
             "≤ 5 s",
             f"{recovered:.1f} s",
             recovered <= _RECOVERED,

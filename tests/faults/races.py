@@ -68,7 +68,7 @@ def run(scale: float) -> list[Figure]:
             for _ in range(max(1, round(RACES * scale))):
                 racing.race()
     label = (
-        f"{result.races} of {RACES} races of two workers, the one that trains frozen in each; "
+        f"{result.races} of {RACES} races of two workers, the one that trains stopped in each; "
         f"{result.taken_over} trainings were taken over"
     )
     came = f"{result.refused} writes of stale workers refused, {result.wrong} promises broken "

@@ -6,14 +6,13 @@ writes both as they are now; `make readme` calls it. docs/class-tour.md has a pr
 """
 
 import tempfile
-import textwrap
 from itertools import groupby
 from pathlib import Path
 
 from fastapi import FastAPI
 
 from app.settings import Settings
-from testbed.documents import replaced
+from testbed.documents import item, replaced
 from tests.support.checkout import ROOT, fresh_checkout
 from tests.support.class_tour import lecture
 from tests.support.console import with_outputs
@@ -23,7 +22,6 @@ README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 PAGES = {name: DOCS / f"{name}.md" for name in ("scores", "command-line")}  # their commands run in this order
 LISTS = {"requests": DOCS / "api.md", "settings": DOCS / "settings.md"}
-_WIDTH = 120
 
 
 def lists(app: FastAPI) -> dict[str, str]:
@@ -52,7 +50,7 @@ def _requests(app: FastAPI) -> str:
             scopes = [scope for security in operation.get("security", ()) for scope in security["key"]]
             summary = operation["description"].split("\n\n")[0].replace("\n", " ")
             scope = f" (`{scopes[0]}`)" if scopes else ""
-            lines.append(_item(f"`{method} {path.removeprefix('/v1')}`{scope}: {summary}"))
+            lines.append(item(f"`{method} {path.removeprefix('/v1')}`{scope}: {summary}"))
         lines.append("")
     return "\n".join(lines)
 
@@ -66,18 +64,8 @@ def _settings() -> str:
             default = "none"
         else:
             default = f"`{field.default}`"
-        lines.append(_item(f"`LIKELY_{name.upper()}` ({default}): {field.description}"))
+        lines.append(item(f"`LIKELY_{name.upper()}` ({default}): {field.description}"))
     return "\n".join(lines) + "\n"
-
-
-def _item(text: str) -> str:
-    return textwrap.fill(
-        f"- {text}",
-        _WIDTH,
-        subsequent_indent="  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def write() -> None:
