@@ -99,7 +99,7 @@ NO_VENV = "$(PYTHON)" cannot make virtual environments: install them (on Debian:
 check_python = $(if $(FOUND),$(if $(TOO_OLD),$(error $(OLD_PYTHON)),$(if $(HAS_VENV),,$(error $(NO_VENV)))),$(error $(NO_PYTHON)))
 
 readme: $(READY_DEV) ## write README's lists and the outputs of its commands as they are now (minutes)
-	@.venv/bin/python -m tests.support.readme
+	@.venv/bin/python -m tests.support.documents.readme
 
 migration: $(READY_DEV) ## write the revision that brings the database to app/database/tables.py: make migration m="add api keys"
 	@$(if $(m),,$(error say what the revision does: make migration m="add api keys"))
@@ -164,10 +164,10 @@ faults: $(READY_DEV) ## try to break every promise, a little first, then at full
 	@.venv/bin/python -m tests.faults $(HARNESSES)
 
 audit: $(READY_DEV) ## ask whether a pinned dependency has a known vulnerability, as far as the index answers
-	@.venv/bin/python -m tests.support.audit
+	@.venv/bin/python -m tests.support.documents.audit
 
 image: $(READY_DEV) ## execute the Dockerfile without a container engine, installations too (minutes)
-	@TORCH_INDEX="$(TORCH_INDEX)" .venv/bin/python -m tests.support.image
+	@TORCH_INDEX="$(TORCH_INDEX)" .venv/bin/python -m tests.support.documents.image
 
 clean: ## remove .venv and every cache, never a database
 	@rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist ./*.egg-info

@@ -26,13 +26,15 @@ from app.settings import Settings
 from app.training.worker import Worker
 from benchmarks.machine import LOAD
 from benchmarks.speed import __main__ as run
-from benchmarks.speed import empty_route, growth, recommendations
+from benchmarks.speed import empty_route
 from benchmarks.speed.client import Client
 from benchmarks.speed.document import Run, lines_table, runs_table
-from benchmarks.speed.growth import Growth, slopes
-from benchmarks.speed.imports import Peaks
 from benchmarks.speed.lines import Goal, Line, middle, missing
 from benchmarks.speed.load import Load
+from benchmarks.speed.serving import recommendations
+from benchmarks.speed.serving.imports import Peaks
+from benchmarks.speed.training import growth
+from benchmarks.speed.training.growth import Growth, slopes
 from testbed.live import descendants_of
 from testbed.running import store_class
 

@@ -20,10 +20,10 @@ from app.main import create_app
 from app.settings import Settings
 from app.training.worker import Worker
 from testbed.databases import POSTGRESQL, migrated_url, url_for
-from tests.support.checkout import ROOT
-from tests.support.classroom import CLASS, train
 from tests.support.command_line import Run, make_run
-from tests.support.refusals import Refusing
+from tests.support.documents.checkout import ROOT
+from tests.support.requests.classroom import CLASS, train
+from tests.support.requests.refusals import Refusing
 
 gc.disable()  # until all is imported and collected: looks for garbage would take a sixth of that
 

@@ -31,9 +31,15 @@ GROUPS: tuple[str, ...] = (
 # One takes minutes of the half hour that all others have together, the other needs a CUDA device.
 BY_NAME = ("cluster", "device")
 
+# Those in benchmarks/speed/training/; the others are in serving/.
+_TRAINING = frozenset(
+    {"class_training", "gradient_descent_epoch", "mixed_effects", "growth", "inner_loop", *BY_NAME}
+)
+
 
 def measure(group: str, movielens: Path) -> Iterator[Line]:
     """Yield the lines of a group as they come; raises `KeyError` for one that there is not."""
     if group not in (*GROUPS, *BY_NAME):
         raise KeyError(group)
-    yield from import_module(f"benchmarks.speed.{group}").measure(movielens)
+    folder = "training" if group in _TRAINING else "serving"
+    yield from import_module(f"benchmarks.speed.{folder}.{group}").measure(movielens)

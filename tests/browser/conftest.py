@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from testbed.catalogs import EVERYTHING, load_class_trained
 from testbed.chromium import NoChromiumError, launch
 from testbed.live import Service, serving
-from tests.browser.watch import Watch
-from tests.support.checkout import ROOT
+from tests.support.browser.watch import Watch
+from tests.support.documents.checkout import ROOT
 
 SCREENSHOTS = ROOT / "build/screenshots"
 _FAILED = pytest.StashKey[bool]()

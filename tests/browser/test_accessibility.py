@@ -7,8 +7,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from testbed.live import Service
-from tests.browser.views import Console
-from tests.browser.watch import sideways
+from tests.support.browser.views import Console
+from tests.support.browser.watch import sideways
 
 TABS = ("scores", "training", "whoami", "compute")
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}

@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from testbed.live import Service
-from tests.browser.views import Console, number_in, numbers
-from tests.browser.watch import Watch
+from tests.support.browser.views import Console, number_in, numbers
+from tests.support.browser.watch import Watch
 
 
 def test_a_gradient_is_shown_with_its_graph(

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from testbed.live import Service
-from tests.browser.views import Console, number_in
+from tests.support.browser.views import Console, number_in
 
 
 def commands(console: Console, place: str) -> list[str]:

@@ -6,8 +6,8 @@ from playwright.sync_api import Page, expect
 
 from testbed.catalogs import load_class_trained
 from testbed.live import Service
-from tests.browser.views import Console
-from tests.browser.watch import Watch
+from tests.support.browser.views import Console
+from tests.support.browser.watch import Watch
 
 
 def test_a_catalog_that_is_not_there_is_said_in_the_services_words(

@@ -11,8 +11,8 @@ from app.web.auth.api_keys import Scope, create_key
 from testbed.catalogs import EVERYTHING, load_class_trained
 from testbed.databases import url_for
 from testbed.live import Service, serving
-from tests.browser.views import Console, number_in
-from tests.browser.watch import Watch
+from tests.support.browser.views import Console, number_in
+from tests.support.browser.watch import Watch
 
 
 @pytest.fixture(scope="module")

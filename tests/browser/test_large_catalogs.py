@@ -8,8 +8,8 @@ from playwright.sync_api import Page, expect
 
 from testbed.catalogs import load_large, train
 from testbed.live import Service
-from tests.browser.views import Console
-from tests.browser.watch import Watch
+from tests.support.browser.views import Console
+from tests.support.browser.watch import Watch
 
 USERS, MOVIES = 2000, 3000
 CELLS, ANSWER, ALL = 1000, 200_000, 1_000_000  # most cells; most bytes of an answer, and of all together

@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from testbed.catalogs import train
 from testbed.live import Service
-from tests.browser.views import Console, numbers
+from tests.support.browser.views import Console, numbers
 
 PUBLISHED = {"0": (0.70, 0.52, 0.47), "1": (0.29, 0.84, 0.13), "2": (0.28, 0.15, 0.87)}  # the class notebook
 MOVIES = ("m0", "m1", "m2")

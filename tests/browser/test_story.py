@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from testbed.live import Service
-from tests.browser.views import Console
+from tests.support.browser.views import Console
 
 
 def test_somebody_sees_it_learn(

@@ -8,8 +8,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from testbed.catalogs import train
 from testbed.live import Service
-from tests.browser.views import Console
-from tests.browser.watch import Watch
+from tests.support.browser.views import Console
+from tests.support.browser.watch import Watch
 
 _PIXELS = """async (shown, source) => {
   const image = source === null ? shown : new Image();

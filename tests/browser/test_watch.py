@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from testbed.live import Service
-from tests.browser.watch import Watch
+from tests.support.browser.watch import Watch
 
 
 @pytest.mark.parametrize(

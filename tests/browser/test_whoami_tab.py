@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Route, expect
 
 from testbed.catalogs import load_large, train
 from testbed.live import Service
-from tests.browser.views import Console
+from tests.support.browser.views import Console
 
 COUNTS = ("movies", "users", "responses", "serving")
 

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from app.catalogs.catalogs import delete_catalog
 from app.database.database import Database
-from tests.support.classroom import CLASS, make_catalog
-from tests.support.refusals import Refusing, check_problem
+from tests.support.requests.classroom import CLASS, make_catalog
+from tests.support.requests.refusals import Refusing, check_problem
 
 
 def test_a_catalog_is_made_once_and_then_replaced(client: TestClient) -> None:

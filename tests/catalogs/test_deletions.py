@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 from app.database.database import Database
 from app.training.worker import Worker
 from models.recommender.trainer import Step
-from tests.support.classroom import CONVEX, Answers, answer, embedding, make_catalog, scores, train
-from tests.support.refusals import check_problem
+from tests.support.requests.classroom import CONVEX, Answers, answer, embedding, make_catalog, scores, train
+from tests.support.requests.refusals import check_problem
 from tests.support.storage import contents
 
 ANSWERS: Answers = {

@@ -7,8 +7,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.cli.demo import MOVIES
-from tests.support.classroom import CLASS
-from tests.support.refusals import Refusing, check_problem
+from tests.support.requests.classroom import CLASS
+from tests.support.requests.refusals import Refusing, check_problem
 
 pytestmark = pytest.mark.usefixtures("class_catalog")
 

@@ -3,7 +3,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.support.classroom import CLASS, answer, make_catalog
+from tests.support.requests.classroom import CLASS, answer, make_catalog
 
 MOVIES = {"heat": (0.9, 0.1, 0.0), "heist": (0.5, 0.5, 0.5), "100%_real": (0.0, 0.0, 0.0)}
 

@@ -7,8 +7,8 @@ from app.cli.demo import DIMENSIONS
 from app.database.database import Database
 from app.database.tables import User, UserEmbedding
 from app.training.worker import Worker
-from tests.support.classroom import answer, embedding, scores, train
-from tests.support.refusals import check_problem
+from tests.support.requests.classroom import answer, embedding, scores, train
+from tests.support.requests.refusals import check_problem
 
 
 def test_users_are_listed_in_pages_with_the_number_of_their_responses(

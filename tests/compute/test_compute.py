@@ -8,8 +8,8 @@ from fastapi.testclient import TestClient
 from models.notebook.tensor_language.operations.operations import list_operations
 from tests.models.notebook.generated_programs import hostile
 from tests.models.notebook.notebook_cells import CELLS, GRADIENT_CELLS, TASKS, Cell, GradientCell, Task
-from tests.support.computations import computed, refused
-from tests.support.refusals import check_problem
+from tests.support.requests.computations import computed, refused
+from tests.support.requests.refusals import check_problem
 
 TENSOR, TEXT, GRADIENT = "/v1/compute/tensor", "/v1/compute/tensor.txt", "/v1/compute/gradient"
 

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from app.main import create_app
 from app.settings import Settings
 from testbed.databases import url_for
-from tests.support.computations import computed, refused
+from tests.support.requests.computations import computed, refused
 
 TENSOR, GRADIENT = "/v1/compute/tensor", "/v1/compute/gradient"
 

@@ -52,7 +52,7 @@ def runs(process: int) -> bool:
 @pytest.mark.parametrize(
     ("path", "body"), [("/v1/compute/neuron", LONG), ("/v1/compute/mlp", NETWORK)], ids=["plain", "stream"]
 )
-def test_a_computation_ends_when_its_caller_hangs_up(service: Service, path: str, body: bytes) -> None:
+def test_a_computation_ends_when_its_caller_disconnects(service: Service, path: str, body: bytes) -> None:
     process = computes(service)
     connection = service.send(path, body)
     if b"stream" in body:
@@ -64,7 +64,7 @@ def test_a_computation_ends_when_its_caller_hangs_up(service: Service, path: str
     assert computes(service) != process
 
 
-def test_a_caller_that_hangs_up_while_it_waits_leaves_the_others_alone(service: Service) -> None:
+def test_a_caller_that_disconnects_while_it_waits_leaves_the_others_alone(service: Service) -> None:
     process = computes(service)
     busy, waiting = service.send("/v1/compute/neuron", LONG), service.send("/v1/compute/neuron", LONG)
     time.sleep(0.3)

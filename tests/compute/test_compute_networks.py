@@ -12,8 +12,8 @@ from starlette.requests import ClientDisconnect
 
 from app.compute.routes import ComputationStream
 from tests.models.notebook.task_six import OUTSIDE, POINTS
-from tests.support.computations import computed
-from tests.support.refusals import check_problem
+from tests.support.requests.computations import computed
+from tests.support.requests.refusals import check_problem
 
 NEURON, MLP = "/v1/compute/neuron", "/v1/compute/mlp"
 NOTEBOOK = {"inputs": [2.0, -1.0, 3.0], "weights": [4.0, 2.0, -1.0], "target": 0.65}

@@ -10,7 +10,7 @@ from app.training.trainings import create_training, promote_training
 from app.training.worker import Worker
 
 
-def test_an_embedding_relearned_before_another_answer_is_not_stored_after_it(
+def test_an_embedding_folded_in_before_another_answer_is_not_stored_after_it(
     database: Database, class_catalog: str, worker: Worker
 ) -> None:
     models = TrainedModels()

@@ -17,7 +17,7 @@ from app.database.database import Database
 from app.main import create_app
 from app.settings import Settings
 from app.training.worker import Worker
-from tests.support.classroom import CLASS, train
+from tests.support.requests.classroom import CLASS, train
 
 pytestmark = pytest.mark.sqlite
 

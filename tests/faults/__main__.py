@@ -19,8 +19,8 @@ from pathlib import Path
 from rich.console import Console
 
 from testbed.documents import item, replaced
+from tests.faults.all_harnesses import HARNESSES, run
 from tests.faults.figures import Figure
-from tests.faults.harnesses import HARNESSES, run
 
 ROOT = Path(__file__).parents[2]
 RESULTS, PARTS = ROOT / "docs" / "track-record", ROOT / ".bench" / "faults"

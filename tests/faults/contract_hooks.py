@@ -8,7 +8,7 @@ from typing import Any
 import schemathesis
 from schemathesis import HookContext
 
-from tests.support.schemas import WHOLE_NUMBERS
+from tests.support.requests.schemas import WHOLE_NUMBERS
 
 
 @schemathesis.hook

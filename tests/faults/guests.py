@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from threading import Event
 
 from tests.faults.client import Client, Lost, Reply
-from tests.faults.clients import CATALOG, MOVIES, Person
+from tests.faults.harnesses.clients import CATALOG, MOVIES, Person
 
 LONGEST = 30.0  # seconds that a client waits for a promoted training
 _GROUP = 100  # rows of an import

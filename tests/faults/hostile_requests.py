@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from tests.support.hostile_values import BODIES, NUMBERS, TEXTS, VALUES
+from tests.support.requests.hostile_values import BODIES, NUMBERS, TEXTS, VALUES
 
 CRLF = b"\r\n"
 

@@ -1,9 +1,9 @@
-"""No answer to whom it is not due: the whole of `tests.faults.credentials`, which takes seconds."""
+"""No answer to whom it is not due: the whole of `tests.faults.harnesses.credentials`, which takes seconds."""
 
 import pytest
 
+from tests.faults.all_harnesses import run
 from tests.faults.figures import Figure
-from tests.faults.harnesses import run
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.all_harnesses import HARNESSES
 from tests.faults.defects.__main__ import (
     ERROR,
     FOUND,
@@ -20,7 +21,6 @@ from tests.faults.defects.__main__ import (
     run_tests,
 )
 from tests.faults.defects.defect import Defect
-from tests.faults.harnesses import HARNESSES
 
 ROOT = Path(__file__).parents[2]
 DEFECTS = [each for area in find_areas() for each in read_area(area)]

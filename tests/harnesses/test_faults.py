@@ -7,12 +7,12 @@ from random import Random
 
 import pytest
 
-from tests.faults import kills
+from tests.faults.all_harnesses import run
 from tests.faults.client import Reply
 from tests.faults.commits import find_commits
 from tests.faults.defects.defect import part, times
-from tests.faults.failpoints import BOUNDARIES
-from tests.faults.harnesses import run
+from tests.faults.harnesses import kills
+from tests.faults.harnesses.failpoints import BOUNDARIES
 from tests.faults.processes import Processes
 
 APP = Path(__file__).parents[2] / "app"
@@ -43,7 +43,7 @@ def test_a_part_of_the_harness_breaks_no_promise(harness: str) -> None:
 
 
 def test_every_commit_of_the_application_has_a_failpoint() -> None:
-    """A new one needs an entry in tests/faults/failpoints.py, which the harness then has to reach."""
+    """A new one needs an entry in `tests.faults.harnesses.failpoints`, which the harness has to reach."""
     assert set(find_commits(APP)) == BOUNDARIES | set(UNREACHED)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.generated_requests import ready, send
+from tests.support.requests.generated_requests import ready, send
 
 SEEDS = range(400, 700)  # one of them takes all of its time
 

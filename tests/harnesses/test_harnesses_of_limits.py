@@ -6,9 +6,9 @@ from contextlib import suppress
 
 import pytest
 
-from tests.faults import disconnects, hostile, overload
 from tests.faults.defects.defect import part
 from tests.faults.figures import Figure
+from tests.faults.harnesses import disconnects, hostile, overload
 from tests.faults.hostile_requests import REQUESTS
 
 ENOUGH = 150
@@ -30,7 +30,7 @@ def test_clients_that_read_nothing_fill_no_memory_and_keep_nobody_waiting() -> N
 
 
 @pytest.mark.faults
-def test_clients_that_hang_up_leave_nothing_behind() -> None:
+def test_clients_that_disconnect_leave_nothing_behind() -> None:
     for figure in disconnects.run(part(0.012)):
         assert figure.held, figure
 
@@ -50,7 +50,7 @@ def _number(pattern: str, text: str) -> int:
     return int(match[1].replace(",", ""))
 
 
-def test_a_service_that_hangs_up_or_lets_wait_does_not_serve_what_it_accepted() -> None:
+def test_a_service_that_disconnects_or_lets_wait_does_not_serve_what_it_accepted() -> None:
     """Held against servers that are known to be wrong: every third answer is lost, or comes late."""
     for answer, said in ((b"", "lost"), (_answer(503, b"the database was busy for 5 s"), "503 after a wait")):
         [_, refusals, served, _] = asyncio.run(_overload(answer))

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.faults.all_harnesses import run
 from tests.faults.defects.defect import part, times
-from tests.faults.harnesses import run
 
 # Services are started and killed, beside whatever else runs.
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600 * max(1.0, times()))]

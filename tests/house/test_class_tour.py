@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.models.notebook.notebook_cells import CELLS, TASKS
-from tests.support.class_tour import TOUR, Claim, Lecture, claims, holds, lecture
-from tests.support.console import Command, commands, comparable
+from tests.support.documents.class_tour import TOUR, Claim, Lecture, claims, holds, lecture
+from tests.support.documents.console import Command, commands, comparable
 
 PAGE = TOUR.read_text()
 COMMANDS, CLAIMS = commands(PAGE), claims(PAGE)
@@ -58,7 +58,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lecture]:
 )
 def test_a_command_prints_what_the_tour_shows(room: Lecture, command: Command) -> None:
     assert comparable(room.run(command.line)) == comparable(command.output), (
-        "python -m tests.support.class_tour"
+        "python -m tests.support.documents.class_tour"
     )
 
 

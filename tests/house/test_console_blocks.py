@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.support.console import WIDTH, Command, commands, comparable, laid_out, with_outputs
+from tests.support.documents.console import WIDTH, Command, commands, comparable, laid_out, with_outputs
 
 PAGE = """
 ```sh

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.observability.test_metrics import OPERATIONS, documented
-from tests.support.checkout import ROOT
+from tests.support.documents.checkout import ROOT
 
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana.json").read_text())
 ALERTS = [

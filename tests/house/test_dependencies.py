@@ -9,7 +9,7 @@ from importlib.metadata import version
 import pytest
 from packaging.version import Version
 
-from tests.support.audit import CONSTRAINTS, Audit
+from tests.support.documents.audit import CONSTRAINTS, Audit
 
 PINNED = dict(re.findall(r"^([\w.-]+)==(\S+)$", CONSTRAINTS.read_text(), re.MULTILINE))
 

@@ -13,8 +13,17 @@ import yaml
 
 from app.cli.healthcheck import is_well
 from app.settings import Settings
-from tests.support.checkout import ROOT
-from tests.support.image import Image, built, is_healthy, is_sent, parse, running, stages, wait_until_healthy
+from tests.support.documents.checkout import ROOT
+from tests.support.documents.image import (
+    Image,
+    built,
+    is_healthy,
+    is_sent,
+    parse,
+    running,
+    stages,
+    wait_until_healthy,
+)
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from tests.support.checkout import ROOT
+from tests.support.documents.checkout import ROOT
 from tests.support.local_names import count_names, is_bare, local_names
 
 # The share that a part of the source may have, where one in ten was the habit.

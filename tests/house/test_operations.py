@@ -14,9 +14,9 @@ import yaml
 from app.settings import Settings
 from testbed.databases import empty_url
 from testbed.live import free_port
-from tests.support.checkout import ROOT
-from tests.support.class_tour import Lecture, lecture
-from tests.support.console import Command, commands, comparable
+from tests.support.documents.checkout import ROOT
+from tests.support.documents.class_tour import Lecture, lecture
+from tests.support.documents.console import Command, commands, comparable
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 [WALK] = re.findall(r"^## From one file to several services\n.*?(?=^## )", PAGE, re.MULTILINE | re.DOTALL)

@@ -7,11 +7,11 @@ import pytest
 
 from app.main import create_app
 from app.settings import Settings
-from tests.browser.screenshots import LARGEST
-from tests.support.checkout import Checkout, fresh_checkout
-from tests.support.class_tour import Lecture, lecture
-from tests.support.console import Command, commands, comparable
-from tests.support.readme import LISTS, PAGES, README, lists, with_list
+from tests.support.browser.screenshots import LARGEST
+from tests.support.documents.checkout import Checkout, fresh_checkout
+from tests.support.documents.class_tour import Lecture, lecture
+from tests.support.documents.console import Command, commands, comparable
+from tests.support.documents.readme import LISTS, PAGES, README, lists, with_list
 
 LINES = 250
 

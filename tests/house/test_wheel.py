@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from testbed.live import Service, free_port, stop
-from tests.support.checkout import ROOT
+from tests.support.documents.checkout import ROOT
 
 PACKAGES = ("app/", "migrations/", "models/")
 

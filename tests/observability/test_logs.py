@@ -24,8 +24,8 @@ from app.observability.logs import configure_logs
 from app.settings import Settings
 from app.web.auth.tokens import make_token
 from testbed.live import serving
-from tests.support.classroom import CLASS
-from tests.support.operations import OPERATIONS, body_of
+from tests.support.requests.classroom import CLASS
+from tests.support.requests.operations import OPERATIONS, body_of
 
 MARK = "mark7f3a"
 CATALOG = f"/v1/catalogs/{MARK}"

@@ -18,7 +18,7 @@ from app.observability.database_metrics import MOST_SHOWN, STATUSES
 from app.observability.metrics import REFUSALS
 from app.training.worker import Worker
 from testbed.live import Service, children_of, command_of, serving
-from tests.support.checkout import ROOT
+from tests.support.documents.checkout import ROOT
 from tests.support.stored import queue_running
 
 OPERATIONS = ROOT / "docs" / "operations.md"

@@ -22,7 +22,7 @@ from app.observability.tracing import Tracing, TracingUnusableError, is_wanted, 
 from app.settings import Settings
 from app.training.worker import Worker
 from testbed.live import serving
-from tests.support.classroom import CLASS
+from tests.support.requests.classroom import CLASS
 
 ALLOWED = {
     "http.request.method",

@@ -17,8 +17,8 @@ from app.settings import Settings
 from app.training.worker import Worker
 from tests.models.notebook.task_six import POINTS
 from tests.scoring.test_recommending import FILMS, load
-from tests.support.classroom import CLASS, answer, make_catalog, train
-from tests.support.refusals import Refusing, check_problem
+from tests.support.requests.classroom import CLASS, answer, make_catalog, train
+from tests.support.requests.refusals import Refusing, check_problem
 
 LOSSES, PLOTS = f"{CLASS}/trainings/1/losses", f"{CLASS}/plots"
 NEURON = {"inputs": [2.0, -1.0, 3.0], "weights": [4.0, 2.0, -1.0]}

@@ -11,7 +11,7 @@ import pytest
 
 from app.processes import garbage_collection
 from app.processes.garbage_collection import gc_paused, gc_paused_then_frozen, release_memory_soon
-from tests.support.checkout import ROOT
+from tests.support.documents.checkout import ROOT
 
 
 @pytest.fixture(autouse=True)

@@ -63,7 +63,7 @@ def test_a_fault_of_the_program_itself_is_no_refusal_and_its_process_is_replaced
     tell(story)
 
 
-def test_a_task_whose_caller_hangs_up_is_killed() -> None:
+def test_a_task_whose_caller_disconnects_is_killed() -> None:
     async def story(pool: Pool) -> None:
         assert await pool.run(Doubling(number=1)) == b"2"
         (worker,) = processes()
@@ -82,7 +82,7 @@ def test_a_task_whose_caller_hangs_up_is_killed() -> None:
     tell(story)
 
 
-def test_a_short_task_whose_caller_hangs_up_costs_no_process() -> None:
+def test_a_short_task_whose_caller_disconnects_costs_no_process() -> None:
     async def story(pool: Pool) -> None:
         assert await pool.run(Doubling(number=1)) == b"2"
         before = processes()
@@ -97,7 +97,7 @@ def test_a_short_task_whose_caller_hangs_up_costs_no_process() -> None:
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2])
-def test_a_caller_that_hangs_up_as_the_pool_closes_leaves_no_process(turns: int) -> None:
+def test_a_caller_that_disconnects_as_the_pool_closes_leaves_no_process(turns: int) -> None:
     async def story(pool: Pool) -> None:
         assert await pool.run(Doubling(number=1)) == b"2"
         computing = asyncio.create_task(pool.run(LONG))

@@ -17,7 +17,7 @@ from app.scoring import fast_path
 from app.scoring.fast_scores import FastScores
 from app.settings import Settings
 from app.training.worker import Worker
-from tests.support.classroom import train
+from tests.support.requests.classroom import train
 
 USER = "/users/0"
 DECLINED = {"Content-Type": "application/json; charset=utf-8"}  # a body that the fast path leaves alone

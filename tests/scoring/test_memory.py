@@ -14,8 +14,8 @@ from app.scoring.memory import Memory
 from app.settings import Settings
 from app.training.worker import Worker
 from models.recommender.trainers import make_trainer
-from tests.support.classroom import CLASS, train
-from tests.support.refusals import check_problem
+from tests.support.requests.classroom import CLASS, train
+from tests.support.requests.refusals import check_problem
 
 MOVIES = 1500  # of two dimensions: more than a MiB allows, by what is assumed of a movie
 
@@ -76,7 +76,7 @@ def test_all_scores_of_many_movies_are_refused_and_the_best_are_not(database: Da
         assert client.get(f"{CLASS}/users/0/recommendations?limit=1000").status_code == 200
 
 
-def test_tastes_of_many_users_are_counted_with_their_covariances() -> None:
+def test_posteriors_of_many_users_are_counted_with_their_covariances() -> None:
     memory = Memory(answer_bytes=2**29)
     memory.check_posteriors(100_000, 28, uncertain=True)
     memory.check_posteriors(100_000, 400, uncertain=False)

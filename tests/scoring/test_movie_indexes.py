@@ -24,7 +24,7 @@ from models.recommender.class_model.dot_product import DotProduct
 from models.recommender.class_model.objective import Objective
 from models.recommender.model import UserPosterior
 from tests.scoring.test_recommending import FILMS, MOVIES, load
-from tests.support.classroom import train
+from tests.support.requests.classroom import train
 
 FEW = MOVIES // 2
 USERS = ("u0", "u7", "u29")

@@ -13,8 +13,8 @@ from app.main import create_app
 from app.settings import Settings
 from app.training.worker import Worker
 from testbed.databases import url_for
-from tests.support.classroom import answer, train
-from tests.support.refusals import check_problem
+from tests.support.requests.classroom import answer, train
+from tests.support.requests.refusals import check_problem
 
 FILMS = "/v1/catalogs/films"
 CSV = {"Content-Type": "text/csv"}
@@ -73,7 +73,7 @@ def preview(client: TestClient, **body: object) -> dict[str, Any]:
     return found
 
 
-def test_a_stranger_is_scored_as_the_population_until_the_first_answer(
+def test_a_cold_start_user_is_scored_as_the_population_until_the_first_answer(
     client: TestClient, films: str
 ) -> None:
     before = get(client, "users/nobody/scores", movie=["f00", "f30"])
@@ -84,7 +84,7 @@ def test_a_stranger_is_scored_as_the_population_until_the_first_answer(
     assert after["scores"][0]["score"] < before["scores"][0]["score"]
 
 
-def test_a_stranger_has_recommendations_and_pairs_but_no_embedding(reading: TestClient) -> None:
+def test_a_cold_start_user_has_recommendations_and_pairs_but_no_embedding(reading: TestClient) -> None:
     best = get(reading, "users/nobody/recommendations", limit=3)
     assert (best["basis"], len(best["scores"])) == ("population", 3)
     pairs = [["nobody", score["movie"]] for score in best["scores"]]
@@ -292,7 +292,7 @@ def test_a_deleted_movie_is_gone_from_what_was_learned(client: TestClient, films
     assert after[0]["score"] == pytest.approx(before[0]["score"], abs=1e-9)
 
 
-def test_an_answer_that_is_behind_is_relearned_and_stored_by_workers(
+def test_an_answer_that_is_behind_is_folded_in_and_stored_by_workers(
     client: TestClient, worker: Worker, films: str
 ) -> None:
     body = "user,movie,response\nu1,f00,1\nu1,f39,0\n"
@@ -372,7 +372,7 @@ def test_a_movie_beyond_all_sense_can_be_answered_and_scored(client: TestClient,
             assert total == pytest.approx(score["logit"], abs=1e-6)
 
 
-def test_many_strangers_are_scored_alike(reading: TestClient) -> None:
+def test_many_cold_start_users_are_scored_alike(reading: TestClient) -> None:
     pairs = [[f"stranger {number}", "f03"] for number in range(5000)]
     scores = reading.post(f"{FILMS}/scores", json={"pairs": pairs}).json()["scores"]
     assert len(set(scores)) == 1

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from app.database.database import Database
 from app.database.tables import User, UserEmbedding
 from app.scoring.fast_path import answer_counts
-from tests.support.classroom import CLASS, answer, embedding
-from tests.support.refusals import check_problem
+from tests.support.requests.classroom import CLASS, answer, embedding
+from tests.support.requests.refusals import check_problem
 
 
 def test_a_response_is_new_once_and_then_replaced(client: TestClient, class_catalog: str) -> None:
@@ -55,7 +55,7 @@ def test_a_response_and_its_embedding_are_stored_together(
         assert tuple(stored) == (version, version)
 
 
-def test_the_answer_names_the_training_that_was_relearned(client: TestClient, trained: str) -> None:
+def test_the_answer_names_the_training_that_was_folded_in(client: TestClient, trained: str) -> None:
     assert answer(client, trained, "0", "m1", 1)["training"] == client.get(trained).json()["serving"]
 
 

@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 
 from app.cli.demo import DIMENSIONS, MOVIES
 from app.training.worker import Worker
-from tests.support.classroom import CLASS, answer, make_catalog, train
-from tests.support.refusals import check_problem
+from tests.support.requests.classroom import CLASS, answer, make_catalog, train
+from tests.support.requests.refusals import check_problem
 
 MANY = 300
 

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from app.training.worker import Worker
 from models.recommender.trainer import Step
-from tests.support.classroom import CLASS, train
+from tests.support.requests.classroom import CLASS, train
 
 
 class Event(NamedTuple):

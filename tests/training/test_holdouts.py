@@ -7,8 +7,8 @@ from fastapi.testclient import TestClient
 
 from app.training.worker import Worker
 from tests.scoring.test_recommending import FILMS, load
-from tests.support.classroom import answer, train
-from tests.support.refusals import check_problem
+from tests.support.requests.classroom import answer, train
+from tests.support.requests.refusals import check_problem
 
 HOLDOUT = {"fraction": 0.3, "by": "seed"}
 POOR = {"learning_rate": 1e-6, "epochs": 1}  # stays where chance put it

@@ -6,8 +6,8 @@ import io
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.support.classroom import CLASS
-from tests.support.refusals import check_problem
+from tests.support.requests.classroom import CLASS
+from tests.support.requests.refusals import check_problem
 
 LOSSES = f"{CLASS}/trainings/1/losses"
 

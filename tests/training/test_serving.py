@@ -4,8 +4,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.training.worker import Worker
-from tests.support.classroom import CLASS, CONVEX, answer, scores, train
-from tests.support.refusals import check_problem
+from tests.support.requests.classroom import CLASS, CONVEX, answer, scores, train
+from tests.support.requests.refusals import check_problem
 
 
 def test_a_training_serves_when_it_has_succeeded(client: TestClient, worker: Worker, trained: str) -> None:

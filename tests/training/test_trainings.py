@@ -8,8 +8,8 @@ from fastapi.testclient import TestClient
 
 from app.training.worker import Worker
 from models.recommender.trainer import Step
-from tests.support.classroom import CLASS, train
-from tests.support.refusals import check_problem
+from tests.support.requests.classroom import CLASS, train
+from tests.support.requests.refusals import check_problem
 
 BODY = {"trainer": "gradient_descent", "seed": 6789}
 DEFAULTS = {

@@ -239,7 +239,7 @@ def worker_that_sees_changes_late(monkeypatch: pytest.MonkeyPatch) -> bool:
 
 
 @pytest.mark.usefixtures("class_catalog")
-def test_a_relearning_that_cannot_end_well_does_not_end_the_worker(
+def test_a_fold_in_that_cannot_end_well_does_not_end_the_worker(
     database: Database, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enqueue(database, epochs=10)
@@ -261,7 +261,7 @@ def test_a_relearning_that_cannot_end_well_does_not_end_the_worker(
 
 
 @pytest.mark.usefixtures("class_catalog")
-def test_a_catalog_that_cannot_be_relearned_at_present_keeps_no_other_from_its_turn(
+def test_a_catalog_that_cannot_be_folded_in_at_present_keeps_no_other_from_its_turn(
     database: Database, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with database.writing() as connection:

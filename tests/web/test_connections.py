@@ -13,7 +13,7 @@ import pytest
 from app.cli.main import server_options
 from app.settings import Settings
 from testbed.live import Service, serving
-from tests.support.raw import Answer, ask, connect, read_answer
+from tests.support.requests.raw import Answer, ask, connect, read_answer
 
 PATIENCE = 0.5
 BODY = b'{"program": "1"}'

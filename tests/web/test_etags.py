@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.training.worker import Worker
-from tests.support.classroom import CLASS, answer, train
+from tests.support.requests.classroom import CLASS, answer, train
 
 TRAINING = f"{CLASS}/trainings/1"
 PLOTS = [f"{CLASS}/plots/{plot}" for plot in ("heatmap", "scatter", "scores")]

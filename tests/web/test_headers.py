@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from app.main import create_app
 from app.settings import Settings
 from testbed.databases import url_for
-from tests.support.refusals import check_problem
+from tests.support.requests.refusals import check_problem
 
 ANSWERS = {
     "/livez": 200,

@@ -14,8 +14,8 @@ from app.database.tables import IdempotencyKey
 from app.main import create_app
 from app.settings import Settings
 from app.web.auth.api_keys import Scope, create_key
-from tests.support.classroom import CLASS
-from tests.support.refusals import check_problem
+from tests.support.requests.classroom import CLASS
+from tests.support.requests.refusals import check_problem
 from tests.support.storage import contents
 
 pytestmark = pytest.mark.usefixtures("class_catalog")

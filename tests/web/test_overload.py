@@ -12,7 +12,7 @@ from app.settings import Settings
 from app.web.limits import Slots
 from app.web.server import LoadShedding
 from testbed.live import Service, serving
-from tests.support.raw import Answer, ask, connect, read_answer
+from tests.support.requests.raw import Answer, ask, connect, read_answer
 
 GET = b"GET /v1/catalogs HTTP/1.1\r\nHost: localhost\r\n"
 PUT = b"PUT /v1/catalogs/c HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.catalogs import users
 from app.training.worker import Worker
-from tests.support.classroom import CLASS, train
+from tests.support.requests.classroom import CLASS, train
 
 
 def sample(client: TestClient, name: str, **labels: str) -> float | None:

@@ -11,8 +11,8 @@ from app.settings import Settings
 from app.web.auth.api_keys import Scope, create_key
 from app.web.auth.tokens import make_token
 from app.web.limits import kind_of
-from tests.support.classroom import CLASS
-from tests.support.refusals import check_problem
+from tests.support.requests.classroom import CLASS
+from tests.support.requests.refusals import check_problem
 
 LIMITED = {
     "scores_a_second": 0.001,

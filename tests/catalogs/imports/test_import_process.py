@@ -19,7 +19,7 @@ from app.settings import Settings
 from testbed.live import children_of, command_of
 from tests.faults.commits import Armed
 from tests.faults.importers import dying_importers
-from tests.support.refusals import check_problem
+from tests.support.requests.refusals import check_problem
 
 IMPORT = "/v1/catalogs/class/responses:import"
 CSV = {"Content-Type": "text/csv"}

@@ -158,7 +158,7 @@ DEFECTS: tuple[Defect, ...] = (
         file="app/training/routes.py",
         right="    finally:\n        streams.release()",
         wrong="    finally:\n        pass",
-        tests=(f"{_HARNESSES}test_clients_that_hang_up_leave_nothing_behind",),
+        tests=(f"{_HARNESSES}test_clients_that_disconnect_leave_nothing_behind",),
     ),
     Defect(
         what="hostile: the name in Host is read as ASCII",

@@ -15,8 +15,8 @@ from models.recommender.mixed_effects.trainer import MixedEffects, MixedEffectsO
 from models.recommender.model import Model, Prediction, UserPosterior, UserPosteriors, packed, unpacked
 from models.recommender.trainer import TrainingResult
 from models.recommender.trainers import make_trainer
+from tests.models.recommender.mixed_effects.test_logistic import integrated
 from tests.models.recommender.problems import generator, model_of, random_responses, rows_of, unheard
-from tests.models.recommender.test_logistic import integrated
 
 CHOICES: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "logistic": ("gradient_descent", {"loss": "logistic", "epochs": 200}),

@@ -20,8 +20,8 @@ from app.web.auth.routes import READ, WRITE, AuthenticatedRoute
 from app.web.auth.tokens import make_token
 from testbed.databases import url_for
 from testbed.live import serving
-from tests.faults.credentials import needed
-from tests.support.refusals import check_problem
+from tests.faults.harnesses.credentials import needed
+from tests.support.requests.refusals import check_problem
 
 OPEN = {
     *("/livez", "/readyz", "/metrics"),

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.support.checkout import ROOT
-from tests.support.refusals import check_problem
+from tests.support.documents.checkout import ROOT
+from tests.support.requests.refusals import check_problem
 
 PAGES = ROOT / "app" / "web" / "console" / "static"
 FILES = sorted(PAGES.iterdir())

@@ -1,0 +1,1 @@
+"""How fast answers, imports and starts are."""

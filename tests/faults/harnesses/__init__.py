@@ -1,0 +1,1 @@
+"""The harnesses, one module each; `run(scale)` returns its figures."""
