@@ -1,1 +1,1 @@
-"""The project as somebody meets it: the Makefile, the documents, the image, the main job."""
+"""The project as somebody meets it: the Makefile, the image, the wheel, the rooms, the main job."""
