@@ -98,7 +98,7 @@ OLD_PYTHON = "$(PYTHON)" is Python $(FOUND), and 3.11 or newer is needed: $(ANOT
 NO_VENV = "$(PYTHON)" cannot make virtual environments: install them (on Debian: apt-get install python3-venv), or $(ANOTHER)
 check_python = $(if $(FOUND),$(if $(TOO_OLD),$(error $(OLD_PYTHON)),$(if $(HAS_VENV),,$(error $(NO_VENV)))),$(error $(NO_PYTHON)))
 
-readme: $(READY_DEV) ## write README's lists and the outputs of its commands as they are now (minutes)
+readme: $(READY_DEV) ## write the outputs in README and docs/, and the lists of requests and settings (minutes)
 	@.venv/bin/python -m tests.support.documents.readme
 
 migration: $(READY_DEV) ## write the revision that brings the database to app/database/tables.py: make migration m="add api keys"

@@ -52,7 +52,7 @@ def _line(
     work: str, against: str, goal: Goal | None, times: InTurn, words: Callable[[list[float]], str]
 ) -> Line:
     ratios = [one / other for one, other in zip(times.ours, times.theirs, strict=True)]
-    return Line(work, against, goal, ratios, f"{words(times.ours)}; beside it {words(times.theirs)}")
+    return Line(work, against, goal, ratios, f"{words(times.ours)}; peer {words(times.theirs)}")
 
 
 def _times(clients: list[Client], truth: Truth) -> tuple[InTurn, InTurn]:

@@ -30,7 +30,7 @@ from models.recommender.shortlist import measure as measure_recall
 from testbed.running import check
 
 MOVIES, DIMENSIONS = 3_000_000, 64
-BRUTE_FORCE = "every movie, as the service looks at them"
+BRUTE_FORCE = "every movie, as the service scores them"
 FASTER, NEARER = Goal("at most", 0.2, "of its time"), Goal("at least", 0.99, "of its ten best")
 _MEASURED, _TIMED = 200, 60  # people; half of the first only choose the candidates
 _PEOPLE = _MEASURED + _TIMED
@@ -79,7 +79,7 @@ def _measured(work: str, samples: Drawn) -> Iterator[Line]:
             work + samples.kind, BRUTE_FORCE, NEARER, "no number of candidates is enough", failed=True
         )
         return
-    message = f"{recall.candidates} candidates, {recall.users} people; the index takes {took:.0f} s to make"
+    message = f"{recall.candidates} candidates, {recall.users} users; the index takes {took:.0f} s to make"
     yield Line(work + samples.kind, BRUTE_FORCE, NEARER, [recall.recall], message)
     for answers, goal in ((0, FASTER), (_ANSWERED, None)):
         yield _timed(work + samples.kind, model, shortlist, recall, timed, answers, goal)
@@ -112,7 +112,7 @@ def _timed(
         check(torch.equal(result[0].logits, model.predict(posterior, result[0].rows).logits))
         check(not set(result[0].rows.tolist()) & set(left_out.tolist()))
     ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
-    message = f"{1000 * median(ours):.2f} ms; beside it {1000 * median(theirs):.1f} ms; {len(ratios)} people"
+    message = f"{1000 * median(ours):.2f} ms; peer {1000 * median(theirs):.1f} ms; {len(ratios)} users"
     return Line(work + (f", {answers:,} answered" if answers else ""), BRUTE_FORCE, goal, ratios, message)
 
 

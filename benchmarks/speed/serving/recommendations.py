@@ -85,7 +85,7 @@ def lines(work: str, runs: list[dict[str, Load]], faults: dict[str, str]) -> Ite
         elif peer in runs[0]:
             ratios = [run["likely"].rate / run[peer].rate for run in runs]
             run = middle(runs, ratios)
-            yield Line(work, peer, goal, ratios, f"{run['likely']}; beside it {run[peer]}")
+            yield Line(work, peer, goal, ratios, f"{run['likely']}; peer {run[peer]}")
         else:
             yield missing(work, peer, goal, 'it is not installed: pip install -e ".[bench]"')
 

@@ -39,9 +39,9 @@ _REPETITIONS = 7
 _ROUNDS = 3  # in each repetition every user answers so many times
 _CLOSE = 1e-6  # two ways to one score: what is kept is float32
 
-LEAST = "two requests that do nothing, a bare INSERT, and the user relearned, each by itself, added up"
+LEAST = "two requests that do nothing, a bare INSERT, and the user folded in, each by itself, added up"
 _GOALS = (Goal("at most", 5, "ms"), Goal("at most", 15, "times its time"))
-WORK = f"response stored, relearned, scored by another process; users with {_FEWEST} to {_MOST} responses"
+WORK = f"response stored, folded in, scored by another process; users with {_FEWEST} to {_MOST} responses"
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _lines(
             times.bare.append(bare.seconds())
             times.whole.append(times.bare[-1] + _nothing(client, asked) + alone[asker].seconds())
     bare.close()
-    yield from _compared(WORK, answers, _GOALS, f"; of it {said(stored)} until it is stored and relearned")
+    yield from _compared(WORK, answers, _GOALS, f"; of it {said(stored)} until it is stored and folded in")
     yield from _compared(LEAST, least, (None, None), "")
 
 

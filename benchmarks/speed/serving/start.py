@@ -47,10 +47,10 @@ def measure(movielens: Path) -> Iterator[Line]:
         runs = [(_serve(folder, truth), _import_torch()) for _ in range(_REPETITIONS)]
     ratios = [ours.seconds / bare.seconds for ours, bare in runs]
     ours, bare = middle(runs, ratios)
-    yield Line(WORK, AGAINST, TIME, ratios, f"{ours.seconds:.2f} s; beside it {bare.seconds:.2f} s")
+    yield Line(WORK, AGAINST, TIME, ratios, f"{ours.seconds:.2f} s; peer {bare.seconds:.2f} s")
     ratios = [ours.memory / bare.memory for ours, bare in runs]
     ours, bare = middle(runs, ratios)
-    yield Line(_MEMORY, AGAINST, MEMORY, ratios, f"{ours.memory:.0f} MiB; beside it {bare.memory:.0f} MiB")
+    yield Line(_MEMORY, AGAINST, MEMORY, ratios, f"{ours.memory:.0f} MiB; peer {bare.memory:.0f} MiB")
 
 
 def _serve(folder: Path, truth: Truth) -> _Started:

@@ -50,7 +50,7 @@ def measure(movielens: Path) -> Iterator[Line]:  # noqa: ARG001 - made numbers d
         bare.append(seconds_of(lambda: vectors @ person))  # noqa: B023 - likewise
         if faiss is not None:
             flat.append(seconds_of(lambda: faiss(person)))  # noqa: B023 - likewise
-    message = f"{1000 * median(ours):.1f} ms; beside it {{:.1f}} ms"
+    message = f"{1000 * median(ours):.1f} ms; peer {{:.1f}} ms"
     yield Line(WORK, AGAINST, GOAL, _ratios(ours, bare), message.format(1000 * median(bare)))
     if faiss is None:
         yield missing(WORK, _FAISS, None, why, failed=find_spec("faiss") is not None)

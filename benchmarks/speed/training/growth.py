@@ -68,7 +68,7 @@ def measure(_: Path) -> Iterator[Line]:
     result.append(few)
     least = min(item.correlation for item in chain(*result))
     yield Line(
-        f"mixed_effects, {_STEPS} steps and what is before and after them, 0.5 M to 20 M responses",
+        f"mixed_effects, {_STEPS} steps and what is before and after, 0.5 M to 20 M responses",
         "itself: the slope of log time over log responses",
         Goal("at most", 1.05, "for 1"),
         slopes(result),
