@@ -46,10 +46,12 @@ def dripping(service: Service, first: bytes, drip: bytes) -> Answer:
         for _ in range(int(3 * PATIENCE / 0.1)):
             connection.settimeout(0.1)
             try:
-                if connection.recv(1, 2) is not None:  # MSG_PEEK: an answer or the end is there
-                    break
+                connection.recv(1, socket.MSG_PEEK)  # an answer or the end is there
+                break
             except TimeoutError:
                 connection.sendall(drip)
+            except ConnectionResetError:  # closed with a drip unread, which resets instead of ending
+                return Answer(0, {}, b"", time.perf_counter() - began)
         connection.settimeout(30)
         return read_answer(connection, began)
 
