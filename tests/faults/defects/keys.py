@@ -39,8 +39,15 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a key is asked for after the body was read",
         "app/web/auth/routes.py",
-        "            key = await _authenticate(request)\n",
-        "            await request.body()\n            key = await _authenticate(request)\n",
+        "            key = await _authenticate(request)\n"
+        "            key.check_scope(scope)\n"
+        "            if self.body_field is not None:\n"
+        "                request = JsonRequest(request.scope, request.receive)\n",
+        "            if self.body_field is not None:\n"
+        "                request = JsonRequest(request.scope, request.receive)\n"
+        "            await request.body()\n"
+        "            key = await _authenticate(request)\n"
+        "            key.check_scope(scope)\n",
         _ASKED,
     ),
     Defect(
