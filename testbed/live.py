@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,20 +78,27 @@ def serving(folder: Path, environment: Mapping[str, str] | None = None, *flags: 
     Without processes that compute or draw, unless the environment says how many: most tests need none, and
     each costs the seconds that torch or altair take to be imported.
     """
-    port = free_port()
-    log = folder / "service.log"
+    variables = {
+        **os.environ,
+        "LIKELY_DATABASE_URL": url_for(folder),
+        "LIKELY_COMPUTE_PROCESSES": "0",
+        "LIKELY_DRAWING_PROCESSES": "0",
+        **(environment or {}),
+    }
+    command = [sys.executable, "-m", "app.cli.main", "serve", *flags]
+    with started(command, Path.cwd(), variables, folder / "service.log") as service:
+        yield service
+
+
+@contextmanager
+def started(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path | None = None
+) -> Iterator[Service]:
+    """Run a command that serves in ``folder``, on a free port, until it is ready; ends it with SIGTERM."""
+    port, log = free_port(), log or folder / "service.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli.main", "serve", "--port", str(port), *flags],
-            env={
-                **os.environ,
-                "LIKELY_DATABASE_URL": url_for(folder),
-                "LIKELY_COMPUTE_PROCESSES": "0",
-                "LIKELY_DRAWING_PROCESSES": "0",
-                **(environment or {}),
-            },
-            stdout=output,
-            stderr=output,
+            [*command, "--port", str(port)], cwd=folder, env=environment, stdout=output, stderr=output
         )
     service = Service(process, f"http://127.0.0.1:{port}", log)
     try:

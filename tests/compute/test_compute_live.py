@@ -29,11 +29,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield running
 
 
-def computes(service: Service) -> int:
-    """See that the service computes, and return the process that does."""
+def computes(service: Service, processes: int = 1) -> set[int]:
+    """See that the service computes, and return the processes that do."""
     assert service.http.post("/v1/compute/tensor.txt", content="1 + 1").text == "2\n"
-    (process,) = service.compute_pids()
-    return process
+    wait_until(lambda: len(service.compute_pids()) == processes, 20.0)
+    return service.compute_pids()
 
 
 def wait_until(true: Callable[[], bool], seconds: float) -> float:
@@ -53,7 +53,7 @@ def runs(process: int) -> bool:
     ("path", "body"), [("/v1/compute/neuron", LONG), ("/v1/compute/mlp", NETWORK)], ids=["plain", "stream"]
 )
 def test_a_computation_ends_when_its_caller_disconnects(service: Service, path: str, body: bytes) -> None:
-    process = computes(service)
+    (process,) = computes(service)
     connection = service.send(path, body)
     if b"stream" in body:
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
@@ -61,11 +61,11 @@ def test_a_computation_ends_when_its_caller_disconnects(service: Service, path: 
     assert service.compute_pids() == {process}
     connection.close()
     wait_until(lambda: not runs(process), 2.0)
-    assert computes(service) != process
+    assert computes(service) != {process}
 
 
 def test_a_caller_that_disconnects_while_it_waits_leaves_the_others_alone(service: Service) -> None:
-    process = computes(service)
+    (process,) = computes(service)
     busy, waiting = service.send("/v1/compute/neuron", LONG), service.send("/v1/compute/neuron", LONG)
     time.sleep(0.3)
     waiting.close()
@@ -75,42 +75,34 @@ def test_a_caller_that_disconnects_while_it_waits_leaves_the_others_alone(servic
     wait_until(lambda: not runs(process), 2.0)
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_service_that_ends_leaves_no_process(tmp_path: Path, how: signal.Signals) -> None:
+def test_a_killed_service_leaves_no_process(tmp_path: Path) -> None:
     with serving(tmp_path, {**STOPPING, "LIKELY_COMPUTE_PROCESSES": "2"}, "--no-worker") as service:
-        service.http.post("/v1/compute/tensor.txt", content="1 + 1")
-        wait_until(lambda: len(service.compute_pids()) == 2, 20.0)
-        processes = service.compute_pids()
+        processes = computes(service, 2)
         connection = service.send("/v1/compute/neuron", LONG)  # one computes, one waits
         time.sleep(0.3)
-        os.kill(service.process.pid, how)
+        os.kill(service.process.pid, signal.SIGKILL)
         wait_until(lambda: not any(runs(process) for process in processes), 5.0)
         connection.close()
 
 
-def test_who_waits_when_the_service_stops_is_told_so(tmp_path: Path) -> None:
+def test_a_service_that_stops_tells_who_computes_and_who_waits_and_leaves_no_process(tmp_path: Path) -> None:
     with serving(tmp_path, STOPPING, "--no-worker") as service:
-        computes(service)
-        connections = [service.send("/v1/compute/neuron", LONG) for _ in range(10)]
+        (process,) = computes(service)
+        stream = service.send("/v1/compute/mlp", NETWORK)
+        stream.settimeout(10)
+        assert stream.recv(1000).startswith(b"HTTP/1.1 200")
+        waiting = [service.send("/v1/compute/neuron", LONG) for _ in range(10)]
         time.sleep(0.5)
         os.kill(service.process.pid, signal.SIGTERM)
-        for connection in connections:
+        last = received(stream).rpartition(b"event: ")[2]
+        assert last.startswith(b"failed\n")
+        assert b"the service is about to stop" in last
+        for connection in waiting:
             connection.settimeout(10)
             head, _, body = received(connection).partition(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 503 ")
             assert json.loads(body)["detail"].startswith("the service is about to stop")
-
-
-def test_a_stream_ends_with_the_reason_when_the_service_stops(tmp_path: Path) -> None:
-    with serving(tmp_path, STOPPING, "--no-worker") as service:
-        computes(service)
-        connection = service.send("/v1/compute/mlp", NETWORK)
-        connection.settimeout(10)
-        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
-        os.kill(service.process.pid, signal.SIGTERM)
-        last = received(connection).rpartition(b"event: ")[2]
-        assert last.startswith(b"failed\n")
-        assert b"the service is about to stop" in last
+        wait_until(lambda: not runs(process), 5.0)
 
 
 def received(connection: socket.socket) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.live import Service, free_port, stop
+from testbed.live import Service, started
 from tests.support.documents.checkout import ROOT
 
 PACKAGES = ("app/", "migrations/", "models/")
@@ -122,23 +122,9 @@ def test_the_command_runs_outside_the_checkout(installation: Installation) -> No
 @pytest.fixture
 def service(installation: Installation) -> Iterator[Service]:
     """The installed service on a database that it migrates itself, without a worker."""
-    port = free_port()
-    log = installation.environment / "service.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [installation.environment / "bin" / "likely", "serve", "--no-worker", "--port", str(port)],
-            cwd=installation.environment,
-            env=installation.variables(),
-            stdout=output,
-            stderr=output,
-        )
-    service = Service(process, f"http://127.0.0.1:{port}", log)
-    try:
-        service.wait_until_ready()
+    program, folder = installation.environment / "bin/likely", installation.environment
+    with started([str(program), "serve", "--no-worker"], folder, installation.variables()) as service:
         yield service
-    finally:
-        service.http.close()
-        stop(process)
 
 
 def test_the_installed_service_migrates_and_answers(service: Service, installation: Installation) -> None:
