@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -195,6 +196,7 @@ def create_app(settings: Settings, *, warm: bool = False, tracing: Tracing | Non
         "authenticator": authenticator,
         "models": models,
         "fast_scores": fast_scores,
+        "fast_answers": Counter[str](),  # requests that the fast path answered, by the route's name
         "compute": compute_pool,
         "drawing": drawing_pool,
         "importing": import_pool,

@@ -4,7 +4,6 @@ A handler declares with `fast_path` what answers the plainest of its requests. T
 request, and every mistake, with None; then the handler answers as on any route.
 """
 
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -27,17 +26,15 @@ _LARGEST_LIMIT, _LIMIT_DIGITS = 1000, 4
 FastAnswer = Callable[[Request], Awaitable[Response | None]]
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
-_answers: dict[Callable[..., Any], FastAnswer] = {}
-
-# How many requests the fast path answered in this process, by the route's name.
-answer_counts: Counter[str] = Counter()
+# A handler's attribute that holds its fast answer.
+_FAST_ANSWER = "fast_answer"
 
 
 def fast_path(answer: FastAnswer) -> Callable[[Endpoint], Endpoint]:
     """Declare on a handler of a `FastPathRoute` what answers its plainest requests, or declines with None."""
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        _answers[endpoint] = answer
+        vars(endpoint)[_FAST_ANSWER] = answer
         return endpoint
 
     return declare
@@ -48,7 +45,8 @@ class FastPathRoute(AuthenticatedRoute):
 
     def get_authenticated_handler(self) -> Handler:
         """Return what answers an authenticated request."""
-        handle, answer = super().get_authenticated_handler(), _answers.get(self.endpoint)
+        handle = super().get_authenticated_handler()
+        answer: FastAnswer | None = vars(self.endpoint).get(_FAST_ANSWER)
         if answer is None:
             return handle
 
@@ -56,7 +54,7 @@ class FastPathRoute(AuthenticatedRoute):
             response = await answer(request)
             if response is None:
                 return await handle(request)
-            answer_counts[self.name] += 1
+            request.app.state.fast_answers[self.name] += 1
             return response
 
         return respond

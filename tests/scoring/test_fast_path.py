@@ -17,7 +17,7 @@ from app.scoring import fast_path
 from app.scoring.fast_scores import FastScores
 from app.settings import Settings
 from app.training.worker import Worker
-from tests.support.requests.classroom import train
+from tests.support.requests.classroom import fast_answers, train
 
 USER = "/users/0"
 DECLINED = {"Content-Type": "application/json; charset=utf-8"}  # a body that the fast path leaves alone
@@ -41,11 +41,9 @@ def _numbers(answer: dict[str, Any]) -> list[float]:
 
 
 @pytest.fixture
-def answer_counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many requests the fast path answers from here on, by the route's name."""
-    counts: Counter[str] = Counter()
-    monkeypatch.setattr(fast_path, "answer_counts", counts)
-    return counts
+def answer_counts(client: TestClient) -> Counter[str]:
+    """How many requests the fast path has answered, by the route's name."""
+    return fast_answers(client)
 
 
 @pytest.mark.parametrize("trainer", ["gradient_descent", "mixed_effects"])

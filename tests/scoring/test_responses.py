@@ -9,8 +9,7 @@ from sqlalchemy import select
 
 from app.database.database import Database
 from app.database.tables import User, UserEmbedding
-from app.scoring.fast_path import answer_counts
-from tests.support.requests.classroom import CLASS, answer, embedding
+from tests.support.requests.classroom import CLASS, answer, embedding, fast_answers
 from tests.support.requests.refusals import check_problem
 
 
@@ -188,6 +187,7 @@ def test_a_response_put_by_the_fast_path_is_answered_as_the_handler_answers_it(
         headers = answer.headers["content-type"]
         return {"status": answer.status_code, "type": headers, "content": content, **stored}
 
+    answer_counts = fast_answers(client)
     before = answer_counts.copy()
     fast = put("application/json")
     after = answer_counts.copy()

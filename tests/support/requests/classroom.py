@@ -1,8 +1,10 @@
 """The class catalog over HTTP, and catalogs like it; what tests of several endpoint families do with them."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.cli.demo import DIMENSIONS, MOVIES
@@ -23,6 +25,13 @@ def train(client: TestClient, worker: Worker, path: str = CLASS, **body: object)
     assert worker.run_next(only=reply.json()["id"])
     output: dict[str, Any] = client.get(reply.headers["location"]).json()
     return output
+
+
+def fast_answers(client: TestClient) -> Counter[str]:
+    """Return how many requests the fast path has answered, by the route's name."""
+    assert isinstance(client.app, FastAPI)
+    answers: Counter[str] = client.app.state.fast_answers
+    return answers
 
 
 def make_catalog(
